@@ -1,0 +1,1 @@
+"""patchprobe: how well do the local (patch-level) features of frozen Vision Transformers work?"""

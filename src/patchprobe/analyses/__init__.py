@@ -1,0 +1,1 @@
+"""Analyses: tokens in, tidy measurement rows out."""
