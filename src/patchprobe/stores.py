@@ -192,9 +192,13 @@ def read_manifest(store: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise StoreError(f"{store} has no manifest {path.name}: it was never finished; run again") from None
     except ValueError:
-        raise StoreError(f"{path} is not readable as JSON; delete it and {store.name} and run again") from None
+        raise StoreError(
+            f"{path} is not readable as JSON; delete it and {store.name} and run again"
+        ) from None
     if manifest.get("format") != FORMAT:
-        raise StoreError(f"{path} has format {manifest.get('format')!r}, expected {FORMAT!r}; delete it and run again")
+        raise StoreError(
+            f"{path} has format {manifest.get('format')!r}, expected {FORMAT!r}; delete it and run again"
+        )
     return manifest
 
 
@@ -272,10 +276,8 @@ def _publish(partial: Path, store: Path) -> None:
     shutil.rmtree(staged, ignore_errors=True)
     try:
         shutil.copytree(partial, staged, copy_function=os.link, ignore=shutil.ignore_patterns(_DONE_FILE))
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        shutil.rmtree(staged, ignore_errors=True)  # a file system without hard links
+    except OSError:  # a file system without hard links: there is no spare then
+        shutil.rmtree(staged, ignore_errors=True)
         staged = partial
     manifest = (partial / _BUILD_FILE).read_bytes()
     manifest_path(store).unlink(missing_ok=True)
@@ -321,5 +323,8 @@ def _dims(array: zarr.Array) -> list[str]:
 def _with_coordinates(dataset: xr.Dataset) -> xr.Dataset:
     small = {str(name): v for name, v in dataset.variables.items() if v.ndim == 1}
     return dataset.drop_vars(small).assign_coords(
-        {name: (v.dims, v.values.astype(str) if v.dtype.kind in "OT" else v.values) for name, v in small.items()}
+        {
+            name: (v.dims, v.values.astype(object).astype(str) if v.dtype.kind in "OT" else v.values)
+            for name, v in small.items()
+        }
     )

@@ -17,7 +17,13 @@ from patchprobe.errors import StoreError
 SPEC, CODE = '{"seed": 0}', "abc"
 
 
-def write(store: Path, units: int = 4, stop_after: int | None = None, made: list[str] | None = None, spec: str = SPEC):
+def write(
+    store: Path,
+    units: int = 4,
+    stop_after: int | None = None,
+    made: list[str] | None = None,
+    spec: str = SPEC,
+):
     with stores.build_store(store, spec=spec, code=CODE) as build:
         array = build.array("tokens", (units, 8), (1, 8), np.float16, ("tile", "feature"))
         build.coordinate("tile", [f"image#{i}" for i in range(units)], ("tile",))
@@ -86,7 +92,9 @@ def test_reading_drops_the_spare_links_so_that_deleting_a_store_redoes_it(tmp_pa
     assert len(made) == 4
 
 
-@pytest.mark.parametrize("damage", ["no manifest", "chunk missing", "chunk truncated", "foreign manifest", "not json"])
+@pytest.mark.parametrize(
+    "damage", ["no manifest", "chunk missing", "chunk truncated", "foreign manifest", "not json"]
+)
 def test_damaged_store_is_refused(tmp_path, damage):
     store = tmp_path / "a.zarr"
     write(store)
@@ -136,7 +144,7 @@ def test_inputs_count_by_content(tmp_path):
 def test_second_writer_waits_and_then_finds_the_work_done(tmp_path):
     program = textwrap.dedent(
         """
-        import sys, time
+        import sys
         from pathlib import Path
         from patchprobe import stores
         with stores.build_store(Path(sys.argv[1]), spec="{}", code="") as build:
@@ -145,15 +153,18 @@ def test_second_writer_waits_and_then_finds_the_work_done(tmp_path):
                 a[int(unit)] = 7
                 build.finish(unit)
                 print(unit, flush=True)
-                time.sleep(0.5)
+                sys.stdin.readline()
         """
     )
     command = [sys.executable, "-c", program, str(tmp_path / "a.zarr")]
-    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    first = subprocess.Popen(command, **pipes)
     assert first.stdout is not None and first.stdout.readline() == "0\n"
-    second = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    first.wait(60)
-    assert second.stdout == "" and "waiting" in second.stderr
+    second = subprocess.Popen(command, **pipes)
+    assert second.stderr is not None and "waiting" in second.stderr.readline()
+    first.communicate("\n\n\n", timeout=60)
+    made, _ = second.communicate(timeout=60)
+    assert made == "" and first.returncode == second.returncode == 0
 
 
 def test_sigkill_in_the_middle_is_resumed(tmp_path):
@@ -186,7 +197,7 @@ def test_half_written_line_of_a_unit_does_not_count(tmp_path):
     assert made == [str(i) for i in range(1, 12)]
 
 
-def test_disk_full_names_the_target_and_keeps_finished_units(tmp_path, monkeypatch):
+def test_disk_full_names_the_target_and_keeps_finished_units(tmp_path):
     store = tmp_path / "a.zarr"
     with (
         pytest.raises(StoreError, match=r"disk is full while writing .*a\.zarr"),
@@ -204,9 +215,9 @@ def test_disk_full_names_the_target_and_keeps_finished_units(tmp_path, monkeypat
 
 def test_file_system_without_hard_links(tmp_path, monkeypatch):
     def refuse(*_args, **_kwargs):
-        raise OSError(errno.EPERM, "no hard links here")
+        raise shutil.Error([("a", "b", os.strerror(errno.EPERM))])
 
-    monkeypatch.setattr(stores.os, "link", refuse)
+    monkeypatch.setattr(stores.shutil, "copytree", refuse)
     write(tmp_path / "a.zarr")
     assert stores.open_store(tmp_path / "a.zarr").sizes["tile"] == 4
 
