@@ -1,0 +1,64 @@
+"""The frame that every workflow script runs in: log, spec, and one clear message when the user's input is at fault."""
+
+import contextlib
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from patchprobe.errors import PatchprobeError
+
+
+class Job:
+    """What a script needs of Snakemake's job: paths by name, wildcards, threads, and the rule's spec and code."""
+
+    def __init__(self, snakemake: Any) -> None:
+        self.input = _Paths(snakemake.input)
+        self.output = _Paths(snakemake.output)
+        self.wildcards = snakemake.wildcards
+        self.threads: int = snakemake.threads
+        self.spec_text: str = snakemake.params.spec
+        self.spec: dict[str, Any] = json.loads(self.spec_text)
+        self.code: str = snakemake.params.code
+
+
+@contextlib.contextmanager
+def run_job(snakemake: Any) -> Iterator[Job]:
+    """Run the block with stdout and stderr, also those of C libraries, going to the rule's log.
+
+    A PatchprobeError ends the process with exit code 1 and its message as the last line of the log; any other
+    exception leaves its traceback there too.
+    """
+    path = Path(snakemake.log[0])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", buffering=1) as log:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s", force=True)
+        try:
+            yield Job(snakemake)
+        except PatchprobeError as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            raise SystemExit(1) from None
+        except Exception:
+            traceback.print_exc()
+            raise SystemExit(1) from None
+
+
+class _Paths:
+    def __init__(self, files: Any) -> None:
+        self._files = files
+
+    def __getattr__(self, name: str) -> Path:
+        return Path(getattr(self._files, name))
+
+    def all(self, name: str) -> list[Path]:
+        """Return the files of a name that stands for any number of them."""
+        value = getattr(self._files, name, [])
+        return [Path(value)] if isinstance(value, str) else [Path(path) for path in value]

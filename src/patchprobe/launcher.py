@@ -1,0 +1,57 @@
+"""``snakemake`` of this environment: Snakemake itself, with bare targets told apart from option values.
+
+Snakemake's options for assignments, such as ``--resources gpu=1``, take every word that follows. In
+``snakemake --resources gpu=1 all`` they take the target ``all`` too, and Snakemake ends with a traceback. This
+launcher moves the words without ``=`` behind such an option to the end of the line, after ``--``, which Snakemake
+reads as it was meant. Every other line is handed over unchanged. ``python -m snakemake`` is the original.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+
+
+def main() -> int:
+    """Run Snakemake on the command line given to this process and return its exit code."""
+    from snakemake import cli
+
+    words = sys.argv[1:]
+    if _may_need_separation(words):
+        words = separate_targets(words, assignment_options(cli.get_argument_parser()))
+    return int(cli.main(words) or 0)
+
+
+def assignment_options(parser: argparse.ArgumentParser) -> set[str]:
+    """Return the names of all options of ``parser`` that take any number of NAME=VALUE words."""
+    # argparse has no public list of a parser's actions.
+    return {
+        name
+        for action in parser._actions
+        if action.nargs in ("+", "*") and "=" in str(action.metavar or "")
+        for name in action.option_strings
+    }
+
+
+def separate_targets(words: Sequence[str], options: Iterable[str]) -> list[str]:
+    """Move bare words that an option of ``options`` would swallow behind a final ``--``; return the new line."""
+    options, kept, targets = set(options), list[str](), list[str]()
+    swallowing, assignments = False, 0
+    for position, word in enumerate(words):
+        if word == "--":
+            targets += words[position + 1 :]
+            break
+        if word.startswith("-"):
+            name, _, value = word.partition("=")
+            # --resources=gpu=1 takes exactly one word, so argparse leaves the next one alone.
+            swallowing, assignments = name in options and not value, 0
+            kept.append(word)
+        elif swallowing and "=" not in word and assignments:
+            targets.append(word)
+        else:
+            assignments += 1
+            kept.append(word)
+    return [*kept, "--", *targets] if targets else list(words)
+
+
+def _may_need_separation(words: Sequence[str]) -> bool:
+    return any("=" in first and not second.startswith("-") for first, second in zip(words, words[1:], strict=False))
