@@ -1,0 +1,109 @@
+import copy
+
+import pytest
+
+from patchprobe.config import load_schema, validate
+from patchprobe.errors import ConfigError
+
+SPLITS = {"train": {"source": "train"}, "evaluation": {"source": "test"}}
+BASE = {
+    "datasets": {"street": {"adapter": "synthetic", "splits": SPLITS, "tiling": {"size": 64}}},
+    "models": {"pixels": {"source": "pixels"}, "dino": {"source": "timm", "architecture": "vit_base_patch16_224.dino"}},
+}
+
+
+@pytest.fixture(scope="module")
+def schema(repository):
+    return load_schema(repository / "config/schema/config.schema.yaml")
+
+
+def changed(path: str, value):
+    config = copy.deepcopy(BASE)
+    at = config
+    *parents, last = path.split(".")
+    for step in parents:
+        at = at.setdefault(step, {})
+    at[last] = value
+    return config
+
+
+def test_defaults_are_the_protocol_values(schema):
+    filled = validate(BASE, schema)
+    assert filled["corruptions"]["blur"] == {"levels": [3, 5, 9, 17], "apply": "image"}
+    assert filled["corruptions"]["noise"]["levels"] == [10, 25, 50, 100]
+    assert filled["corruptions"]["band-noise"] == {
+        "levels": [[0.02, 0.08], [0.15, 0.21], [0.40, 0.46], [0.80, 0.86]],
+        "std": 40,
+        "apply": "image",
+    }
+    assert filled["corruptions"]["rotate"] == {"levels": [5, 10, 15, 20], "apply": "tile"}
+    assert filled["corruptions"]["scale"]["levels"] == [0.8, 0.9, 1.1, 1.2]
+    assert filled["corruptions"]["shift"]["levels"] == [1, 2, 3, 4]
+    assert filled["datasets"]["street"]["tiling"]["resize"] == 224
+    assert filled["patch_classification"]["bootstrap"] == {"resamples": 1000, "level": 0.95}
+
+
+def test_defaults_depend_on_the_source(schema):
+    models = validate(BASE, schema)["models"]
+    assert models["pixels"] == {"source": "pixels", "input_size": None, "patch_size": 16, "probe": {"batch_norm": False}}
+    assert models["dino"]["position_embedding"] == "timm" and "patch_size" not in models["dino"]
+
+
+def test_given_config_is_not_changed(schema):
+    before = copy.deepcopy(BASE)
+    validate(BASE, schema)
+    assert before == BASE
+
+
+def test_partial_corruption_list_is_kept(schema):
+    filled = validate(changed("corruptions", {"blur": {"levels": [3]}}), schema)
+    assert filled["corruptions"] == {"blur": {"levels": [3], "apply": "image"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("sed", 1, "unknown key sed: did you mean seed?"),
+        ("models.dino.archtecture", "x", "unknown key models.dino.archtecture: did you mean models.dino.architecture?"),
+        ("datasets.street.tiling.resise", 3, "did you mean datasets.street.tiling.resize?"),
+        ("corruptions", {"blurr": {}}, "unknown key corruptions.blurr: did you mean corruptions.blur?"),
+        ("datasets.street.zzz", 1, "unknown key datasets.street.zzz: allowed are adapter, options, root, splits, tiling"),
+        ("models.pixels.seed", 1, "key models.pixels.seed has no meaning with this models.pixels.source: remove it"),
+        ("models.dino", {"source": "timm"}, "key models.dino.architecture is missing"),
+        ("models.dino.source", "timn", "did you mean timm?"),
+        ("models.Bad Name", {"source": "pixels"}, "name 'Bad Name' under models must be lower-case"),
+        ("models.a/b", {"source": "pixels"}, "must be lower-case"),
+        ("models", {}, "key models is empty: name at least one"),
+        ("device", "gpu", "key device is 'gpu', allowed are auto, cpu, cuda"),
+        ("datasets.street.tiling.size", "big", "key datasets.street.tiling.size: 'big' is not of type 'integer'"),
+        ("extraction", None, "key extraction: None is not of type 'object'"),
+        ("corruptions", {"blur": {"levels": []}}, "key corruptions.blur.levels: [] should be non-empty"),
+    ],
+)
+def test_each_mistake_names_the_key_and_the_remedy(schema, path, value, message):
+    with pytest.raises(ConfigError, match="^the configuration is not valid:\n") as caught:
+        validate(changed(path, value), schema)
+    assert message in str(caught.value)
+    assert str(caught.value).count("\n") == 1
+
+
+def test_all_mistakes_are_reported_at_once(schema):
+    config = changed("sed", 1)
+    config["models"]["pixels"]["patchsize"] = 3
+    with pytest.raises(ConfigError) as caught:
+        validate(config, schema)
+    assert str(caught.value).count("  - ") == 2
+
+
+def test_every_key_is_described_and_has_a_marked_value_where_it_is_ours(schema):
+    def walk(node, path):
+        if not isinstance(node, dict):
+            return
+        for name, sub in node.get("properties", {}).items():
+            if isinstance(sub, dict) and "$ref" not in sub and "not" not in sub and set(sub) != {"default"}:
+                assert sub.get("description") or "properties" in sub, f"{path}.{name} is not described"
+                walk(sub, f"{path}.{name}")
+        walk(node.get("additionalProperties"), f"{path}.*")
+
+    for name, part in [("", schema), *schema["$defs"].items()]:
+        walk(part, name)
