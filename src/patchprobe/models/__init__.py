@@ -1,0 +1,126 @@
+"""Frozen backbones behind one small interface: normalised images in, patch tokens of chosen blocks out.
+
+A model's `source` in the config names the module that builds it: source ``timm`` is ``models/timm_source.py``,
+whose ``SOURCE`` is a :class:`Source`. There is no list to edit: a new source is one new file.
+"""
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+
+from patchprobe.errors import ConfigError, DeviceError
+
+Norm = Literal["final", "parameter-free", "none"]
+
+_SUFFIX = "_source"
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Tokens of L blocks for B images, floating point, on the model's device.
+
+    ``patch`` is (L, B, N, D) with the N patches in row-major order; ``cls`` is (L, B, D) or None; ``registers``
+    is (L, B, R, D) or None and holds every prefix token that is not [CLS] (registers, a distillation token).
+    """
+
+    patch: torch.Tensor
+    cls: torch.Tensor | None
+    registers: torch.Tensor | None
+
+
+class Backbone(Protocol):
+    """A frozen model; all attributes are fixed once it is built.
+
+    ``grid`` is (rows, columns) of patches, ``features`` the length of a token, ``blocks`` the number of blocks,
+    ``registers`` the number of prefix tokens besides [CLS], ``input_size`` the image side in pixels. ``mean`` and
+    ``std`` are per channel, for pixels scaled to 0..1. ``provenance`` holds JSON values: architecture, checkpoint
+    and its sha256, input size, normalisation, token norm, position embedding, library versions.
+    """
+
+    name: str
+    grid: tuple[int, int]
+    features: int
+    blocks: int
+    registers: int
+    has_cls: bool
+    input_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    provenance: dict[str, Any]
+
+    def tokens(self, images: torch.Tensor, layers: Sequence[int]) -> Tokens:
+        """Return the tokens of the given blocks (1-based, increasing) from one forward pass.
+
+        ``images`` is a normalised float tensor (B, 3, input_size, input_size) on the model's device. The last
+        block always carries the model's own final norm, whatever the inner ones carry.
+        """
+        ...
+
+
+class Source(Protocol):
+    """Builds a model from its config entry; raises ModelError naming the key at fault."""
+
+    def __call__(
+        self,
+        name: str,
+        entry: Mapping[str, Any],
+        *,
+        checkpoint_root: Path,
+        input_size: int,
+        norm: Norm,
+        device: str,
+    ) -> Backbone:
+        """Return the model ``models.<name>``, in evaluation mode, on ``device``."""
+        ...
+
+
+def load_model(
+    name: str,
+    entry: Mapping[str, Any],
+    *,
+    checkpoint_root: Path,
+    input_size: int,
+    device: str,
+    norm: Norm = "final",
+) -> Backbone:
+    """Build the model ``models.<name>`` of the config.
+
+    ``entry`` is its config entry, ``input_size`` the image side in pixels where the entry's own is null (the tile
+    size), ``norm`` what inner blocks carry: the model's final norm, a parameter-free LayerNorm, or nothing.
+    Raises ConfigError for an unknown source, DeviceError if torch cannot use the device, ModelError otherwise.
+    """
+    source = str(entry["source"])
+    try:
+        module = importlib.import_module(f"{__name__}.{source.replace('-', '_')}{_SUFFIX}")
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith(__name__):
+            raise
+        raise _unknown_source(name, source) from None
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise DeviceError(
+            f"device: torch {torch.__version__} cannot use the GPU (missing or too old driver, or a build without "
+            "CUDA); install a torch build that fits the driver, or set device: cpu"
+        )
+    build: Source = module.SOURCE
+    return build(
+        name,
+        entry,
+        checkpoint_root=checkpoint_root,
+        input_size=entry.get("input_size") or input_size,
+        norm=norm,
+        device=device,
+    )
+
+
+def _unknown_source(name: str, source: str) -> ConfigError:
+    modules = (module.name for module in pkgutil.iter_modules(__path__))
+    known = sorted(m.removesuffix(_SUFFIX).replace("_", "-") for m in modules if m.endswith(_SUFFIX))
+    near = difflib.get_close_matches(source, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return ConfigError(f"models.{name}.source: unknown source {source!r}{hint} Known: {', '.join(known)}")
