@@ -36,10 +36,10 @@ _KINDS: dict[str, tuple[type, ...]] = {
 def write(rows: pd.DataFrame | Sequence[Mapping[str, Any]], path: Path) -> None:
     """Check rows against the schema and write them as Parquet, whole or not at all.
 
-    Rows are sorted by ``KEY``, so the same rows in any order give the same bytes. Raises StoreError that names
-    the file, the column and the first row at fault: a column is missing or unknown, a type or name is not
-    allowed, a row occurs twice, an interval is reversed, or a number is missing where only an absent class may
-    lack one.
+    Rows are sorted by ``KEY``, so the same rows in any order give the same bytes. Raises StoreError that
+    names the file, the column and the first row at fault: a column is missing or unknown, a type or name is
+    not allowed, a row occurs twice, an interval is reversed, or a number is missing where only an absent class
+    may lack one.
     """
     table = pd.DataFrame(rows)
     _check_columns(table, path)
@@ -51,16 +51,14 @@ def write(rows: pd.DataFrame | Sequence[Mapping[str, Any]], path: Path) -> None:
     table = table.sort_values(list(KEY), kind="stable")
     arrays = [pa.array(table[field.name].to_numpy(), type=field.type) for field in _arrow_schema()]
     content = pa.Table.from_arrays(arrays, schema=_arrow_schema())
-    write_atomic(
-        path, lambda temporary: pq.write_table(content, temporary, version="2.6", compression="zstd")
-    )
+    write_atomic(path, lambda temporary: pq.write_table(content, temporary, version="2.6", compression="zstd"))
 
 
 def read(paths: Sequence[Path]) -> pd.DataFrame:
     """Read measurement files into one frame with the columns of the schema, sorted by ``KEY``.
 
-    Raises StoreError that names the file if it is missing, unreadable or of another version of the schema, and
-    if a row is in more than one file.
+    Raises StoreError that names the file if it is missing, unreadable or of another version of the schema,
+    and if a row is in more than one file.
     """
     tables = [_read_file(path) for path in paths]
     rows = pa.concat_tables(tables).to_pandas().astype(_pandas_types())
@@ -105,11 +103,8 @@ def _check_columns(table: pd.DataFrame, path: Path) -> None:
 
 def _check_column(values: pd.Series, rule: Mapping[str, Any], path: Path) -> None:
     name, kind = str(values.name), _type(str(values.name))
-    kinds = {"string": str, "integer": (int, np.integer), "number": (int, float, np.integer, np.floating)}
-    right = values.map(
-        lambda value: isinstance(value, kinds[kind]) and not isinstance(value, (bool, np.bool_))
-    )
-    _refuse(~right.to_numpy(bool), values, path, f"not a {kind}")
+    right = [isinstance(value, _KINDS[kind]) and not isinstance(value, bool) for value in values]
+    _refuse(~np.array(right, bool), values, path, f"not of type {kind}")
     if "enum" in rule:
         _refuse(~values.isin(rule["enum"]).to_numpy(), values, path, f"not one of {', '.join(rule['enum'])}")
     if "minimum" in rule:
@@ -127,12 +122,8 @@ def _check_column(values: pd.Series, rule: Mapping[str, Any], path: Path) -> Non
 
 def _check_numbers(table: pd.DataFrame, path: Path) -> None:
     per_class = table["metric"].isin(PER_CLASS_METRICS)
-    _refuse(
-        (per_class == (table["class"] == "")).to_numpy(),
-        table["class"],
-        path,
-        "only and always set per class",
-    )
+    misplaced = per_class == (table["class"] == "")
+    _refuse(misplaced.to_numpy(), table["class"], path, "only and always set per class")
     clean = (table["corruption"] == "clean") & (table["level"] != 0)
     _refuse(clean.to_numpy(), table["level"], path, "not 0 for clean")
     absent = table["value"].isna()

@@ -29,9 +29,7 @@ ABSENT = ROW | {
 
 def _rows(count: int = 40) -> list[dict]:
     draw = random.Random(1)
-    return [ROW | {"layer": i % 12, "model": f"m{i}", "value": draw.random()} for i in range(count)] + [
-        ABSENT
-    ]
+    return [ROW | {"layer": i % 12, "model": f"m{i}", "value": draw.random()} for i in range(count)] + [ABSENT]
 
 
 def test_what_is_written_is_read(tmp_path):
