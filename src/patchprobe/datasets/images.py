@@ -18,9 +18,23 @@ from patchprobe.stores import file_sha256
 
 _log = logging.getLogger(__name__)
 
-_CONVERTIBLE = {"L": "grey", "LA": "grey with alpha", "RGBA": "RGB with alpha", "P": "palette", "PA": "palette"}
+_CONVERTIBLE = {
+    "L": "grey",
+    "LA": "grey with alpha",
+    "RGBA": "RGB with alpha",
+    "P": "palette",
+    "PA": "palette",
+}
 # What Pillow's decoders raise on broken files.
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+_DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
 
 
 class FileDataset:
@@ -49,8 +63,8 @@ class FileDataset:
 def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
     """Decode an image file completely: uint8 (height, width, 3), RGB.
 
-    Grey, palette and alpha images are converted, alpha dropped, with one logged notice per file. Raises DataError if
-    the file is missing, broken or has another pixel format, such as 16 bits.
+    Grey, palette and alpha images are converted, alpha dropped, with one logged notice per file. Raises
+    DataError if the file is missing, broken or has another pixel format, such as 16 bits.
     """
     mode, array = _decode(path, rgb=True)
     if mode in _CONVERTIBLE:
@@ -61,7 +75,7 @@ def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def read_ids(path: Path) -> npt.NDArray[np.uint8]:
-    """Decode a label map completely: the stored 8-bit values, uint8 (height, width); palette indices as they are.
+    """Decode a label map completely: the stored 8-bit values or palette indices, uint8 (height, width).
 
     Raises DataError if the file is missing, broken or has more than one 8-bit channel.
     """
