@@ -1,0 +1,46 @@
+# The verbs of this project. Everything runs in .venv, made from requirements/lock.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+SNAKEMAKE := $(BIN)/snakemake
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: demo test lint bench env slurm lock clean
+
+env: .venv/installed
+
+.venv/installed: requirements/bootstrap.txt requirements/lock.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/lock.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: env
+	$(SNAKEMAKE) --cores all --resources gpu=1 all
+	$(SNAKEMAKE) --report results/report.zip
+	@echo "The report is $(CURDIR)/results/report.zip: unpack it and open report/report.html"
+
+test: env
+	$(BIN)/python -m pytest
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy src
+	$(BIN)/snakefmt --check Snakefile rules
+	$(SNAKEMAKE) --lint
+
+bench: env
+	$(BIN)/python -m benchmarks
+
+# The executor plugin is kept out of the environment: where SLURM's programs are installed but no controller answers
+# it delays every call of Snakemake by ten seconds.
+slurm: env
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/slurm.txt
+
+lock:
+	requirements/compile
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

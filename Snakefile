@@ -1,0 +1,38 @@
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+# A configuration given on the command line stands for itself; Snakemake would merge it into the default one.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+resource_scopes:
+    gpu="local",
+
+
+include: "rules/common.smk"
+include: "rules/tiles.smk"
+include: "rules/corruptions.smk"
+include: "rules/features.smk"
+include: "rules/patch_classification.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    input:
+        report_files(),
+    default_target: True
+
+
+onstart:
+    hold_folder()

@@ -1,0 +1,79 @@
+"""Configuration, specs, code digests and paths that the rules share; no rules."""
+
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+BASE = Path(workflow.basedir)
+# The library beside this workflow is the one whose code the digests vouch for.
+sys.path.insert(0, str(BASE / "src"))
+
+from patchprobe import provenance, runlock  # noqa: E402
+from patchprobe.config import load_schema, validate  # noqa: E402
+from patchprobe.errors import ConfigError  # noqa: E402
+
+try:
+    config = validate(config, load_schema(BASE / "config/schema/config.schema.yaml"))
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+DATASETS = sorted(config["datasets"])
+MODELS = sorted(config["models"])
+CORRUPTIONS = sorted(config["corruptions"])
+VERSIONS = ["clean", *CORRUPTIONS]
+TABLE_FORMATS = ["csv", "md", "tex", "html"]
+FIGURE_FORMATS = ["svg", "png"]
+
+
+wildcard_constraints:
+    dataset="[a-z0-9][a-z0-9_-]*",
+    model="[a-z0-9][a-z0-9_-]*",
+    corruption="[a-z][a-z-]*",
+
+
+def spec(**values):
+    """The config values that a rule uses, as the canonical text that decides about staleness."""
+    return provenance.canonical(values)
+
+
+def code(script, *modules):
+    """The digest of a script's code and of all that it imports; modules are those that it finds by name."""
+    return provenance.code_digest(BASE / "workflow/scripts" / f"{script}.py", BASE / "src", modules)
+
+
+def dataset_values(dataset):
+    """What identifies the pixels of a data set."""
+    entry = config["datasets"][dataset]
+    return {
+        "name": dataset,
+        "data_root": config["data_root"],
+        "dataset": {key: entry[key] for key in ("adapter", "root", "options")},
+    }
+
+
+def adapter_module(wildcards):
+    """The module of a data set's adapter, found by name at run time."""
+    return f"patchprobe.datasets.{config['datasets'][wildcards.dataset]['adapter']}"
+
+
+def reader_code(script):
+    """The code of a script that reads raw data, as a function of the wildcards."""
+    return lambda wildcards: code(script, adapter_module(wildcards))
+
+
+def raw_folders(wildcards):
+    """The folders of the raw data that are there, so that added or removed files make the index stale."""
+    entry = config["datasets"][wildcards.dataset]
+    root = Path(config["data_root"]) / (entry["root"] or "")
+    if not entry["root"] or not root.is_dir():
+        return []
+    return sorted(str(folder) for folder in (root, *root.iterdir()) if folder.is_dir())
+
+
+def hold_folder():
+    """Keep a second run out of this folder for as long as this process lives."""
+    try:
+        runlock.hold(Path(".snakemake"))
+    except runlock.FolderInUse as error:
+        raise WorkflowError(str(error)) from None

@@ -1,0 +1,73 @@
+def probe_spec(wildcards):
+    return spec(
+        linear=config["patch_classification"]["linear"],
+        probe=config["models"][wildcards.model]["probe"],
+        seed=config["seed"],
+    )
+
+
+def patch_classification_spec(wildcards):
+    return spec(
+        dataset=wildcards.dataset,
+        model=wildcards.model,
+        corruption=wildcards.corruption,
+        bootstrap=config["patch_classification"]["bootstrap"],
+        seed=config["seed"],
+    )
+
+
+rule fit_probe:
+    input:
+        tokens=ancient("results/{dataset}/features/{model}/clean.zarr"),
+        tokens_manifest="results/{dataset}/features/{model}/clean.manifest.json",
+        labels=ancient("results/{dataset}/labels.zarr"),
+        labels_manifest="results/{dataset}/labels.manifest.json",
+    output:
+        probe="results/{dataset}/probes/{model}.safetensors",
+    log:
+        "logs/fit_probe/{dataset}.{model}.log",
+    benchmark:
+        "logs/fit_probe/{dataset}.{model}.benchmark.tsv"
+    params:
+        spec=probe_spec,
+        code=code("fit_probe"),
+    threads: 8
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    conda:
+        "../envs/core.yaml"
+    script:
+        "../workflow/scripts/fit_probe.py"
+
+
+rule patch_classification:
+    input:
+        bank=ancient("results/{dataset}/features/{model}/clean.zarr"),
+        bank_manifest="results/{dataset}/features/{model}/clean.manifest.json",
+        tokens=ancient("results/{dataset}/features/{model}/{corruption}.zarr"),
+        tokens_manifest="results/{dataset}/features/{model}/{corruption}.manifest.json",
+        tiles=ancient("results/{dataset}/tiles/{corruption}.zarr"),
+        tiles_manifest="results/{dataset}/tiles/{corruption}.manifest.json",
+        labels=ancient("results/{dataset}/labels.zarr"),
+        labels_manifest="results/{dataset}/labels.manifest.json",
+        probe="results/{dataset}/probes/{model}.safetensors",
+    output:
+        rows="results/{dataset}/patch_classification/{model}.{corruption}.parquet",
+        store=directory("results/{dataset}/predictions/{model}/{corruption}.zarr"),
+        manifest="results/{dataset}/predictions/{model}/{corruption}.manifest.json",
+    log:
+        "logs/patch_classification/{dataset}.{model}.{corruption}.log",
+    benchmark:
+        "logs/patch_classification/{dataset}.{model}.{corruption}.benchmark.tsv"
+    params:
+        spec=patch_classification_spec,
+        code=code("patch_classification"),
+    threads: 8
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    conda:
+        "../envs/core.yaml"
+    script:
+        "../workflow/scripts/patch_classification.py"

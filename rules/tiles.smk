@@ -1,0 +1,84 @@
+def index_spec(wildcards):
+    entry = config["datasets"][wildcards.dataset]
+    return spec(
+        **dataset_values(wildcards.dataset),
+        seed=config["seed"],
+        splits=entry["splits"],
+        tile_size=entry["tiling"]["size"],
+    )
+
+
+def tiling_spec(wildcards):
+    return spec(
+        **dataset_values(wildcards.dataset),
+        tiling=config["datasets"][wildcards.dataset]["tiling"],
+    )
+
+
+rule index:
+    input:
+        raw=raw_folders,
+    output:
+        images="results/{dataset}/images.csv",
+        classes="results/{dataset}/classes.csv",
+    log:
+        "logs/index/{dataset}.log",
+    benchmark:
+        "logs/index/{dataset}.benchmark.tsv"
+    params:
+        spec=index_spec,
+        code=reader_code("index"),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    conda:
+        "../envs/core.yaml"
+    script:
+        "../workflow/scripts/index.py"
+
+
+rule tile:
+    input:
+        images="results/{dataset}/images.csv",
+    output:
+        store=directory("results/{dataset}/tiles/clean.zarr"),
+        manifest="results/{dataset}/tiles/clean.manifest.json",
+    log:
+        "logs/tile/{dataset}.log",
+    benchmark:
+        "logs/tile/{dataset}.benchmark.tsv"
+    params:
+        spec=tiling_spec,
+        code=reader_code("tile"),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    conda:
+        "../envs/core.yaml"
+    script:
+        "../workflow/scripts/tile.py"
+
+
+rule label:
+    input:
+        images="results/{dataset}/images.csv",
+    output:
+        store=directory("results/{dataset}/labels.zarr"),
+        manifest="results/{dataset}/labels.manifest.json",
+    log:
+        "logs/label/{dataset}.log",
+    benchmark:
+        "logs/label/{dataset}.benchmark.tsv"
+    params:
+        spec=tiling_spec,
+        code=reader_code("label"),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    conda:
+        "../envs/core.yaml"
+    script:
+        "../workflow/scripts/label.py"

@@ -1,0 +1,29 @@
+"""Extract the tokens of one model for all levels of one version of a data set."""
+
+from pathlib import Path
+
+import _source  # noqa: F401
+
+from patchprobe.devices import claim_device
+from patchprobe.jobs import run_job
+from patchprobe.stores import build_store, open_store
+
+with run_job(snakemake) as job:
+    spec = job.spec
+    # A device is claimed before torch is imported, so that torch sees no other.
+    device = claim_device(spec["device"])
+    from patchprobe.extraction import extract
+    from patchprobe.models import load_model
+
+    tiles = open_store(job.input.store)
+    model = load_model(
+        spec["name"],
+        spec["model"],
+        checkpoint_root=Path(spec["checkpoint_root"]),
+        input_size=spec["model"]["input_size"] or tiles.sizes["y"],
+        device=device,
+        norm=spec["extraction"]["norm"],
+    )
+    inputs = [job.input.manifest, *job.input.all("checkpoint")]
+    with build_store(job.output.store, spec=job.spec_text, code=job.code, inputs=inputs) as build:
+        extract(build, tiles, model, device=device, **spec["extraction"])

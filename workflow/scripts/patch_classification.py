@@ -1,0 +1,23 @@
+"""Classify the evaluation patches of one version of a data set by 1-NN and by the linear probe, and score them."""
+
+import _source  # noqa: F401
+
+from patchprobe import measurements
+from patchprobe.analyses.patch_classification import classify_patches, score, write_predictions
+from patchprobe.jobs import run_job
+from patchprobe.labelled_tokens import evaluation_labels, labelled_tokens
+from patchprobe.probes import LinearProbe
+from patchprobe.provenance import spec_hash
+from patchprobe.stores import build_store, open_store
+
+with run_job(snakemake) as job:
+    labels, tokens = open_store(job.input.labels), open_store(job.input.tokens)
+    truth = evaluation_labels(open_store(job.input.tiles), labels)
+    training = labelled_tokens(open_store(job.input.bank), labels, "train")
+    probe = LinearProbe.load(job.input.probe)
+    inputs = [job.input.bank_manifest, job.input.tokens_manifest, job.input.labels_manifest, job.input.probe]
+    predictions = classify_patches(training, probe, tokens, threads=job.threads)
+    with build_store(job.output.store, spec=job.spec_text, code=job.code, inputs=inputs) as build:
+        write_predictions(build, predictions)
+    rows = score(predictions, truth, labels.attrs, **job.spec, spec=spec_hash(job.spec_text))
+    measurements.write(rows, job.output.rows)
