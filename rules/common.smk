@@ -75,5 +75,5 @@ def hold_folder():
     """Keep a second run out of this folder for as long as this process lives."""
     try:
         runlock.hold(Path(".snakemake"))
-    except runlock.FolderInUse as error:
+    except runlock.FolderInUseError as error:
         raise WorkflowError(str(error)) from None

@@ -25,7 +25,9 @@ def validate(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, 
     key the nearest valid one.
     """
     validator = jsonschema.Draft202012Validator(schema)
-    errors = sorted(validator.iter_errors(config), key=lambda error: (list(map(str, error.absolute_path)), error.message))
+    errors = sorted(
+        validator.iter_errors(config), key=lambda error: (list(map(str, error.absolute_path)), error.message)
+    )
     messages = [message for error in errors for message in _messages(error)]
     if messages:
         raise ConfigError("the configuration is not valid:\n" + "\n".join(f"  - {m}" for m in dict.fromkeys(messages)))
@@ -41,22 +43,25 @@ def _messages(error: jsonschema.ValidationError) -> Iterator[str]:
         return
     key = ".".join(map(str, error.absolute_path))
     prefix = f"{key}." if key else ""
+    rule: Any = error.validator_value
+    schema: Any = error.schema
+    instance: Any = error.instance
     if error.validator == "additionalProperties":
-        allowed = sorted(error.schema.get("properties", {}))
-        for name in sorted(set(error.instance) - set(allowed)):
+        allowed = sorted(schema.get("properties", {}))
+        for name in sorted(set(instance) - set(allowed)):
             near = difflib.get_close_matches(str(name), allowed, n=1, cutoff=0.5)
             hint = f"did you mean {prefix}{near[0]}?" if near else f"allowed are {', '.join(allowed)}"
             yield f"unknown key {prefix}{name}: {hint}"
     elif error.validator == "required":
-        for name in error.validator_value:
-            if name not in error.instance:
+        for name in rule:
+            if name not in instance:
                 yield f"key {prefix}{name} is missing"
     elif error.validator == "not":
         yield f"key {key} has no meaning with this {key.rpartition('.')[0]}.source: remove it"
     elif error.validator == "enum":
-        near = difflib.get_close_matches(str(error.instance), list(map(str, error.validator_value)), n=1)
+        near = difflib.get_close_matches(str(error.instance), list(map(str, rule)), n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        yield f"key {key} is {error.instance!r}, allowed are {', '.join(map(str, error.validator_value))}{hint}"
+        yield f"key {key} is {error.instance!r}, allowed are {', '.join(map(str, rule))}{hint}"
     elif error.validator == "minProperties":
         yield f"key {key} is empty: name at least one"
     elif error.validator == "pattern":
@@ -79,7 +84,9 @@ def _fill(values: dict[str, Any], schema: Mapping[str, Any], root: Mapping[str, 
                 _fill(value, _resolve(more, root), root)
 
 
-def _applicable(values: Mapping[str, Any], schema: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _applicable(
+    values: Mapping[str, Any], schema: Mapping[str, Any], root: Mapping[str, Any]
+) -> Iterator[Mapping[str, Any]]:
     """Yield the schema and those of its conditional branches that hold for the values."""
     yield schema
     for branch in schema.get("allOf", ()):

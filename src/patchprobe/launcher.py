@@ -7,6 +7,7 @@ reads as it was meant. Every other line is handed over unchanged. ``python -m sn
 """
 
 import argparse
+import itertools
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -54,4 +55,4 @@ def separate_targets(words: Sequence[str], options: Iterable[str]) -> list[str]:
 
 
 def _may_need_separation(words: Sequence[str]) -> bool:
-    return any("=" in first and not second.startswith("-") for first, second in zip(words, words[1:], strict=False))
+    return any("=" in first and not second.startswith("-") for first, second in itertools.pairwise(words))

@@ -8,7 +8,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,7 @@ def code_digest(script: Path, source: Path, modules: Iterable[str] = ()) -> str:
     and so not by reading import statements. Comments, docstrings, layout, file times and the place of the checkout
     do not count. Nothing is imported.
     """
-    files = {f"script {script.name}": script} | {
-        name: path for name, path in _closure([*_imports(script, ""), *modules], source).items()
-    }
+    files = {f"script {script.name}": script} | _closure([*_imports(script, ""), *modules], source)
     parts = [f"{name} {_meaning(str(path), path.stat().st_mtime_ns)}" for name, path in sorted(files.items())]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -66,7 +64,7 @@ def _imports(path: Path, package: str) -> list[str]:
     return _imported_names(str(path), path.stat().st_mtime_ns, package)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _imported_names(path: str, _modified: int, package: str) -> list[str]:
     names: list[str] = []
     for node in ast.walk(ast.parse(Path(path).read_text())):
@@ -79,14 +77,14 @@ def _imported_names(path: str, _modified: int, package: str) -> list[str]:
     return [name for name in names if name.split(".")[0] == PACKAGE]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _meaning(path: str, _modified: int) -> str:
     tree = ast.parse(Path(path).read_text())
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-                node.body = node.body[1:]
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
+            node
+        ):
+            node.body = node.body[1:]
     return hashlib.sha256(_plain(tree).encode()).hexdigest()
 
 

@@ -13,12 +13,12 @@ from patchprobe.errors import PatchprobeError
 _held: list[IO[str]] = []
 
 
-class FolderInUse(PatchprobeError):
+class FolderInUseError(PatchprobeError):
     """Another run works in the folder."""
 
 
 def hold(folder: Path) -> None:
-    """Hold the lock of ``folder`` until this process ends; raises FolderInUse naming the other process."""
+    """Hold the lock of ``folder`` until this process ends; raises FolderInUseError naming the other process."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "patchprobe.lock"
     file = path.open("a+")
@@ -28,7 +28,7 @@ def hold(folder: Path) -> None:
         file.seek(0)
         owner = file.read().strip() or "unknown"
         file.close()
-        raise FolderInUse(
+        raise FolderInUseError(
             f"another run (process {owner}) works in {folder.resolve().parent}: wait for its end, "
             "or run in another folder with --directory"
         ) from None

@@ -192,13 +192,9 @@ def read_manifest(store: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise StoreError(f"{store} has no manifest {path.name}: it was never finished; run again") from None
     except ValueError:
-        raise StoreError(
-            f"{path} is not readable as JSON; delete it and {store.name} and run again"
-        ) from None
+        raise StoreError(f"{path} is not readable as JSON; delete it and {store.name} and run again") from None
     if manifest.get("format") != FORMAT:
-        raise StoreError(
-            f"{path} has format {manifest.get('format')!r}, expected {FORMAT!r}; delete it and run again"
-        )
+        raise StoreError(f"{path} has format {manifest.get('format')!r}, expected {FORMAT!r}; delete it and run again")
     return manifest
 
 

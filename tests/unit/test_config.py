@@ -45,7 +45,12 @@ def test_defaults_are_the_protocol_values(schema):
 
 def test_defaults_depend_on_the_source(schema):
     models = validate(BASE, schema)["models"]
-    assert models["pixels"] == {"source": "pixels", "input_size": None, "patch_size": 16, "probe": {"batch_norm": False}}
+    assert models["pixels"] == {
+        "source": "pixels",
+        "input_size": None,
+        "patch_size": 16,
+        "probe": {"batch_norm": False},
+    }
     assert models["dino"]["position_embedding"] == "timm" and "patch_size" not in models["dino"]
 
 
@@ -67,7 +72,11 @@ def test_partial_corruption_list_is_kept(schema):
         ("models.dino.archtecture", "x", "unknown key models.dino.archtecture: did you mean models.dino.architecture?"),
         ("datasets.street.tiling.resise", 3, "did you mean datasets.street.tiling.resize?"),
         ("corruptions", {"blurr": {}}, "unknown key corruptions.blurr: did you mean corruptions.blur?"),
-        ("datasets.street.zzz", 1, "unknown key datasets.street.zzz: allowed are adapter, options, root, splits, tiling"),
+        (
+            "datasets.street.zzz",
+            1,
+            "unknown key datasets.street.zzz: allowed are adapter, options, root, splits, tiling",
+        ),
         ("models.pixels.seed", 1, "key models.pixels.seed has no meaning with this models.pixels.source: remove it"),
         ("models.dino", {"source": "timm"}, "key models.dino.architecture is missing"),
         ("models.dino.source", "timn", "did you mean timm?"),
@@ -81,7 +90,7 @@ def test_partial_corruption_list_is_kept(schema):
     ],
 )
 def test_each_mistake_names_the_key_and_the_remedy(schema, path, value, message):
-    with pytest.raises(ConfigError, match="^the configuration is not valid:\n") as caught:
+    with pytest.raises(ConfigError, match="^the configuration is not valid:") as caught:
         validate(changed(path, value), schema)
     assert message in str(caught.value)
     assert str(caught.value).count("\n") == 1

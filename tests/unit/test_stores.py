@@ -92,9 +92,7 @@ def test_reading_drops_the_spare_links_so_that_deleting_a_store_redoes_it(tmp_pa
     assert len(made) == 4
 
 
-@pytest.mark.parametrize(
-    "damage", ["no manifest", "chunk missing", "chunk truncated", "foreign manifest", "not json"]
-)
+@pytest.mark.parametrize("damage", ["no manifest", "chunk missing", "chunk truncated", "foreign manifest", "not json"])
 def test_damaged_store_is_refused(tmp_path, damage):
     store = tmp_path / "a.zarr"
     write(store)

@@ -22,7 +22,7 @@ with run_job(snakemake) as job:
         checkpoint_root=Path(spec["checkpoint_root"]),
         input_size=spec["model"]["input_size"] or tiles.sizes["y"],
         device=device,
-        norm=spec["extraction"]["norm"],
+        norm=spec["extraction"].pop("norm"),
     )
     inputs = [job.input.manifest, *job.input.all("checkpoint")]
     with build_store(job.output.store, spec=job.spec_text, code=job.code, inputs=inputs) as build:
