@@ -17,6 +17,7 @@ resource_scopes:
 
 
 include: "rules/common.smk"
+include: "rules/specs.smk"
 include: "rules/tiles.smk"
 include: "rules/corruptions.smk"
 include: "rules/features.smk"
@@ -29,9 +30,9 @@ localrules:
 
 
 rule all:
+    default_target: True
     input:
         report_files(),
-    default_target: True
 
 
 onstart:

@@ -42,35 +42,6 @@ def code(script, *modules):
     return provenance.code_digest(BASE / "workflow/scripts" / f"{script}.py", BASE / "src", modules)
 
 
-def dataset_values(dataset):
-    """What identifies the pixels of a data set."""
-    entry = config["datasets"][dataset]
-    return {
-        "name": dataset,
-        "data_root": config["data_root"],
-        "dataset": {key: entry[key] for key in ("adapter", "root", "options")},
-    }
-
-
-def adapter_module(wildcards):
-    """The module of a data set's adapter, found by name at run time."""
-    return f"patchprobe.datasets.{config['datasets'][wildcards.dataset]['adapter']}"
-
-
-def reader_code(script):
-    """The code of a script that reads raw data, as a function of the wildcards."""
-    return lambda wildcards: code(script, adapter_module(wildcards))
-
-
-def raw_folders(wildcards):
-    """The folders of the raw data that are there, so that added or removed files make the index stale."""
-    entry = config["datasets"][wildcards.dataset]
-    root = Path(config["data_root"]) / (entry["root"] or "")
-    if not entry["root"] or not root.is_dir():
-        return []
-    return sorted(str(folder) for folder in (root, *root.iterdir()) if folder.is_dir())
-
-
 def hold_folder():
     """Keep a second run out of this folder for as long as this process lives."""
     try:

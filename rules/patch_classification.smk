@@ -1,21 +1,3 @@
-def probe_spec(wildcards):
-    return spec(
-        linear=config["patch_classification"]["linear"],
-        probe=config["models"][wildcards.model]["probe"],
-        seed=config["seed"],
-    )
-
-
-def patch_classification_spec(wildcards):
-    return spec(
-        dataset=wildcards.dataset,
-        model=wildcards.model,
-        corruption=wildcards.corruption,
-        bootstrap=config["patch_classification"]["bootstrap"],
-        seed=config["seed"],
-    )
-
-
 rule fit_probe:
     input:
         tokens=ancient("results/{dataset}/features/{model}/clean.zarr"),
@@ -28,15 +10,15 @@ rule fit_probe:
         "logs/fit_probe/{dataset}.{model}.log",
     benchmark:
         "logs/fit_probe/{dataset}.{model}.benchmark.tsv"
-    params:
-        spec=probe_spec,
-        code=code("fit_probe"),
+    conda:
+        "../envs/core.yaml"
     threads: 8
     resources:
         mem_mb=8000,
         runtime=240,
-    conda:
-        "../envs/core.yaml"
+    params:
+        spec=probe_spec,
+        code=code("fit_probe"),
     script:
         "../workflow/scripts/fit_probe.py"
 
@@ -60,14 +42,14 @@ rule patch_classification:
         "logs/patch_classification/{dataset}.{model}.{corruption}.log",
     benchmark:
         "logs/patch_classification/{dataset}.{model}.{corruption}.benchmark.tsv"
-    params:
-        spec=patch_classification_spec,
-        code=code("patch_classification"),
+    conda:
+        "../envs/core.yaml"
     threads: 8
     resources:
         mem_mb=8000,
         runtime=240,
-    conda:
-        "../envs/core.yaml"
+    params:
+        spec=patch_classification_spec,
+        code=code("patch_classification"),
     script:
         "../workflow/scripts/patch_classification.py"

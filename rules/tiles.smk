@@ -1,20 +1,3 @@
-def index_spec(wildcards):
-    entry = config["datasets"][wildcards.dataset]
-    return spec(
-        **dataset_values(wildcards.dataset),
-        seed=config["seed"],
-        splits=entry["splits"],
-        tile_size=entry["tiling"]["size"],
-    )
-
-
-def tiling_spec(wildcards):
-    return spec(
-        **dataset_values(wildcards.dataset),
-        tiling=config["datasets"][wildcards.dataset]["tiling"],
-    )
-
-
 rule index:
     input:
         raw=raw_folders,
@@ -25,15 +8,15 @@ rule index:
         "logs/index/{dataset}.log",
     benchmark:
         "logs/index/{dataset}.benchmark.tsv"
-    params:
-        spec=index_spec,
-        code=reader_code("index"),
+    conda:
+        "../envs/core.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
-    conda:
-        "../envs/core.yaml"
+    params:
+        spec=index_spec,
+        code=reader_code("index"),
     script:
         "../workflow/scripts/index.py"
 
@@ -48,15 +31,15 @@ rule tile:
         "logs/tile/{dataset}.log",
     benchmark:
         "logs/tile/{dataset}.benchmark.tsv"
-    params:
-        spec=tiling_spec,
-        code=reader_code("tile"),
+    conda:
+        "../envs/core.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=120,
-    conda:
-        "../envs/core.yaml"
+    params:
+        spec=tiling_spec,
+        code=reader_code("tile"),
     script:
         "../workflow/scripts/tile.py"
 
@@ -71,14 +54,14 @@ rule label:
         "logs/label/{dataset}.log",
     benchmark:
         "logs/label/{dataset}.benchmark.tsv"
-    params:
-        spec=tiling_spec,
-        code=reader_code("label"),
+    conda:
+        "../envs/core.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=120,
-    conda:
-        "../envs/core.yaml"
+    params:
+        spec=tiling_spec,
+        code=reader_code("label"),
     script:
         "../workflow/scripts/label.py"

@@ -1,0 +1,129 @@
+"""The specs, code digests and inputs of the rules, as functions of wildcards; no rules."""
+
+
+def dataset_values(dataset):
+    """What identifies the pixels of a data set."""
+    entry = config["datasets"][dataset]
+    return {
+        "name": dataset,
+        "data_root": config["data_root"],
+        "dataset": {key: entry[key] for key in ("adapter", "root", "options")},
+    }
+
+
+def adapter_module(wildcards):
+    """The module of a data set's adapter, found by name at run time."""
+    return f"patchprobe.datasets.{config['datasets'][wildcards.dataset]['adapter']}"
+
+
+def reader_code(script):
+    """The code of a script that reads raw data, as a function of the wildcards."""
+    return lambda wildcards: code(script, adapter_module(wildcards))
+
+
+def raw_folders(wildcards):
+    """The folders of the raw data that are there, so that added or removed files make the index stale."""
+    entry = config["datasets"][wildcards.dataset]
+    root = Path(config["data_root"]) / (entry["root"] or "")
+    if not entry["root"] or not root.is_dir():
+        return []
+    return sorted(str(folder) for folder in (root, *root.iterdir()) if folder.is_dir())
+
+
+def index_spec(wildcards):
+    entry = config["datasets"][wildcards.dataset]
+    return spec(
+        **dataset_values(wildcards.dataset),
+        seed=config["seed"],
+        splits=entry["splits"],
+        tile_size=entry["tiling"]["size"],
+    )
+
+
+def tiling_spec(wildcards):
+    return spec(
+        **dataset_values(wildcards.dataset),
+        tiling=config["datasets"][wildcards.dataset]["tiling"],
+    )
+
+
+def corruption_spec(wildcards):
+    return spec(
+        **dataset_values(wildcards.dataset),
+        tiling=config["datasets"][wildcards.dataset]["tiling"],
+        seed=config["seed"],
+        kind=wildcards.corruption,
+        corruption=config["corruptions"][wildcards.corruption],
+    )
+
+
+def extraction_spec(wildcards):
+    model, extraction = config["models"][wildcards.model], config["extraction"]
+    layers = extraction["layers"]["clean" if wildcards.corruption == "clean" else "corrupted"]
+    return spec(
+        name=wildcards.model,
+        model={key: value for key, value in model.items() if key != "probe"},
+        checkpoint_root=config["checkpoint_root"],
+        device=config["device"],
+        extraction={**extraction, "layers": layers},
+    )
+
+
+def extraction_code(wildcards):
+    """The code of the extraction with the module of the model's source, found by name at run time."""
+    return code("extract", f"patchprobe.models.{config['models'][wildcards.model]['source']}_source")
+
+
+def checkpoint_file(wildcards):
+    """The model's checkpoint if it is there, so that another file under its name makes the tokens stale."""
+    name = config["models"][wildcards.model].get("checkpoint")
+    path = Path(config["checkpoint_root"]) / (name or "")
+    return [str(path)] if name and path.is_file() else []
+
+
+def probe_spec(wildcards):
+    return spec(
+        linear=config["patch_classification"]["linear"],
+        probe=config["models"][wildcards.model]["probe"],
+        seed=config["seed"],
+    )
+
+
+def patch_classification_spec(wildcards):
+    return spec(
+        dataset=wildcards.dataset,
+        model=wildcards.model,
+        corruption=wildcards.corruption,
+        bootstrap=config["patch_classification"]["bootstrap"],
+        seed=config["seed"],
+    )
+
+
+def measurement_files(datasets=DATASETS, models=MODELS):
+    """The measurements of every model on every version of the data sets."""
+    return expand(
+        "results/{dataset}/patch_classification/{model}.{corruption}.parquet",
+        dataset=datasets,
+        model=models,
+        corruption=VERSIONS,
+    )
+
+
+def report_files():
+    """Everything that the target all makes."""
+    return [
+        *expand(
+            "results/tables/{table}.{ext}", table=["patch_classification", "datasets"], ext=TABLE_FORMATS
+        ),
+        *expand("results/models/{model}.csv", model=MODELS),
+    ]
+
+
+def model_measurements(wildcards):
+    return measurement_files(models=[wildcards.model])
+
+
+def interval_spec(wildcards):
+    return spec(
+        datasets=DATASETS, models=MODELS, interval=config["patch_classification"]["bootstrap"]["level"]
+    )
