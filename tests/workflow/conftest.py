@@ -1,0 +1,129 @@
+"""Runs of the real workflow, as a user makes them, in a copy of the project with a tiny configuration."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PARTS = ["Snakefile", "rules", "workflow", "src", "config", "profiles", "envs"]
+TINY = {
+    "seed": 0,
+    "device": "cpu",
+    "datasets": {
+        "streets": {
+            "adapter": "synthetic",
+            "options": {"height": 64, "width": 128, "train": 4, "test": 3},
+            "splits": {"train": {"source": "train"}, "evaluation": {"source": "test"}},
+            "tiling": {"size": 64, "resize": 32},
+        }
+    },
+    "models": {
+        "pixels-a": {"source": "pixels", "patch_size": 8},
+        "pixels-b": {"source": "pixels", "patch_size": 16},
+    },
+    "corruptions": {"noise": {"levels": [10, 50]}, "rotate": {"levels": [10]}},
+    "patch_classification": {"linear": {"epochs": 2}, "bootstrap": {"resamples": 100}},
+    "report": {"images": 2},
+}
+
+
+@dataclass
+class Project:
+    """A copy of the project in a folder of its own."""
+
+    folder: Path
+
+    def config(self) -> dict[str, Any]:
+        return yaml.safe_load((self.folder / "config/config.yaml").read_text())
+
+    def write_config(self, config: dict[str, Any], *, sort_keys: bool = False) -> None:
+        (self.folder / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=sort_keys))
+
+    def command(self, *words: str) -> list[str]:
+        return [str(Path(sys.executable).with_name("snakemake")), *words]
+
+    def snakemake(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a line of Snakemake; stdout and stderr come back together."""
+        done = subprocess.run(
+            self.command(*words),
+            cwd=self.folder,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+        )
+        if check and done.returncode:
+            pytest.fail(f"snakemake {' '.join(words)} ended with {done.returncode}:\n{done.stdout[-6000:]}")
+        return done
+
+    def plan(self, *words: str) -> Counter[str]:
+        """Return what a dry run would do, as 'rule wildcards' with their numbers."""
+        text = self.snakemake("--cores", "2", "--dry-run", *words).stdout
+        jobs: Counter[str] = Counter()
+        rule = None
+        for line in text.splitlines():
+            if match := re.match(r"(?:local)?rule (\w+):", line):
+                rule = match[1]
+                jobs[rule] += 1
+            elif rule and (match := re.match(r"    wildcards: (.*)", line)):
+                jobs[rule] -= 1
+                values = ",".join(part.split("=")[1] for part in match[1].split(", "))
+                jobs[f"{rule} {values}"] += 1
+        jobs.pop("all", None)
+        return +jobs
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        file = self.folder / path
+        text = file.read_text()
+        assert old in text, f"{path} has no {old!r}"
+        file.write_text(text.replace(old, new, 1))
+
+    def tables(self) -> dict[str, bytes]:
+        folders = [self.folder / "results/tables", self.folder / "results/models"]
+        return {p.name: p.read_bytes() for folder in folders for p in sorted(folder.iterdir()) if p.is_file()}
+
+    def copy(self, folder: Path) -> "Project":
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder)
+
+
+def environment() -> dict[str, str]:
+    """The environment of a user's shell in which the project's environment comes first."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("SNAKEMAKE", "OMP_", "MKL_"))}
+    return clean | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def make_project(repository: Path, folder: Path, config: dict[str, Any]) -> Project:
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in PARTS:
+        source = repository / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy2(source, folder / part)
+    project = Project(folder)
+    project.write_config(config)
+    return project
+
+
+@pytest.fixture(scope="session")
+def finished(repository, tmp_path_factory) -> Project:
+    """A whole run with the tiny configuration, by the line users type; never changed by a test."""
+    project = make_project(repository, tmp_path_factory.mktemp("finished") / "project", TINY)
+    project.snakemake("--cores", "8", "--resources", "gpu=1", "all")
+    return project
+
+
+@pytest.fixture
+def project(finished, tmp_path) -> Project:
+    """A copy of the finished run that a test may change."""
+    return finished.copy(tmp_path / "project")

@@ -1,0 +1,155 @@
+"""What is computed again after each kind of edit, by a dry run."""
+
+import os
+import time
+
+import pytest
+
+pytestmark = pytest.mark.workflow
+
+VERSIONS = ["clean", "noise", "rotate"]
+FINAL = {"patch_classification_table", "datasets_table"}
+
+
+def chain(model):
+    """All jobs of one model."""
+    return {
+        *(f"extract streets,{model},{version}" for version in VERSIONS),
+        f"fit_probe streets,{model}",
+        *classification(model),
+        f"model_table {model}",
+    }
+
+
+def classification(model):
+    return {f"patch_classification streets,{model},{version}" for version in VERSIONS}
+
+
+def figures(jobs):
+    """The jobs that only draw."""
+    return {job for job in jobs if job.split()[0].endswith(("_figure", "_sheet"))}
+
+
+def computed(jobs):
+    return set(jobs) - figures(jobs)
+
+
+def test_finished_run_has_nothing_to_do(project):
+    done = project.snakemake("--cores", "8", "--resources", "gpu=1", "all")
+    assert "Nothing to be done" in done.stdout
+
+
+def test_touched_script_and_library(project):
+    later = time.time() + 100
+    for path in [
+        *project.folder.glob("workflow/scripts/*.py"),
+        *project.folder.glob("src/**/*.py"),
+        *project.folder.glob("rules/*"),
+    ]:
+        os.utime(path, (later, later))
+    assert not project.plan()
+
+
+def test_comment_in_config_script_and_library(project):
+    with (project.folder / "config/config.yaml").open("a") as file:
+        file.write("# a remark\n")
+    project.edit("workflow/scripts/extract.py", "import _source", "# a remark\nimport _source")
+    project.edit("src/patchprobe/extraction.py", "import ", "# a remark\nimport ")
+    assert not project.plan()
+
+
+def test_reordered_keys(project):
+    project.write_config(project.config(), sort_keys=True)
+    assert not project.plan()
+
+
+def test_script_edited(project):
+    project.edit("workflow/scripts/fit_probe.py", "with run_job", "EDITED = True\nwith run_job")
+    jobs = project.plan()
+    expected = {f"fit_probe streets,{model}" for model in ("pixels-a", "pixels-b")}
+    assert expected <= set(jobs)
+    assert not {job for job in jobs if job.split()[0] in ("extract", "tile", "label", "corrupt", "index")}
+
+
+def test_module_of_one_analysis_edited(project):
+    project.edit("src/patchprobe/analyses/patch_classification.py", "METHODS = ", "EDITED = True\nMETHODS = ")
+    expected = (
+        classification("pixels-a") | classification("pixels-b") | {"model_table pixels-a", "model_table pixels-b"}
+    )
+    assert computed(project.plan()) == expected | FINAL
+
+
+def test_drawing_code_edited(project):
+    with (project.folder / "src/patchprobe/report/tables.py").open("a") as file:
+        file.write("\nEDITED = True\n")
+    assert set(project.plan()) == FINAL
+
+
+def test_module_found_by_name_edited(project):
+    with (project.folder / "src/patchprobe/models/random_source.py").open("a") as file:
+        file.write("\nEDITED = True\n")
+    assert not project.plan()
+    with (project.folder / "src/patchprobe/models/pixels_source.py").open("a") as file:
+        file.write("\nEDITED = True\n")
+    assert {f"extract streets,pixels-a,{version}" for version in VERSIONS} <= set(project.plan())
+
+
+def test_one_model_edited(project):
+    config = project.config()
+    config["models"]["pixels-a"]["patch_size"] = 4
+    project.write_config(config)
+    assert computed(project.plan()) == chain("pixels-a") | FINAL
+
+
+def test_probe_option_of_one_model_does_not_extract_again(project):
+    config = project.config()
+    config["models"]["pixels-a"]["probe"] = {"batch_norm": True}
+    project.write_config(config)
+    jobs = computed(project.plan())
+    assert jobs == {"fit_probe streets,pixels-a", *classification("pixels-a"), "model_table pixels-a"} | FINAL
+
+
+def test_two_values_swapped(project):
+    config = project.config()
+    models = config["models"]
+    models["pixels-a"], models["pixels-b"] = models["pixels-b"], models["pixels-a"]
+    project.write_config(config)
+    assert computed(project.plan()) == chain("pixels-a") | chain("pixels-b") | FINAL
+
+
+def test_swap_inside_one_entry(project):
+    config = project.config()
+    config["datasets"]["streets"]["options"] |= {"train": 3, "test": 4}
+    project.write_config(config)
+    assert "index streets" in project.plan()
+
+
+def test_model_added(project):
+    config = project.config()
+    config["models"]["pixels-c"] = {"source": "pixels", "patch_size": 4}
+    project.write_config(config)
+    assert computed(project.plan()) == chain("pixels-c") | FINAL
+
+
+def test_model_removed(project):
+    config = project.config()
+    del config["models"]["pixels-b"]
+    project.write_config(config)
+    assert computed(project.plan()) == FINAL
+
+
+def test_corruption_added(project):
+    config = project.config()
+    config["corruptions"]["blur"] = {"levels": [3]}
+    project.write_config(config)
+    models = ("pixels-a", "pixels-b")
+    expected = {"corrupt streets,blur"}
+    expected |= {f"{rule} streets,{model},blur" for rule in ("extract", "patch_classification") for model in models}
+    assert computed(project.plan()) == expected | {f"model_table {model}" for model in models} | {
+        "patch_classification_table"
+    }
+
+
+def test_one_models_branch_is_a_target(project):
+    jobs = project.plan("--forcerun", "extract", "--", "results/models/pixels-a.csv")
+    assert set(jobs) == chain("pixels-a")
