@@ -220,8 +220,14 @@ def _forward(job: _Job, images: torch.Tensor) -> _Result:
     normalised = images.to(job.device, non_blocking=True).float().div_(255)
     normalised.sub_(job.mean).div_(job.std)
     half = _AUTOCAST.get(job.precision)
-    with torch.autocast(torch.device(job.device).type, half, enabled=half is not None):
-        tokens = job.model.tokens(normalised, job.layers)
+    try:
+        with torch.autocast(torch.device(job.device).type, half, enabled=half is not None):
+            tokens = job.model.tokens(normalised, job.layers)
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"models.{job.model.name}: the GPU has too little memory for a batch of {len(images)} tiles; set a "
+            "smaller extraction.batch_size"
+        ) from error
     named = {"tokens": tokens.patch, "cls": tokens.cls, "registers": tokens.registers}
     kept = {name: value for name, value in named.items() if value is not None}
     dtype = getattr(torch, job.dtype)

@@ -199,6 +199,14 @@ def test_a_value_beyond_float16_asks_for_float32(tmp_path):
     assert features["tokens"].to_numpy().min() == -7e4
 
 
+def test_too_little_gpu_memory_names_the_remedy(tmp_path):
+    model = Interrupted(vit(), fail_at=0, error=torch.OutOfMemoryError("CUDA out of memory"))
+    with pytest.raises(
+        ModelError, match=r"too little memory for a batch of 8 tiles; set a smaller extraction\.batch_size"
+    ):
+        run(tmp_path, make_tiles(tmp_path, n=8, chunk=8), model)
+
+
 def test_bf16_is_near_fp32(tmp_path):
     tiles, model = make_tiles(tmp_path, n=4), vit()
     full, half = (run(tmp_path / p, tiles, model, precision=p)["tokens"].to_numpy() for p in ("fp32", "bf16"))
