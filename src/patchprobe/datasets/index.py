@@ -61,7 +61,8 @@ def build_index(
 def read_index(path: Path) -> pd.DataFrame:
     """Read the images table that :func:`build_index` made and a job wrote as CSV."""
     # Names such as "0001" and "NA" are names.
-    return pd.read_csv(path, dtype={"height": int, "width": int}, converters=dict.fromkeys(_TEXT_COLUMNS, str))
+    types = {**dict.fromkeys(_TEXT_COLUMNS, str), "height": int, "width": int}
+    return pd.read_csv(path, dtype=types, keep_default_na=False)
 
 
 def index_records(index: pd.DataFrame) -> list[Record]:

@@ -1,0 +1,146 @@
+"""The few-shot draw and the check of every drawn file."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from patchprobe.datasets import Record, open_dataset
+from patchprobe.datasets.camvid import CamVid
+from patchprobe.datasets.index import build_index, draw, index_records, read_index
+from patchprobe.datasets.synthetic import Synthetic
+from patchprobe.errors import ConfigError, DataError
+
+WritePair = Callable[..., None]
+
+RECORDS = [
+    Record(f"train/{city}_{i:02}", city, Path(f"{city}_{i:02}.png"), Path(f"{city}_{i:02}l.png"))
+    for city, number in (("aachen", 9), ("ulm", 5), ("jena", 7))
+    for i in range(number)
+]
+
+
+def entry(train: Any = None, evaluation: Any = None, size: int = 32) -> dict[str, Any]:
+    """Return the index keys of a config entry."""
+    return {
+        "splits": {
+            "train": {"source": "train", "images": None, "per_group": None, **(train or {})},
+            "evaluation": {"source": "val", "images": None, "per_group": None, **(evaluation or {})},
+        },
+        "tiling": {"size": size, "resize": size, "interpolation": "bicubic"},
+    }
+
+
+def test_draw_is_sorted_seeded_and_independent_of_the_input_order() -> None:
+    first = draw(RECORDS, images=6, per_group=None, seed=0, source="train")
+    assert len(first) == 6 and first == sorted(first, key=lambda r: r.image_id)
+    assert first == draw(RECORDS[::-1], images=6, per_group=None, seed=0, source="train")
+    draws = {tuple(draw(RECORDS, images=6, per_group=None, seed=s, source="train")) for s in range(5)}
+    assert len(draws) == 5
+
+
+def test_draw_per_group_is_balanced_nested_and_independent_of_other_groups() -> None:
+    previous: set[Record] = set()
+    for n in (1, 2, 4, 5):
+        chosen = draw(RECORDS, images=None, per_group=n, seed=3, source="train")
+        assert Counter(r.group for r in chosen) == {"aachen": n, "ulm": n, "jena": n}
+        assert previous < set(chosen)
+        previous = set(chosen)
+    ulm = [r for r in RECORDS if r.group == "ulm"]
+    assert set(draw(ulm, images=None, per_group=4, seed=3, source="train")) <= previous
+
+
+def test_draw_of_all_and_of_too_many() -> None:
+    assert len(draw(RECORDS, images=None, per_group=None, seed=0, source="train")) == len(RECORDS)
+    with pytest.raises(DataError, match=r"images asks for 22 images but split 'train' has 21; lower images"):
+        draw(RECORDS, images=22, per_group=None, seed=0, source="train")
+    with pytest.raises(DataError, match=r"per_group asks for 6 images but group 'ulm' of split 'train' has 5"):
+        draw(RECORDS, images=None, per_group=6, seed=0, source="train")
+    with pytest.raises(ConfigError, match="both set"):
+        draw(RECORDS, images=2, per_group=6, seed=0, source="train")
+
+
+def test_index_tables(tmp_path: Path, write_pair: WritePair, caplog: pytest.LogCaptureFixture) -> None:
+    label = np.zeros((36, 48), np.uint8)
+    label[:6, :10], label[30:] = 3, 11
+    write_pair(tmp_path, "train", "0001_2", label)
+    write_pair(tmp_path, "train", "0001_1")
+    write_pair(tmp_path, "val", "NA_1", label)
+    dataset = CamVid(tmp_path, {})
+    with caplog.at_level(logging.WARNING):
+        index, classes = build_index(dataset, "street", entry(), seed=0)
+    assert "street train: subset, 2 of 367 images" in caplog.text
+    assert index["image_id"].tolist() == ["train/0001_1", "train/0001_2", "val/NA_1"]
+    assert index["split"].tolist() == ["train", "train", "evaluation"]
+    assert index["height"].tolist() == [36] * 3 and index["width"].tolist() == [48] * 3
+    rows = classes.set_index(["split", "id"])
+    assert rows.loc[("train", 3), "pixels"] == 60 and rows.loc[("train", 3), "images"] == 1
+    assert rows.loc[("train", 11), "pixels"] == 6 * 48 and rows.loc[("train", 11), "name"] == "void"
+    assert rows.loc[("train", 0), "pixels"] == 2 * 36 * 48 - 60 - 6 * 48
+    assert rows.loc[("evaluation", 5), "pixels"] == 0
+    assert rows["pixels"].sum() == 3 * 36 * 48
+
+    path = tmp_path / "images.csv"
+    index.to_csv(path, index=False)
+    again = read_index(path)
+    assert index_records(again) == [*dataset.records("train"), *dataset.records("val")]
+    assert again["group"].tolist() == ["0001", "0001", "NA"]
+    assert again["height"].dtype.kind == "i" and again.equals(again.assign(split=index["split"].tolist()))
+
+
+def test_index_does_not_depend_on_threads() -> None:
+    dataset = Synthetic(None, {"images": 5, "height": 32, "width": 64})
+    one, many = (build_index(dataset, "demo", entry(), seed=0, threads=n) for n in (1, 4))
+    assert one[0].equals(many[0]) and one[1].equals(many[1])
+
+
+def test_bad_files_are_found_before_anything_else(tmp_path: Path, write_pair: WritePair) -> None:
+    write_pair(tmp_path, "val", "v_1")
+
+    def rebuilt(label: np.ndarray) -> CamVid:
+        (tmp_path / "train.txt").unlink(missing_ok=True)
+        write_pair(tmp_path, "train", "a_1", label)
+        return CamVid(tmp_path, {})
+
+    wrong = np.zeros((36, 48), np.uint8)
+    wrong[2:4, 5] = 12
+    with pytest.raises(DataError, match=r"trainannot/a_1\.png holds id 12 at 2 pixels; allowed are 0-11:"):
+        build_index(rebuilt(wrong), "street", entry(), seed=0)
+    dataset = rebuilt(np.zeros((36, 48), np.uint8))
+    Image.fromarray(np.zeros((36, 40), np.uint8)).save(tmp_path / "trainannot" / "a_1.png")
+    with pytest.raises(DataError, match=r"train/a_1\.png is 48 x 36 pixels .*trainannot/a_1\.png is 40 x 36"):
+        build_index(dataset, "street", entry(), seed=0)
+    with pytest.raises(DataError, match=r"datasets\.street\.tiling\.size is 37, but image .* is 48 x 36 pixels"):
+        build_index(rebuilt(np.zeros((36, 48), np.uint8)), "street", entry(size=37), seed=0)
+    (tmp_path / "train" / "a_1.png").write_bytes((tmp_path / "train" / "a_1.png").read_bytes()[:200])
+    with pytest.raises(DataError, match=r"train/a_1\.png cannot be decoded"):
+        build_index(dataset, "street", entry(), seed=0)
+    (tmp_path / "train.txt").write_text("")
+    with pytest.raises(DataError, match=r"datasets\.street\.splits\.train\.source: split 'train' holds no images"):
+        build_index(dataset, "street", entry(), seed=0)
+
+
+def test_bad_splits_name_their_key() -> None:
+    dataset = Synthetic(None, {"images": 4, "height": 32, "width": 32})
+    with pytest.raises(ConfigError, match=r"datasets\.demo\.splits\.train\.source: .* 'test'; it has train, val"):
+        build_index(dataset, "demo", entry({"source": "test"}), seed=0)
+    with pytest.raises(
+        DataError, match=r"datasets\.demo\.splits\.evaluation: images asks for 9 images but split 'val'"
+    ):
+        build_index(dataset, "demo", entry({}, {"images": 9}), seed=0)
+    with pytest.raises(ConfigError, match=r"datasets\.demo\.splits: train and evaluation share 4 images"):
+        build_index(dataset, "demo", entry({}, {"source": "train"}), seed=0)
+
+
+def test_real_camvid(shared: Path) -> None:
+    dataset = open_dataset({"adapter": "camvid", "root": "CamVid"}, shared / "samples" / "camvid")
+    index, classes = build_index(
+        dataset, "camvid", entry({"images": 10}, {"images": 5, "source": "test"}, 360), seed=0, threads=2
+    )
+    assert index.groupby("split").size().to_dict() == {"evaluation": 5, "train": 10}
+    assert classes.groupby("split")["pixels"].sum().to_dict() == {"evaluation": 5 * 360 * 480, "train": 10 * 360 * 480}
