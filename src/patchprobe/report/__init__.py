@@ -1,0 +1,1 @@
+"""Tables, figures and sheets, made from measurements and stores alone."""

@@ -1,0 +1,76 @@
+"""Which measurements a table or figure shows, in which order and under which names."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from patchprobe.errors import StoreError
+
+METHOD_NAMES = {"1-nn": "1-NN", "linear": "linear probe"}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """How the levels of a corruption are shown: name with unit, and the level that leaves a tile as it is."""
+
+    name: str
+    neutral: float | None
+
+
+# Units as in section 6 of arXiv 2401.00463. Rings of band noise have no order of strength, so no neutral level.
+_AXES = {
+    "blur": Axis("kernel size (px)", 1.0),
+    "noise": Axis("noise std (of 255)", 0.0),
+    "band-noise": Axis("ring centre (of Nyquist)", None),
+    "shift": Axis("diagonal shift (px)", 0.0),
+    "rotate": Axis("rotation (degrees)", 0.0),
+    "scale": Axis("scale factor", 1.0),
+}
+
+
+def axis_of(corruption: str) -> Axis:
+    """Return the axis of a corruption; one without an entry has plain levels that start from clean."""
+    return _AXES.get(corruption, Axis("level", 0.0))
+
+
+def prepare(rows: pd.DataFrame) -> pd.DataFrame:
+    """Keep the deepest layer of every model and add ``label``, the name under which a row is shown.
+
+    Raises StoreError if the rows mix seeds or protocols, which one table cannot show side by side.
+    """
+    for column in ("seed", "protocol"):
+        found = sorted(rows[column].unique())
+        if len(found) > 1:
+            raise StoreError(f"measurements with {column} {found[0]} and {found[1]} cannot share a table")
+    deepest = rows.groupby(["dataset", "model", "variant"])["layer"].transform("max")
+    rows = rows[rows["layer"] == deepest]
+    return rows.assign(label=rows["model"].where(rows["variant"] == "", rows["model"] + " " + rows["variant"]))
+
+
+def order_labels(rows: pd.DataFrame, models: Sequence[str]) -> list[str]:
+    """Return the labels of prepared rows: models as in ``models``, then the others by name; variants by name."""
+    pairs = rows[["model", "variant", "label"]].drop_duplicates().to_dict("records")
+    rank = {model: i for i, model in enumerate(models)}
+    pairs.sort(key=lambda pair: (rank.get(pair["model"], len(rank)), pair["model"], pair["variant"]))
+    return [pair["label"] for pair in pairs]
+
+
+def order_corruptions(names: Iterable[str]) -> list[str]:
+    """Return corruption names without ``clean``, the known ones in the usual order, then the others by name."""
+    known = list(_AXES)
+    found = set(names) - {"clean"}
+    return sorted(found, key=lambda name: (known.index(name) if name in known else len(known), name))
+
+
+def order_known(names: Collection[str], known: Iterable[str]) -> list[str]:
+    """Return ``names`` in the order of ``known``, those it lacks after it by name."""
+    first = [name for name in known if name in names]
+    return first + sorted(set(names) - set(first))
+
+
+def class_names(path: Path) -> list[str]:
+    """Read the names of a data set's classes, without void, in their official order from its classes table."""
+    table = pd.read_csv(path, converters={"name": str})
+    return [name for name in table["name"].drop_duplicates() if name != "void"]
