@@ -12,7 +12,7 @@ rule corrupt:
         corruption="|".join(CORRUPTIONS) or "none",
     conda:
         "../envs/core.yaml"
-    threads: 1
+    threads: 4
     resources:
         mem_mb=4000,
         runtime=240,

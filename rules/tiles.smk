@@ -10,7 +10,7 @@ rule index:
         "logs/index/{dataset}.benchmark.tsv"
     conda:
         "../envs/core.yaml"
-    threads: 1
+    threads: 4
     resources:
         mem_mb=2000,
         runtime=60,
@@ -33,7 +33,7 @@ rule tile:
         "logs/tile/{dataset}.benchmark.tsv"
     conda:
         "../envs/core.yaml"
-    threads: 1
+    threads: 4
     resources:
         mem_mb=4000,
         runtime=120,
@@ -56,7 +56,7 @@ rule label:
         "logs/label/{dataset}.benchmark.tsv"
     conda:
         "../envs/core.yaml"
-    threads: 1
+    threads: 4
     resources:
         mem_mb=4000,
         runtime=120,

@@ -1,8 +1,10 @@
 import copy
 
 import pytest
+import yaml
 
 from patchprobe.config import load_schema, validate
+from patchprobe.config_reference import reference
 from patchprobe.errors import ConfigError
 
 SPLITS = {"train": {"source": "train"}, "evaluation": {"source": "test"}}
@@ -90,7 +92,7 @@ def test_partial_corruption_list_is_kept(schema):
     ],
 )
 def test_each_mistake_names_the_key_and_the_remedy(schema, path, value, message):
-    with pytest.raises(ConfigError, match="^the configuration is not valid:") as caught:
+    with pytest.raises(ConfigError, match="the configuration is not valid") as caught:
         validate(changed(path, value), schema)
     assert message in str(caught.value)
     assert str(caught.value).count("\n") == 1
@@ -116,3 +118,24 @@ def test_every_key_is_described_and_has_a_marked_value_where_it_is_ours(schema):
 
     for name, part in [("", schema), *schema["$defs"].items()]:
         walk(part, name)
+
+
+def test_page_of_keys_is_made_from_the_schema(repository, schema):
+    page = (repository / "config/README.md").read_text()
+    assert page == reference(schema), "run: python -m patchprobe.config_reference config"
+    assert "`datasets.<name>` entries" in page and "| `position_embedding` |" in page
+
+
+def test_probe_defaults_are_those_of_the_library(schema):
+    from patchprobe.probes import ProbeOptions
+
+    filled = validate(BASE, schema)["patch_classification"]["linear"]
+    filled["learning_rates"] = tuple(filled["learning_rates"])
+    assert ProbeOptions(**filled) == ProbeOptions()
+
+
+def test_every_shipped_configuration_is_valid(repository, schema):
+    files = sorted((repository / "config").glob("*.yaml"))
+    assert len(files) >= 2
+    for file in files:
+        validate(yaml.safe_load(file.read_text()), schema)

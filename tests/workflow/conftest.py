@@ -20,8 +20,8 @@ TINY = {
     "datasets": {
         "streets": {
             "adapter": "synthetic",
-            "options": {"height": 64, "width": 128, "train": 4, "test": 3},
-            "splits": {"train": {"source": "train"}, "evaluation": {"source": "test"}},
+            "options": {"images": 4, "height": 64, "width": 128},
+            "splits": {"train": {"source": "train"}, "evaluation": {"source": "val", "images": 3}},
             "tiling": {"size": 64, "resize": 32},
         }
     },

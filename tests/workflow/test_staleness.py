@@ -119,7 +119,7 @@ def test_two_values_swapped(project):
 
 def test_swap_inside_one_entry(project):
     config = project.config()
-    config["datasets"]["streets"]["options"] |= {"train": 3, "test": 4}
+    config["datasets"]["streets"]["options"] |= {"height": 128, "width": 64}
     project.write_config(config)
     assert "index streets" in project.plan()
 
