@@ -79,8 +79,9 @@ class Tiling:
     def cut_label(self, label: UInt8) -> UInt8:
         """Return the resized tiles of a label map: (height, width) to (tiles, resize, resize).
 
-        Nearest by pixel centres: pixel i takes source pixel floor((i + 0.5) * size / resize), as
-        "nearest-exact" of torch and Pillow do.
+        Nearest by pixel centres: pixel i takes source pixel floor((i + 0.5) * size / resize), in whole
+        numbers, so a centre on the border of two source pixels takes the later one. ("nearest-exact" of torch
+        and Pillow's nearest are the same but for such borders, where they depend on rounding.)
         """
         nearest = (2 * np.arange(self.resize) + 1) * self.size // (2 * self.resize)
         return np.ascontiguousarray(self._cut(label)[:, nearest[:, None], nearest])
