@@ -1,8 +1,31 @@
+rule inspect_model:
+    input:
+        checkpoint=checkpoint_file,
+    output:
+        card="results/models/{model}.json",
+    log:
+        "logs/inspect_model/{model}.log",
+    benchmark:
+        "logs/inspect_model/{model}.benchmark.tsv"
+    priority: 100
+    conda:
+        "../envs/gpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        spec=model_spec,
+        code=source_code("inspect_model"),
+    script:
+        "../workflow/scripts/inspect_model.py"
+
+
 rule extract:
     input:
         store=ancient("results/{dataset}/tiles/{corruption}.zarr"),
         manifest="results/{dataset}/tiles/{corruption}.manifest.json",
-        checkpoint=checkpoint_file,
+        card="results/models/{model}.json",
     output:
         store=directory("results/{dataset}/features/{model}/{corruption}.zarr"),
         manifest="results/{dataset}/features/{model}/{corruption}.manifest.json",
@@ -19,6 +42,6 @@ rule extract:
         runtime=480,
     params:
         spec=extraction_spec,
-        code=extraction_code,
+        code=source_code("extract"),
     script:
         "../workflow/scripts/extract.py"

@@ -57,21 +57,37 @@ def corruption_spec(wildcards):
     )
 
 
+def model_values(model):
+    """What identifies a model; the probe's options are not part of it."""
+    entry = config["models"][model]
+    return {
+        "name": model,
+        "model": {key: value for key, value in entry.items() if key != "probe"},
+        "checkpoint_root": config["checkpoint_root"],
+    }
+
+
+def model_spec(wildcards):
+    own = config["models"][wildcards.model]["input_size"]
+    tiles = sorted({entry["tiling"]["resize"] for entry in config["datasets"].values()})
+    return spec(**model_values(wildcards.model), input_sizes=[own] if own else tiles)
+
+
 def extraction_spec(wildcards):
-    model, extraction = config["models"][wildcards.model], config["extraction"]
+    extraction = config["extraction"]
     layers = extraction["layers"]["clean" if wildcards.corruption == "clean" else "corrupted"]
     return spec(
-        name=wildcards.model,
-        model={key: value for key, value in model.items() if key != "probe"},
-        checkpoint_root=config["checkpoint_root"],
+        **model_values(wildcards.model),
         device=config["device"],
         extraction={**extraction, "layers": layers},
     )
 
 
-def extraction_code(wildcards):
-    """The code of the extraction with the module of the model's source, found by name at run time."""
-    return code("extract", f"patchprobe.models.{config['models'][wildcards.model]['source']}_source")
+def source_code(script):
+    """The code of a script that builds models, with the module of the model's source, found by name at run time."""
+    return lambda wildcards: code(
+        script, f"patchprobe.models.{config['models'][wildcards.model]['source']}_source"
+    )
 
 
 def checkpoint_file(wildcards):

@@ -24,6 +24,6 @@ with run_job(snakemake) as job:
         device=device,
         norm=spec["extraction"].pop("norm"),
     )
-    inputs = [job.input.manifest, *job.input.all("checkpoint")]
+    inputs = [job.input.manifest, job.input.card]
     with build_store(job.output.store, spec=job.spec_text, code=job.code, inputs=inputs) as build:
         extract(build, tiles, model, device=device, **spec["extraction"])

@@ -6,6 +6,7 @@ whose ``SOURCE`` is a :class:`Source`. There is no list to edit: a new source is
 
 import difflib
 import importlib
+import json
 import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -116,6 +117,19 @@ def load_model(
         norm=norm,
         device=device,
     )
+
+
+def describe_model(name: str, entry: Mapping[str, Any], *, checkpoint_root: Path, input_sizes: Sequence[int]) -> str:
+    """Build a model on the CPU for each input size and return what it is, as JSON: one object per size.
+
+    Raises what :func:`load_model` raises, so that a wrong name or file is known before anything expensive.
+    """
+    cards = []
+    for size in input_sizes:
+        model = load_model(name, entry, checkpoint_root=checkpoint_root, input_size=size, device="cpu")
+        facts = ("input_size", "grid", "features", "blocks", "registers", "has_cls")
+        cards.append({key: getattr(model, key) for key in facts} | {"provenance": model.provenance})
+    return json.dumps(cards, indent=1, sort_keys=True) + "\n"
 
 
 def _unknown_source(name: str, source: str) -> ConfigError:

@@ -1,0 +1,19 @@
+"""Build a model once, before anything expensive: its names, files and keys are checked and it is described."""
+
+from pathlib import Path
+
+import _source  # noqa: F401
+
+from patchprobe.jobs import run_job
+from patchprobe.models import describe_model
+from patchprobe.stores import write_atomic
+
+with run_job(snakemake) as job:
+    spec = job.spec
+    card = describe_model(
+        spec["name"],
+        spec["model"],
+        checkpoint_root=Path(spec["checkpoint_root"]),
+        input_sizes=spec["input_sizes"],
+    )
+    write_atomic(job.output.card, card)
