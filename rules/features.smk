@@ -2,11 +2,11 @@ rule inspect_model:
     input:
         checkpoint=checkpoint_file,
     output:
-        card="results/models/{model}.json",
+        card="results/{dataset}/features/{model}/card.json",
     log:
-        "logs/inspect_model/{model}.log",
+        "logs/inspect_model/{dataset}.{model}.log",
     benchmark:
-        "logs/inspect_model/{model}.benchmark.tsv"
+        "logs/inspect_model/{dataset}.{model}.benchmark.tsv"
     priority: 100
     conda:
         "../envs/gpu.yaml"
@@ -25,7 +25,7 @@ rule extract:
     input:
         store=ancient("results/{dataset}/tiles/{corruption}.zarr"),
         manifest="results/{dataset}/tiles/{corruption}.manifest.json",
-        card="results/models/{model}.json",
+        card="results/{dataset}/features/{model}/card.json",
     output:
         store=directory("results/{dataset}/features/{model}/{corruption}.zarr"),
         manifest="results/{dataset}/features/{model}/{corruption}.manifest.json",

@@ -69,8 +69,8 @@ def model_values(model):
 
 def model_spec(wildcards):
     own = config["models"][wildcards.model]["input_size"]
-    tiles = sorted({entry["tiling"]["resize"] for entry in config["datasets"].values()})
-    return spec(**model_values(wildcards.model), input_sizes=[own] if own else tiles)
+    tile = config["datasets"][wildcards.dataset]["tiling"]["resize"]
+    return spec(**model_values(wildcards.model), input_size=own or tile)
 
 
 def extraction_spec(wildcards):

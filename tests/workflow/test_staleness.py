@@ -14,7 +14,7 @@ FINAL = {"patch_classification_table", "datasets_table"}
 def chain(model):
     """All jobs of one model."""
     return {
-        f"inspect_model {model}",
+        f"inspect_model streets,{model}",
         *(f"extract streets,{model},{version}" for version in VERSIONS),
         f"fit_probe streets,{model}",
         *classification(model),

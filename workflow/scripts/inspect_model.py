@@ -14,6 +14,6 @@ with run_job(snakemake) as job:
         spec["name"],
         spec["model"],
         checkpoint_root=Path(spec["checkpoint_root"]),
-        input_sizes=spec["input_sizes"],
+        input_size=spec["input_size"],
     )
     write_atomic(job.output.card, card)

@@ -119,17 +119,14 @@ def load_model(
     )
 
 
-def describe_model(name: str, entry: Mapping[str, Any], *, checkpoint_root: Path, input_sizes: Sequence[int]) -> str:
-    """Build a model on the CPU for each input size and return what it is, as JSON: one object per size.
+def describe_model(name: str, entry: Mapping[str, Any], *, checkpoint_root: Path, input_size: int) -> str:
+    """Build a model on the CPU and return what it is, as JSON.
 
     Raises what :func:`load_model` raises, so that a wrong name or file is known before anything expensive.
     """
-    cards = []
-    for size in input_sizes:
-        model = load_model(name, entry, checkpoint_root=checkpoint_root, input_size=size, device="cpu")
-        facts = ("input_size", "grid", "features", "blocks", "registers", "has_cls")
-        cards.append({key: getattr(model, key) for key in facts} | {"provenance": model.provenance})
-    return json.dumps(cards, indent=1, sort_keys=True) + "\n"
+    model = load_model(name, entry, checkpoint_root=checkpoint_root, input_size=input_size, device="cpu")
+    facts = ("input_size", "grid", "features", "blocks", "registers", "has_cls", "provenance")
+    return json.dumps({key: getattr(model, key) for key in facts}, indent=1, sort_keys=True) + "\n"
 
 
 def _unknown_source(name: str, source: str) -> ConfigError:
