@@ -1,0 +1,40 @@
+"""Run the benchmarks named on the command line, or all, print a table and write results/bench.json."""
+
+import importlib
+import json
+import pkgutil
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from tabulate import tabulate
+
+import benchmarks
+from benchmarks.measure import THREADS
+
+OUTPUT = Path("results/bench.json")
+
+
+def main(names: list[str]) -> None:
+    """Run and report."""
+    modules = {
+        module.name: importlib.import_module(f"benchmarks.{module.name}")
+        for module in pkgutil.iter_modules(benchmarks.__path__)
+        if module.name != "__main__"
+    }
+    available = {name: module for name, module in modules.items() if hasattr(module, "run")}
+    unknown = sorted(set(names) - set(available))
+    if unknown:
+        sys.exit(f"no benchmark {', '.join(unknown)}; there are: {', '.join(available)}")
+    rows = []
+    for name in names or available:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        rows += [{**asdict(result), "ratio": result.ratio} for result in available[name].run()]
+    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
+    OUTPUT.write_text(json.dumps(rows, indent=2) + "\n")
+    print(f"{THREADS} threads; ratio = ours / reference\n")
+    print(tabulate(rows, headers="keys", floatfmt=".3g"))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
