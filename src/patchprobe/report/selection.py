@@ -13,26 +13,34 @@ METHOD_NAMES = {"1-nn": "1-NN", "linear": "linear probe"}
 
 @dataclass(frozen=True)
 class Axis:
-    """How the levels of a corruption are shown: name with unit, and the level that leaves a tile as it is."""
+    """How levels of a corruption are shown: name with unit, form of one level, and the level without effect.
+
+    ``neutral`` is None where levels have no order of strength.
+    """
 
     name: str
+    form: str
     neutral: float | None
 
+    def title(self, level: float) -> str:
+        """Return a level with its unit, such as "3 px"."""
+        return self.form.format(level)
 
-# Units as in section 6 of arXiv 2401.00463. Rings of band noise have no order of strength, so no neutral level.
+
+# Units as in section 6 of arXiv 2401.00463.
 _AXES = {
-    "blur": Axis("kernel size (px)", 1.0),
-    "noise": Axis("noise std (of 255)", 0.0),
-    "band-noise": Axis("ring centre (of Nyquist)", None),
-    "shift": Axis("diagonal shift (px)", 0.0),
-    "rotate": Axis("rotation (degrees)", 0.0),
-    "scale": Axis("scale factor", 1.0),
+    "blur": Axis("kernel size (px)", "{:g} px", 1.0),
+    "noise": Axis("noise std (of 255)", "std {:g}", 0.0),
+    "band-noise": Axis("ring centre (of Nyquist)", "ring {:g}", None),
+    "shift": Axis("diagonal shift (px)", "{:g} px", 0.0),
+    "rotate": Axis("rotation (degrees)", "{:g}\N{DEGREE SIGN}", 0.0),
+    "scale": Axis("scale factor", "factor {:g}", 1.0),
 }
 
 
 def axis_of(corruption: str) -> Axis:
     """Return the axis of a corruption; one without an entry has plain levels that start from clean."""
-    return _AXES.get(corruption, Axis("level", 0.0))
+    return _AXES.get(corruption, Axis("level", "level {:g}", 0.0))
 
 
 def prepare(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,213 @@
+"""Figures of the measurements, as SVG and PNG, legible at the width of a printed page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from patchprobe.report.selection import (
+    METHOD_NAMES,
+    axis_of,
+    class_names,
+    order_corruptions,
+    order_known,
+    order_labels,
+    prepare,
+)
+from patchprobe.report.style import RC, WIDTH, Style, new_figure, save, styles
+
+_METHOD_LINES = {"1-nn": "-", "linear": "--"}
+_PANELS = 3  # corruptions side by side
+
+
+def clean_scores(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str]) -> None:
+    """Draw mIoU and accuracy over pixels of clean tiles: a row per model, a band of panels per data set.
+
+    ``rows`` are measurements as read, ``models`` all models of the run, which fixes order and colours. Filled marks
+    are 1-NN, open ones the linear probe; whiskers are the intervals. Raises StoreError if seeds or protocols are
+    mixed, ValueError for an unknown suffix in ``outputs``.
+    """
+    shown = prepare(rows)
+    shown = shown[shown["corruption"] == "clean"]
+    labels = order_labels(shown, models)
+    look = styles(_all_labels(labels, models))
+    datasets = sorted(shown["dataset"].unique())
+    with matplotlib.rc_context(RC):
+        height = 0.75 + len(datasets) * (0.35 + 0.3 * len(labels))
+        figure = new_figure(WIDTH, height, layout="constrained")
+        grid = figure.subplots(len(datasets), 2, squeeze=False, sharey="row", sharex="col")
+        for axes, dataset in zip(grid, datasets, strict=True):
+            part = shown[shown["dataset"] == dataset]
+            for ax, metric in zip(axes, ("pixel_miou", "pixel_accuracy"), strict=True):
+                _dots(ax, part[part["metric"] == metric], labels, look)
+            axes[0].set_title(dataset, loc="left", fontweight="bold")
+        grid[-1, 0].set_xlabel("mIoU over pixels (fraction)")
+        grid[-1, 1].set_xlabel("accuracy over pixels (fraction)")
+        _method_legend(figure, shown)
+        save(figure, outputs)
+
+
+def robustness(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str], dataset: str) -> None:
+    """Draw mIoU over pixels of one data set against the level of every corruption, clean tiles included.
+
+    A row of panels per method, a line per model; levels are evenly spaced. Clean tiles stand where the level changes
+    nothing, and apart from the line where levels have no order of strength. Raises as :func:`clean_scores`.
+    """
+    shown = prepare(rows)
+    shown = shown[(shown["dataset"] == dataset) & (shown["metric"] == "pixel_miou")]
+    labels = order_labels(shown, models)
+    look = styles(_all_labels(labels, models))
+    corruptions, methods = order_corruptions(shown["corruption"]), _methods(shown)
+    columns = min(_PANELS, len(corruptions)) or 1
+    bands = -(-len(corruptions) // columns) or 1
+    with matplotlib.rc_context(RC):
+        width = max(3.4, WIDTH * columns / _PANELS)
+        legend_columns = max(1, min(4, int(width / (0.7 + 0.07 * max(map(len, labels))))))
+        height = 0.4 + 0.17 * -(-len(labels) // legend_columns) + bands * len(methods) * 1.65
+        figure = new_figure(width, height, layout="constrained")
+        grid = figure.subplots(bands * len(methods), columns, squeeze=False, sharey=True)
+        for panel in range(bands * columns):
+            band, column = divmod(panel, columns)
+            for m, method in enumerate(methods):
+                ax = grid[band * len(methods) + m, column]
+                if panel >= len(corruptions):
+                    ax.set_axis_off()
+                    continue
+                name = corruptions[panel]
+                _curves(ax, shown[shown["method"] == method], name, labels, look, _METHOD_LINES.get(method, ":"))
+                ax.set_title(f"{name}, {METHOD_NAMES.get(method, method)}", loc="left")
+                ax.set_xlabel(axis_of(name).name if m == len(methods) - 1 else "")
+                ax.set_ylabel("mIoU (fraction)" if column == 0 else "")
+        grid[0, 0].set_ylim(0, 1.06 * shown["value"].max())
+        handles = [Line2D([], [], color=look[label].color, marker=look[label].marker, label=label) for label in labels]
+        figure.legend(handles=handles, loc="outside upper center", ncols=min(legend_columns, len(labels)))
+        save(figure, outputs)
+
+
+def class_iou(
+    rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str], dataset: str, classes: Path
+) -> None:
+    """Draw the IoU over clean pixels of every class of one data set as a heat map, a block of columns per method.
+
+    ``classes`` is the classes table of the data set, for the order of rows; a class in neither truth nor prediction
+    is hatched. Raises as :func:`clean_scores`.
+    """
+    shown = prepare(rows)
+    shown = shown[(shown["dataset"] == dataset) & (shown["corruption"] == "clean") & (shown["metric"] == "pixel_iou")]
+    labels, methods = order_labels(shown, models), _methods(shown)
+    names = order_known(set(shown["class"]), class_names(classes))
+    with matplotlib.rc_context(RC):
+        longest = max(map(len, labels))
+        height = 0.8 + 0.2 * len(names) + 0.06 * longest
+        cell = min(0.55, 2.9 / len(labels))
+        width = 1.9 + len(methods) * cell * len(labels)
+        figure = new_figure(width, height, layout="constrained")
+        grid = figure.subplots(1, len(methods), squeeze=False, sharey=True)
+        for ax, method in zip(grid[0], methods, strict=True):
+            table = shown[shown["method"] == method].pivot(index="class", columns="label", values="value")
+            image = _heat_map(ax, table.reindex(index=names, columns=labels))
+            ax.set_title(METHOD_NAMES.get(method, method), loc="left")
+        figure.colorbar(image, ax=grid[0], label="IoU over pixels (fraction)", shrink=0.7, aspect=30, pad=0.02)
+        save(figure, outputs)
+
+
+def _all_labels(labels: Sequence[str], models: Sequence[str]) -> list[str]:
+    """Return all models of the run first, so that a figure without one of them colours the others the same."""
+    return [*models, *(label for label in labels if label not in set(models))]
+
+
+def _methods(rows: pd.DataFrame) -> list[str]:
+    return order_known(set(rows["method"]), METHOD_NAMES)
+
+
+def _dots(ax: Axes, rows: pd.DataFrame, labels: Sequence[str], look: dict[str, Style]) -> None:
+    methods = _methods(rows)
+    for m, method in enumerate(methods):
+        part = rows[rows["method"] == method].set_index("label")
+        shift = 0.26 * (m - (len(methods) - 1) / 2)
+        for i, label in enumerate(labels):
+            if label not in part.index:
+                continue
+            value, low, high = part.loc[label, ["value", "ci_low", "ci_high"]].to_numpy(float)
+            style, y = look[label], i + shift
+            ax.plot([low, high], [y, y], color=style.color, linewidth=1.1, solid_capstyle="butt")
+            ax.plot(
+                value,
+                y,
+                style.marker,
+                color=style.color,
+                markerfacecolor=style.color if method == "1-nn" else "white",
+                markeredgewidth=1.1,
+            )
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    ax.set_xlim(0, 1)
+    ax.grid(axis="x")
+    ax.tick_params(axis="y", length=0)
+
+
+def _curves(
+    ax: Axes, rows: pd.DataFrame, corruption: str, labels: Sequence[str], look: dict[str, Style], line: str
+) -> None:
+    axis = axis_of(corruption)
+    levels = sorted(rows.loc[rows["corruption"] == corruption, "level"].unique())
+    at = 0 if axis.neutral is None else int(np.searchsorted(levels, axis.neutral))
+    ticks = [*levels[:at], "clean", *levels[at:]]
+    for label in labels:
+        part, style = rows[rows["label"] == label], look[label]
+        clean = part.loc[part["corruption"] == "clean", "value"]
+        by_level = part[part["corruption"] == corruption].set_index("level")["value"].reindex(levels).to_numpy(float)
+        first = float(clean.iloc[0]) if len(clean) else np.nan
+        values = np.insert(by_level, at, first)
+        if axis.neutral is None:
+            values = np.insert(values, 1, np.nan)
+            places = np.array([0.0, 0.5, *range(1, len(ticks))])
+        else:
+            places = np.arange(len(ticks), dtype=float)
+        ax.plot(places, values, line, color=style.color, marker=style.marker)
+    ax.set_xticks(range(len(ticks)), [t if isinstance(t, str) else f"{t:g}" for t in ticks])
+    ax.set_xlim(-0.3, len(ticks) - 0.7)
+    ax.tick_params(labelleft=True)
+    ax.grid(axis="y")
+
+
+def _heat_map(ax: Axes, table: pd.DataFrame) -> matplotlib.image.AxesImage:
+    values = table.to_numpy(float)
+    image = ax.imshow(values, cmap="cividis", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    for (i, j), value in np.ndenumerate(values):
+        if np.isnan(value):
+            box = matplotlib.patches.Rectangle(
+                (j - 0.5, i - 0.5), 1, 1, fill=False, hatch="////", edgecolor="#999999", lw=0
+            )
+            ax.add_patch(box)
+        else:
+            color = "white" if value < 0.5 else "black"
+            ax.text(
+                j, i, f"{value:.2f}".lstrip("0") if value < 1 else "1", color=color, ha="center", va="center", size=6
+            )
+    ax.set_xticks(range(table.shape[1]), list(table.columns), rotation=90)
+    ax.set_yticks(range(table.shape[0]), list(table.index))
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return image
+
+
+def _method_legend(figure: Figure, rows: pd.DataFrame) -> None:
+    handles = [
+        Line2D(
+            [],
+            [],
+            color="#333333",
+            marker="o",
+            linestyle="none",
+            markerfacecolor="#333333" if method == "1-nn" else "white",
+            label=METHOD_NAMES.get(method, method),
+        )
+        for method in _methods(rows)
+    ]
+    figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))
