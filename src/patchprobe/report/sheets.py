@@ -65,9 +65,10 @@ def corruption_sheet(tiles: Mapping[str, Path], labels: Path, outputs: Sequence[
         figure = new_figure(across * width, -(-len(chosen) // across) * height)
         for t, tile in enumerate(chosen):
             left, top = t % across * width + 0.2, t // across * height + _TITLE
-            _write(figure, left, top, tile, ha="left", va="bottom", weight="bold")
+            _write(figure, left, top - _GAP, tile, ha="left", va="baseline", weight="bold")
             clean = _pick(stores["clean"]["image"].isel(level=0), tile, tiles["clean"])
-            _show(figure, left, top + _TITLE, side, clean, "clean")
+            if not names:
+                _show(figure, left, top + _TITLE, side, clean, "clean")
             for r, name in enumerate(names):
                 y = top + _TITLE + r * (side + _TITLE)
                 _write(figure, left - 0.06, y + side / 2, name, ha="right", va="center", rotation=90)
@@ -191,7 +192,7 @@ def _show(figure: Figure, x: float, y: float, side: float, image: Image, title: 
     # Pixels stay pixels in the SVG.
     ax.imshow(image, interpolation="none", aspect="equal")
     ax.set_axis_off()
-    _write(figure, x + side / 2, y, title, ha="center", va="bottom")
+    _write(figure, x + side / 2, y - _GAP, title, ha="center", va="baseline")
 
 
 def _write(figure: Figure, x: float, y: float, text: str, **options: Any) -> None:
