@@ -98,3 +98,179 @@ rule datasets_table:
         code=code("datasets_table"),
     script:
         "../workflow/scripts/datasets_table.py"
+
+
+rule clean_scores_figure:
+    input:
+        rows=clean_measurement_files(),
+    output:
+        svg=report(
+            "results/figures/clean_scores.svg",
+            caption="../workflow/report/clean_scores.rst",
+            category="Figures",
+            labels={"dataset": "all", "figure": "clean scores", "format": "SVG"},
+        ),
+        png=report(
+            "results/figures/clean_scores.png",
+            caption="../workflow/report/clean_scores.rst",
+            category="Figures",
+            labels={"dataset": "all", "figure": "clean scores", "format": "PNG"},
+        ),
+    log:
+        "logs/clean_scores_figure.log",
+    benchmark:
+        "logs/clean_scores_figure.benchmark.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        spec=models_spec,
+        code=code("clean_scores_figure"),
+    script:
+        "../workflow/scripts/clean_scores_figure.py"
+
+
+rule robustness_figure:
+    input:
+        rows=dataset_measurements,
+    output:
+        svg=report(
+            "results/figures/robustness.{dataset}.svg",
+            caption="../workflow/report/robustness.rst",
+            category="Figures",
+            labels={"dataset": "{dataset}", "figure": "robustness", "format": "SVG"},
+        ),
+        png=report(
+            "results/figures/robustness.{dataset}.png",
+            caption="../workflow/report/robustness.rst",
+            category="Figures",
+            labels={"dataset": "{dataset}", "figure": "robustness", "format": "PNG"},
+        ),
+    log:
+        "logs/robustness_figure/{dataset}.log",
+    benchmark:
+        "logs/robustness_figure/{dataset}.benchmark.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        spec=models_spec,
+        code=code("robustness_figure"),
+    script:
+        "../workflow/scripts/robustness_figure.py"
+
+
+rule class_iou_figure:
+    input:
+        rows=clean_dataset_measurements,
+        classes="results/{dataset}/classes.csv",
+    output:
+        svg=report(
+            "results/figures/class_iou.{dataset}.svg",
+            caption="../workflow/report/class_iou.rst",
+            category="Figures",
+            labels={"dataset": "{dataset}", "figure": "IoU per class", "format": "SVG"},
+        ),
+        png=report(
+            "results/figures/class_iou.{dataset}.png",
+            caption="../workflow/report/class_iou.rst",
+            category="Figures",
+            labels={"dataset": "{dataset}", "figure": "IoU per class", "format": "PNG"},
+        ),
+    log:
+        "logs/class_iou_figure/{dataset}.log",
+    benchmark:
+        "logs/class_iou_figure/{dataset}.benchmark.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        spec=models_spec,
+        code=code("class_iou_figure"),
+    script:
+        "../workflow/scripts/class_iou_figure.py"
+
+
+rule corruption_sheet:
+    input:
+        tiles=ancient(expand("results/{{dataset}}/tiles/{corruption}.zarr", corruption=VERSIONS)),
+        tiles_manifests=expand("results/{{dataset}}/tiles/{corruption}.manifest.json", corruption=VERSIONS),
+        labels=ancient("results/{dataset}/labels.zarr"),
+        labels_manifest="results/{dataset}/labels.manifest.json",
+    output:
+        svg=report(
+            "results/figures/corruptions.{dataset}.svg",
+            caption="../workflow/report/corruption_sheet.rst",
+            category="Sheets",
+            labels={"dataset": "{dataset}", "figure": "corruptions", "format": "SVG"},
+        ),
+        png=report(
+            "results/figures/corruptions.{dataset}.png",
+            caption="../workflow/report/corruption_sheet.rst",
+            category="Sheets",
+            labels={"dataset": "{dataset}", "figure": "corruptions", "format": "PNG"},
+        ),
+    log:
+        "logs/corruption_sheet/{dataset}.log",
+    benchmark:
+        "logs/corruption_sheet/{dataset}.benchmark.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        spec=sheet_spec,
+        code=code("corruption_sheet"),
+    script:
+        "../workflow/scripts/corruption_sheet.py"
+
+
+rule segmentation_sheet:
+    input:
+        tiles=ancient("results/{dataset}/tiles/clean.zarr"),
+        tiles_manifest="results/{dataset}/tiles/clean.manifest.json",
+        labels=ancient("results/{dataset}/labels.zarr"),
+        labels_manifest="results/{dataset}/labels.manifest.json",
+        predictions=ancient(expand("results/{{dataset}}/predictions/{model}/clean.zarr", model=MODELS)),
+        predictions_manifests=expand(
+            "results/{{dataset}}/predictions/{model}/clean.manifest.json", model=MODELS
+        ),
+    output:
+        svg=report(
+            "results/figures/segmentations.{dataset}.svg",
+            caption="../workflow/report/segmentation_sheet.rst",
+            category="Sheets",
+            labels={"dataset": "{dataset}", "figure": "segmentations", "format": "SVG"},
+        ),
+        png=report(
+            "results/figures/segmentations.{dataset}.png",
+            caption="../workflow/report/segmentation_sheet.rst",
+            category="Sheets",
+            labels={"dataset": "{dataset}", "figure": "segmentations", "format": "PNG"},
+        ),
+    log:
+        "logs/segmentation_sheet/{dataset}.log",
+    benchmark:
+        "logs/segmentation_sheet/{dataset}.benchmark.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        spec=sheet_spec,
+        code=code("segmentation_sheet"),
+    script:
+        "../workflow/scripts/segmentation_sheet.py"

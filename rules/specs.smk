@@ -115,28 +115,52 @@ def patch_classification_spec(wildcards):
     )
 
 
-def measurement_files(datasets=DATASETS, models=MODELS):
-    """The measurements of every model on every version of the data sets."""
+def measurement_files(datasets=DATASETS, models=MODELS, versions=VERSIONS):
+    """The measurements of models on versions of data sets; without arguments all of them."""
     return expand(
         "results/{dataset}/patch_classification/{model}.{corruption}.parquet",
         dataset=datasets,
         model=models,
-        corruption=VERSIONS,
+        corruption=versions,
     )
 
 
-def report_files():
-    """Everything that the target all makes."""
-    return [
-        *expand(
-            "results/tables/{table}.{ext}", table=["patch_classification", "datasets"], ext=TABLE_FORMATS
-        ),
-        *expand("results/models/{model}.csv", model=MODELS),
-    ]
+def clean_measurement_files():
+    return measurement_files(versions=["clean"])
+
+
+def dataset_measurements(wildcards):
+    return measurement_files(datasets=[wildcards.dataset])
+
+
+def clean_dataset_measurements(wildcards):
+    return measurement_files(datasets=[wildcards.dataset], versions=["clean"])
 
 
 def model_measurements(wildcards):
     return measurement_files(models=[wildcards.model])
+
+
+def report_files():
+    """Everything that the target all makes."""
+    figures = ["clean_scores"]
+    for figure in ["class_iou", "corruptions", "robustness", "segmentations"]:
+        figures += expand("{figure}.{dataset}", figure=figure, dataset=DATASETS)
+    return [
+        *expand(
+            "results/tables/{table}.{ext}", table=["patch_classification", "datasets"], ext=TABLE_FORMATS
+        ),
+        *expand("results/figures/{figure}.{ext}", figure=figures, ext=FIGURE_FORMATS),
+        *expand("results/models/{model}.csv", model=MODELS),
+    ]
+
+
+def models_spec(wildcards):
+    return spec(models=MODELS)
+
+
+def sheet_spec(wildcards):
+    return spec(models=MODELS, versions=VERSIONS, images=config["report"]["images"])
 
 
 def interval_spec(wildcards):

@@ -50,10 +50,10 @@ class Project:
     def command(self, *words: str) -> list[str]:
         return [str(Path(sys.executable).with_name("snakemake")), *words]
 
-    def snakemake(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a line of Snakemake; stdout and stderr come back together."""
-        done = subprocess.run(
-            self.command(*words),
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project's folder; stdout and stderr come back together."""
+        return subprocess.run(
+            command,
             cwd=self.folder,
             env=environment(),
             stdout=subprocess.PIPE,
@@ -61,6 +61,10 @@ class Project:
             text=True,
             timeout=600,
         )
+
+    def snakemake(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a line of Snakemake."""
+        done = self.run(*self.command(*words))
         if check and done.returncode:
             pytest.fail(f"snakemake {' '.join(words)} ended with {done.returncode}:\n{done.stdout[-6000:]}")
         return done

@@ -84,7 +84,11 @@ def job_process(project) -> int:
                 folder = (entry / "cwd").resolve()
             except OSError:
                 continue
-            if folder == project.folder.resolve() and b"python" in words[0] and b".snakemake/scripts" in b" ".join(words):
+            if (
+                folder == project.folder.resolve()
+                and b"python" in words[0]
+                and b".snakemake/scripts" in b" ".join(words)
+            ):
                 return int(entry.name)
     raise AssertionError("no job is running")
 

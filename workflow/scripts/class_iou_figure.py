@@ -1,0 +1,14 @@
+"""Draw the IoU of every class of one data set."""
+
+import _source  # noqa: F401
+
+from patchprobe import measurements
+from patchprobe.jobs import run_job
+from patchprobe.report import figures
+
+with run_job(snakemake) as job:
+    rows = measurements.read(job.input.all("rows"))
+    outputs = [job.output.svg, job.output.png]
+    figures.class_iou(
+        rows, outputs, models=job.spec["models"], dataset=job.wildcards.dataset, classes=job.input.classes
+    )

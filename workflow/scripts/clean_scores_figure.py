@@ -1,0 +1,12 @@
+"""Draw the scores of all models on clean tiles."""
+
+import _source  # noqa: F401
+
+from patchprobe import measurements
+from patchprobe.jobs import run_job
+from patchprobe.report import figures
+
+with run_job(snakemake) as job:
+    rows = measurements.read(job.input.all("rows"))
+    outputs = [job.output.svg, job.output.png]
+    figures.clean_scores(rows, outputs, models=job.spec["models"])

@@ -1,0 +1,12 @@
+"""Draw what each model makes of example tiles of one data set, beside the truth."""
+
+import _source  # noqa: F401
+
+from patchprobe.jobs import run_job
+from patchprobe.report import sheets
+
+with run_job(snakemake) as job:
+    spec, given = job.spec, job.input
+    outputs = [job.output.svg, job.output.png]
+    predictions = dict(zip(spec["models"], given.all("predictions"), strict=True))
+    sheets.segmentation_sheet(given.tiles, given.labels, predictions, outputs, images=spec["images"])
