@@ -99,11 +99,10 @@ def test_bad_rows_are_refused_and_nothing_is_written(tmp_path, change, message):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("change", [change for change, _ in BAD])
+# JSON knows neither floats that are integers nor infinity.
+@pytest.mark.parametrize("change", [c for c, _ in BAD if c not in ({"layer": 12.0}, {"value": math.inf})])
 def test_the_json_schema_itself_refuses_the_same_rows(change):
     row = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in (ROW | change).items()}
-    if isinstance(row["layer"], float) or row["value"] == math.inf:
-        pytest.skip("JSON knows neither floats that are integers nor infinity")
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(row, measurements.SCHEMA)
 

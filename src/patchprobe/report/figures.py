@@ -104,7 +104,7 @@ def class_iou(
     with matplotlib.rc_context(RC):
         longest = max(map(len, labels))
         height = 0.8 + 0.2 * len(names) + 0.06 * longest
-        cell = min(0.55, 2.9 / len(labels))
+        cell = min(0.55, (WIDTH - 1.9) / (len(methods) * len(labels)))
         width = 1.9 + len(methods) * cell * len(labels)
         figure = new_figure(width, height, layout="constrained")
         grid = figure.subplots(1, len(methods), squeeze=False, sharey=True)

@@ -1,0 +1,74 @@
+"""Captions and the page on results: they render without errors and say what the schema says."""
+
+import json
+import re
+from types import SimpleNamespace
+
+import docutils.core
+import jinja2
+import pandas as pd
+import pytest
+from report_data import measurement_rows
+
+from patchprobe import measurements
+
+CAPTIONS = (
+    "workflow", "table", "datasets", "clean_scores", "robustness", "class_iou", "corruption_sheet",
+    "segmentation_sheet",
+)  # fmt: skip
+# What the report appends to every text.
+LINKS = "\n\n.. _Workflow: javascript:show_panel('workflow')\n.. _Tables: javascript:app.showCategory('Tables')\n"
+
+
+def test_every_caption_is_tested(repository):
+    assert sorted(CAPTIONS) == sorted(path.stem for path in (repository / "workflow/report").glob("*.rst"))
+
+
+@pytest.mark.parametrize("corruptions", [{}, {"blur": {}, "band-noise": {}}])
+@pytest.mark.parametrize("name", CAPTIONS)
+def test_captions_render_without_errors(repository, name, corruptions):
+    config = {
+        "datasets": {"camvid": {}, "city_scapes_": {}},
+        "models": {"dino_": {}, "mae": {}},
+        "corruptions": corruptions,
+    }
+    snakemake = SimpleNamespace(config=config, wildcards=SimpleNamespace(dataset="city_scapes_"))
+    text = (repository / f"workflow/report/{name}.rst").read_text() + LINKS
+    rendered = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(text).render(snakemake=snakemake)
+    # Halts at the mildest message, which would show on the page.
+    page = docutils.core.publish_parts(rendered, writer="html", settings_overrides={"halt_level": 2})["html_body"]
+    assert "system-message" not in page
+    if name == "workflow":
+        assert all(word in page for word in (*config["datasets"], *config["models"], *corruptions))
+
+
+def test_the_results_page_lists_the_columns_of_the_schema(repository):
+    page = (repository / "docs/results.md").read_text()
+    table = page.split("## Columns")[1].split("## Metrics")[0]
+    found = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*) \|$", table, re.M)
+    types = {"str": "text", "int64": "integer", "float64": "float"}
+    rows = measurement_rows(models=["dino"], corruptions={})[list(measurements.COLUMNS)]
+    assert [name for name, _, _ in found] == list(measurements.COLUMNS)
+    assert [kind for _, kind, _ in found] == [types[str(dtype)] for dtype in rows.dtypes]
+    described = [rule["description"] for rule in measurements.SCHEMA["properties"].values()]
+    assert [text for _, _, text in found] == described
+    assert f"`{measurements.SCHEMA_ID}`" in page
+
+
+def test_the_results_page_explains_every_metric(repository):
+    table = (repository / "docs/results.md").read_text().split("## Metrics")[1].split("## Intervals")[0]
+    schema = json.loads((repository / "src/patchprobe/measurements.schema.json").read_text())
+    assert sorted(re.findall(r"^\| `(\w+)`", table, re.M)) == sorted(schema["properties"]["metric"]["enum"])
+
+
+def test_the_example_of_the_results_page_runs(repository, tmp_path, monkeypatch, capsys):
+    code = re.search(r"```python\n(.*?)```", (repository / "docs/results.md").read_text(), re.S).group(1)
+    (tmp_path / "results/tables").mkdir(parents=True)
+    rows = measurement_rows(models=["dino", "mae"])
+    rows.to_csv(tmp_path / "results/tables/patch_classification.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    printed = capsys.readouterr().out
+    value = rows.query("model == 'mae' and metric == 'pixel_miou' and corruption == 'clean' and method == '1-nn'")
+    assert f"{value['value'].iloc[0]:.4f}"[:5] in printed
+    assert isinstance(rows, pd.DataFrame)
