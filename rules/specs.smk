@@ -144,7 +144,8 @@ def model_measurements(wildcards):
 def report_files():
     """Everything that the target all makes."""
     figures = ["clean_scores"]
-    for figure in ["class_iou", "corruptions", "robustness", "segmentations"]:
+    by_corruption = ["corruptions", "robustness"] if CORRUPTIONS else []
+    for figure in ["class_iou", "segmentations", *by_corruption]:
         figures += expand("{figure}.{dataset}", figure=figure, dataset=DATASETS)
     return [
         *expand(

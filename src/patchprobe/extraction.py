@@ -15,11 +15,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-import torchvision
 import xarray as xr
 import zarr
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2.functional import resize
+from torch.nn import functional as F
 from tqdm import tqdm
 
 from patchprobe.errors import ModelError
@@ -164,7 +162,7 @@ def _provenance(tiles: xr.Dataset, job: _Job, batch_size: int) -> dict[str, Any]
         **job.model.provenance,
         "model": job.model.name,
         "tile_size": list(side),
-        "resize": f"bicubic, antialiased, uint8, torchvision {torchvision.__version__}" if resized else None,
+        "resize": "bicubic, antialiased, uint8" if resized else None,
         "precision": job.precision,
         "dtype": job.dtype,
         "device": torch.device(job.device).type,
@@ -210,7 +208,7 @@ def _read(job: _Job, unit: _Unit) -> torch.Tensor:
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
     size = job.model.input_size
     if images.shape[2:] != (size, size):
-        images = resize(images, [size, size], interpolation=InterpolationMode.BICUBIC, antialias=True)
+        images = F.interpolate(images, size=(size, size), mode="bicubic", antialias=True)
     return images.pin_memory() if job.device.startswith("cuda") else images
 
 

@@ -102,7 +102,8 @@ class Build:
         if name in self.group:
             existing = self.group[name]
             assert isinstance(existing, zarr.Array)
-            return existing
+            # zarr does not keep this setting in the store.
+            return existing.with_config({"write_empty_chunks": True})
         return self.group.create_array(
             name,
             shape=shape,

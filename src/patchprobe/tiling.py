@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as transforms
+from PIL import Image
 from tqdm import tqdm
 
 from patchprobe.corruptions import Corruption, Geometric, Level
@@ -28,7 +26,7 @@ from patchprobe.stores import Build
 UInt8 = npt.NDArray[np.uint8]
 
 _CHUNK_TILES = 32
-_INTERPOLATIONS = {"bicubic": InterpolationMode.BICUBIC, "bilinear": InterpolationMode.BILINEAR}
+_INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
 @dataclass(frozen=True)
@@ -68,13 +66,10 @@ class Tiling:
         tiles = self._cut(image)
         if self.resize == self.size:
             return tiles
-        resized = transforms.resize(
-            torch.from_numpy(tiles).permute(0, 3, 1, 2),
-            [self.resize, self.resize],
-            interpolation=_INTERPOLATIONS[self.interpolation],
-            antialias=True,
+        side = (self.resize, self.resize)
+        return np.stack(
+            [np.asarray(Image.fromarray(t).resize(side, _INTERPOLATIONS[self.interpolation])) for t in tiles]
         )
-        return resized.permute(0, 2, 3, 1).contiguous().numpy()
 
     def cut_label(self, label: UInt8) -> UInt8:
         """Return the resized tiles of a label map: (height, width) to (tiles, resize, resize).

@@ -127,7 +127,7 @@ def test_page_of_keys_is_made_from_the_schema(repository, schema):
 
 
 def test_probe_defaults_are_those_of_the_library(schema):
-    from patchprobe.probes import ProbeOptions
+    from patchprobe.probe_fitting import ProbeOptions
 
     filled = validate(BASE, schema)["patch_classification"]["linear"]
     filled["learning_rates"] = tuple(filled["learning_rates"])

@@ -10,7 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from patchprobe.errors import DataError, ModelError
-from patchprobe.probes import LinearProbe, ProbeOptions, fit_probe
+from patchprobe.probe_fitting import ProbeOptions, fit_probe
+from patchprobe.probes import LinearProbe
 
 IDS = np.array([2, 3, 7, 11])
 
@@ -55,7 +56,7 @@ def test_agrees_with_scikit_learn(training, kind, batch_norm):
         tokens[:, 0], fresh[:, 0] = tokens[:, 0] * 30, fresh[:, 0] * 30
     elif kind == "offset":
         tokens, fresh = tokens + 1000, fresh + 1000
-    options = ProbeOptions(learning_rates=(0.01, 0.1), epochs=60, batch_size=256, batch_norm=batch_norm)
+    options = ProbeOptions(learning_rates=(0.01, 0.1), steps=60 * 8, batch_size=256, batch_norm=batch_norm)
     probe = fit_probe(tokens, labels, image, options, seed=0)
     mean, spread = tokens.mean(axis=0, dtype=float), tokens.std(axis=0, dtype=float)
     reference = LogisticRegression(C=1e6, max_iter=2000).fit((tokens - mean) / spread, labels)
@@ -67,7 +68,7 @@ def test_agrees_with_scikit_learn(training, kind, batch_norm):
 def test_weight_decay_is_an_l2_penalty(training):
     tokens, labels, image = training
     decay = 0.1
-    options = ProbeOptions(learning_rates=(0.03,), epochs=100, batch_size=500, weight_decay=decay, batch_norm=True)
+    options = ProbeOptions(learning_rates=(0.03,), steps=400, batch_size=500, weight_decay=decay, batch_norm=True)
     probe = fit_probe(tokens, labels, image, options, seed=0)
     normalised = (tokens - probe.mean) * probe.scale
     reference = LogisticRegression(C=1 / (decay * len(tokens)), max_iter=2000).fit(normalised, labels)
@@ -78,7 +79,7 @@ def test_weight_decay_is_an_l2_penalty(training):
 
 def test_separable_classes_are_learned_and_named_by_their_ids():
     tokens, labels, image = clusters(10, seed=1, noise=0.1)
-    probe = fit_probe(tokens.astype(np.float16), labels, image, ProbeOptions(epochs=20), seed=0)
+    probe = fit_probe(tokens.astype(np.float16), labels, image, ProbeOptions(steps=200), seed=0)
     fresh, expected, _ = clusters(10, seed=2, noise=0.1)
     np.testing.assert_array_equal(probe.predict(fresh), expected)
     assert probe.predict(fresh.reshape(10, 50, 20)).shape == (10, 50)
@@ -88,13 +89,13 @@ def test_separable_classes_are_learned_and_named_by_their_ids():
 def test_rates_fitted_together_are_those_fitted_alone(training):
     tokens, labels, image = training
     rates = (0.001, 0.01, 0.1)
-    together = fit_probe(tokens, labels, image, ProbeOptions(learning_rates=rates), seed=3)
+    together = fit_probe(tokens, labels, image, ProbeOptions(learning_rates=rates, steps=20), seed=3)
     assert list(together.validation_accuracy) == list(rates)
     for rate in rates:
         # Two rates are the fewest that are validated; the companion must not matter.
-        pair = fit_probe(tokens, labels, image, ProbeOptions(learning_rates=(rate, 0.5)), seed=3)
+        pair = fit_probe(tokens, labels, image, ProbeOptions(learning_rates=(rate, 0.5), steps=20), seed=3)
         assert pair.validation_accuracy[rate] == pytest.approx(together.validation_accuracy[rate], abs=0.003)
-    alone = fit_probe(tokens, labels, image, ProbeOptions(learning_rates=(together.learning_rate,)), seed=3)
+    alone = fit_probe(tokens, labels, image, ProbeOptions(learning_rates=(together.learning_rate,), steps=20), seed=3)
     np.testing.assert_allclose(alone.weights, together.weights, atol=1e-5)
     best = max(together.validation_accuracy.values())
     assert together.validation_accuracy[together.learning_rate] == best
@@ -103,7 +104,7 @@ def test_rates_fitted_together_are_those_fitted_alone(training):
 def test_adam_is_that_of_torch(training):
     """One full batch per step, so that the order of patches does not matter."""
     tokens, labels, image = training
-    options = ProbeOptions(learning_rates=(0.05,), epochs=15, batch_size=len(tokens), batch_norm=True)
+    options = ProbeOptions(learning_rates=(0.05,), steps=15, batch_size=len(tokens), batch_norm=True)
     probe = fit_probe(tokens, labels, image, options, seed=0)
     model = torch.nn.Linear(20, 4)
     torch.nn.init.zeros_(model.weight), torch.nn.init.zeros_(model.bias)
@@ -121,10 +122,10 @@ def test_adam_is_that_of_torch(training):
 
 
 def test_same_seed_same_probe(training):
-    first, again = (fit_probe(*training, ProbeOptions(), seed=5) for _ in range(2))
+    first, again = (fit_probe(*training, ProbeOptions(steps=20), seed=5) for _ in range(2))
     np.testing.assert_array_equal(first.weights, again.weights)
     np.testing.assert_array_equal(first.bias, again.bias)
-    other = fit_probe(*training, ProbeOptions(), seed=6)
+    other = fit_probe(*training, ProbeOptions(steps=20), seed=6)
     assert (first.weights != other.weights).any()
 
 
@@ -134,7 +135,7 @@ def test_validation_holds_out_whole_images():
     codes, answers = rng.standard_normal((60, 200)), rng.permutation(np.repeat([0, 1], 30))
     image = np.repeat(np.arange(60), 20)
     tokens = (codes[image] + 0.01 * rng.standard_normal((1200, 200))).astype(np.float32)
-    probe = fit_probe(tokens, answers[image], image, ProbeOptions(learning_rates=(0.01, 0.1), epochs=30), seed=0)
+    probe = fit_probe(tokens, answers[image], image, ProbeOptions(learning_rates=(0.01, 0.1), steps=60), seed=0)
     assert (probe.predict(tokens) == answers[image]).mean() == 1
     assert max(probe.validation_accuracy.values()) < 0.9
 
@@ -156,7 +157,7 @@ def test_one_image_takes_the_middle_rate(training, caplog):
 
 
 def test_save_and_load(training, tmp_path):
-    probe = fit_probe(*training, ProbeOptions(), seed=0)
+    probe = fit_probe(*training, ProbeOptions(steps=20), seed=0)
     probe.save(tmp_path / "probe.safetensors")
     loaded = LinearProbe.load(tmp_path / "probe.safetensors")
     for name in ("weights", "bias", "mean", "scale", "class_ids"):
@@ -182,13 +183,13 @@ def test_files_that_are_no_probe_are_refused(tmp_path):
 def test_unusable_tokens_are_refused(training):
     tokens, labels, image = training
     with pytest.raises(DataError, match="no training patch"):
-        fit_probe(tokens[:0], labels[:0], image[:0], ProbeOptions(), seed=0)
-    probe = fit_probe(tokens, labels, image, ProbeOptions(epochs=1), seed=0)
+        fit_probe(tokens[:0], labels[:0], image[:0], ProbeOptions(steps=20), seed=0)
+    probe = fit_probe(tokens, labels, image, ProbeOptions(steps=2), seed=0)
     with pytest.raises(ModelError, match="tokens have 19 features and the probe was fitted on 20"):
         probe.predict(tokens[:, :19])
     tokens[3, 4] = np.nan
     with pytest.raises(ModelError, match="infinite or not a number"):
-        fit_probe(tokens, labels, image, ProbeOptions(), seed=0)
+        fit_probe(tokens, labels, image, ProbeOptions(steps=20), seed=0)
     with pytest.raises(ModelError, match="infinite or not a number"):
         probe.predict(tokens)
 

@@ -30,7 +30,7 @@ TINY = {
         "pixels-b": {"source": "pixels", "patch_size": 16},
     },
     "corruptions": {"noise": {"levels": [10, 50]}, "rotate": {"levels": [10]}},
-    "patch_classification": {"linear": {"epochs": 2}, "bootstrap": {"resamples": 100}},
+    "patch_classification": {"linear": {"steps": 20}, "bootstrap": {"resamples": 100}},
     "report": {"images": 2},
 }
 

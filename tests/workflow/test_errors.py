@@ -88,8 +88,12 @@ def test_full_disk_is_named_and_what_is_finished_is_kept(fresh):
     project = fresh()
     target = ("--cores", "2", "--", "results/streets/features/pixels-a/clean.manifest.json")
     project.snakemake("--cores", "2", "--until", "tile", "inspect_model")
-    mount = "mkdir -p results/streets/features && mount -t tmpfs -o size=64k tmpfs results/streets/features && exec \"$@\""
-    full = project.run("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, "sh", *project.command(*target))
+    mount = (
+        'mkdir -p results/streets/features && mount -t tmpfs -o size=64k tmpfs results/streets/features && exec "$@"'
+    )
+    full = project.run(
+        "unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, "sh", *project.command(*target)
+    )
     assert full.returncode != 0
     assert "the disk is full while writing" in full.stdout and "run again" in full.stdout
     assert "Traceback" not in full.stdout

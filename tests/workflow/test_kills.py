@@ -28,7 +28,7 @@ SLOW = {
     "models": {"vit": {"source": "random", "architecture": "vit_small_patch8_224.dino"}},
     "corruptions": {},
     "extraction": {"layers": {"clean": "last"}},
-    "patch_classification": {"linear": {"epochs": 2}, "bootstrap": {"resamples": 100}},
+    "patch_classification": {"linear": {"steps": 20}, "bootstrap": {"resamples": 100}},
     "report": {"images": 1},
 }
 STORE = Path("results/streets/features/vit/clean.zarr")

@@ -4,7 +4,7 @@ import _source  # noqa: F401
 
 from patchprobe.jobs import run_job
 from patchprobe.labelled_tokens import labelled_tokens
-from patchprobe.probes import ProbeOptions, fit_probe
+from patchprobe.probe_fitting import ProbeOptions, fit_probe
 from patchprobe.stores import open_store, write_atomic
 
 with run_job(snakemake) as job:

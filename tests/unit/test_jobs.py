@@ -1,0 +1,41 @@
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+PROGRAM = textwrap.dedent(
+    """
+    import os, sys
+    from types import SimpleNamespace as N
+    from patchprobe.errors import DataError
+    from patchprobe.jobs import run_job
+    snakemake = N(log=[sys.argv[1]], input=N(one="a", many=["b", "c"]), output=N(), wildcards=N(), threads=1,
+                  params=N(spec='{"seed": 3}', code="x"))
+    with run_job(snakemake) as job:
+        assert job.spec == {"seed": 3} and str(job.input.one) == "a"
+        assert [str(p) for p in job.input.all("many")] == ["b", "c"] and job.input.all("absent") == []
+        print("from python")
+        os.system("echo from a child")
+        failure = sys.argv[2]
+        if failure == "user": raise DataError("image x.png is truncated: replace it")
+        if failure == "bug": raise KeyError("inner")
+    """
+)
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "last"),
+    [
+        ("none", 0, "from a child"),
+        ("user", 1, "error: image x.png is truncated: replace it"),
+        ("bug", 1, "KeyError: 'inner'"),
+    ],
+)
+def test_log_holds_all_output_and_ends_with_the_error(tmp_path, failure, code, last):
+    log = tmp_path / "logs" / "job.log"
+    done = subprocess.run([sys.executable, "-c", PROGRAM, str(log), failure], capture_output=True, text=True)
+    lines = log.read_text().splitlines()
+    assert done.returncode == code and done.stdout == "" and done.stderr == ""
+    assert lines[:2] == ["from python", "from a child"] and lines[-1] == last
+    assert ("Traceback" in log.read_text()) == (failure == "bug")
