@@ -3,8 +3,6 @@
 import html.parser
 import math
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pandas as pd
@@ -227,20 +225,6 @@ def test_long_tables_go_on_in_further_latex_floats():
     assert text.count("(continued)") == 2
     assert len(re.findall(r"^c\d+ & ", text, re.M)) == 100
     assert len(set(re.findall(r"\\label\{(.*)\}", text))) == 3
-
-
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_latex_compiles_with_booktabs_alone(written, tmp_path):
-    _, files, _ = written
-    (tmp_path / "hostile.tex").write_text(formats.latex([_hostile()]))
-    document = (
-        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\\input{%s}\\input{hostile}\\end{document}"
-    )
-    (tmp_path / "main.tex").write_text(document % files["tex"])
-    done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"], cwd=tmp_path, capture_output=True
-    )
-    assert done.returncode == 0, done.stdout.decode()[-2000:]
 
 
 def test_data_sets_are_counted(tmp_path):

@@ -1,0 +1,317 @@
+"""What README and docs say is there: links, paths, keys, options, messages, examples; and files that repeat each other."""
+
+import ast
+import json
+import re
+import tomllib
+import types
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from packaging.requirements import Requirement
+from PIL import Image
+
+from patchprobe.config import load_schema, validate
+from patchprobe.datasets import open_dataset
+from patchprobe.datasets.index import build_index
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "results/README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PATH_ROOTS = (
+    "benchmarks",
+    "config",
+    "docs",
+    "envs",
+    "profiles",
+    "requirements",
+    "rules",
+    "src",
+    "tests",
+    "workflow",
+    ".ci",
+)
+MADE_BY_MAKE = {"results/report.zip", "results/bench.json", "results/README.md"}
+LOCKS = ["lock.txt", "slurm.txt", "bootstrap.txt"]
+PYTHON = {
+    "python_version": "3.11",
+    "python_full_version": "3.11.9",
+    "sys_platform": "linux",
+    "platform_machine": "x86_64",
+}
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+@cache
+def text(page: Path) -> str:
+    return page.read_text()
+
+
+def prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```$", "", text(page), flags=re.MULTILINE | re.DOTALL)
+
+
+def spans(page: Path) -> list[str]:
+    """What stands in backticks within a line."""
+    return re.findall(r"`([^`\n]+)`", prose(page))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text(page), flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(page: Path) -> list[str]:
+    """Command lines in shell blocks and in backticks, continued lines joined, remarks dropped."""
+    shell = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
+    return [line.split("  #")[0].strip() for line in [*shell.splitlines(), *spans(page)]]
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", prose(page), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+@pages
+def test_relative_links_resolve(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{page.name} links to {target}"
+        assert not anchor or anchor in anchors(file), f"{page.name} links to {target}"
+
+
+@pages
+def test_named_files_exist(page):
+    top = {path.name for path in ROOT.iterdir()}
+    for span in spans(page):
+        if not re.fullmatch(r"[\w./<>*-]+", span):
+            continue
+        pattern = re.sub(r"<[^>]+>", "*", span).rstrip("/")
+        if pattern.split("/")[0] in PATH_ROOTS and "/" in span:
+            assert list(ROOT.glob(pattern)), f"{page.name} names {span}"
+        elif (
+            re.fullmatch(r"\w+(\.(toml|cff|md))?", span)
+            and span[0].isupper()
+            and span.endswith(("file", ".md", ".cff"))
+        ):
+            assert span in top, f"{page.name} names {span}"
+
+
+@cache
+def outputs() -> list[str]:
+    """Paths that rules write, wildcards replaced by one letter."""
+    found = re.findall(r'"(results/[^"]+)"', "\n".join(text(path) for path in sorted(ROOT.glob("rules/*.smk"))))
+    found += [path.replace("{ext}", ext) for path in found for ext in ("csv", "md", "tex", "html", "svg", "png")]
+    figures = ["clean_scores", "robustness", "class_iou", "corruptions", "segmentations"]
+    found += [path.replace("{figure}", figure) for path in found for figure in figures]
+    found += [path.replace("{table}", table) for path in found for table in ("patch_classification", "datasets")]
+    return [re.sub(r"\{+\w+\}+", "x", path) for path in found] + [
+        re.sub(r"\{+\w+\}+", "x", path.replace("{corruption}", "clean")) for path in found
+    ]
+
+
+@pages
+def test_named_results_are_outputs_of_rules(page):
+    for span in spans(page):
+        if not re.fullmatch(r"results/[\w./<>{}-]*", span) or span in MADE_BY_MAKE or span == "results/":
+            continue
+        path = re.sub(r"<\w+>|\{\w+\}", "x", span)
+        made = [output for output in outputs() if output == path or (path.endswith("/") and output.startswith(path))]
+        assert made, f"{page.name} names {span}"
+
+
+@pages
+def test_make_verbs_exist(page):
+    verbs = set(re.search(r"^\.PHONY: (.+)$", text(ROOT / "Makefile"), flags=re.MULTILINE)[1].split())
+    for command in commands(page):
+        if match := re.match(r"make (\w+)", command):
+            assert match[1] in verbs, f"{page.name}: {command}"
+
+
+@pages
+def test_options_of_snakemake_exist(page):
+    from snakemake import cli
+
+    known = {option for action in cli.get_argument_parser()._actions for option in action.option_strings}
+    for command in commands(page):
+        if re.match(r"(\w+=\S+ )*snakemake ", command):
+            used = {word.partition("=")[0] for word in command.split() if word.startswith("--") and word != "--"}
+            assert used <= known, f"{page.name}: {command}"
+
+
+@pytest.fixture(scope="module")
+def schema():
+    return load_schema(ROOT / "config/schema/config.schema.yaml")
+
+
+def resolve(schema: dict[str, Any], key: str) -> dict[str, Any]:
+    """The schema of a key such as ``models.<name>.probe.batch_norm``; raises KeyError for an unknown one."""
+    part: Any = schema
+    for step in key.split("."):
+        branches = [branch["then"].get("properties", {}) for branch in part.get("allOf", ())]
+        if step.startswith("<"):
+            part = part["additionalProperties"]
+        else:
+            given = [branch[step] for branch in branches if "default" in branch.get(step, {})]
+            part = part["properties"][step] | (given[0] if given else {})
+        while "$ref" in part:
+            part = schema["$defs"][part["$ref"].rpartition("/")[2]]
+    return part
+
+
+@pages
+def test_named_keys_exist(page, schema):
+    for span in spans(page):
+        key = span.split(":")[0]
+        if re.fullmatch(r"[a-z_]+(\.(<\w+>|[a-z_-]+))+", key) and key.split(".")[0] in schema["properties"]:
+            try:
+                resolve(schema, key)
+            except KeyError:
+                pytest.fail(f"{page.name} names the key {span}")
+
+
+def test_defaults_in_the_protocol_are_those_of_the_schema(schema):
+    rows = re.findall(
+        r"^\| `([a-z_.<>-]+)` \| `([^`]+)` \| .*\[[PLO/]+\]", text(ROOT / "docs/protocol.md"), re.MULTILINE
+    )
+    assert len(rows) > 25
+    for key, default in rows:
+        assert resolve(schema, key)["default"] == json.loads(default), key
+
+
+@pages
+def test_configurations_are_valid(page, schema):
+    default = yaml.safe_load(text(ROOT / "config/config.yaml"))
+    for block in blocks(page, "yaml"):
+        config = yaml.safe_load(block)
+        validate({key: default[key] for key in ("datasets", "models")} | config, schema)
+
+
+def test_messages_in_the_table_are_in_the_code():
+    table = text(ROOT / "docs/running.md").split("## Error messages")[1]
+    messages = re.findall(r"^\| `([^`]+)` \|", table, flags=re.MULTILINE)
+    assert len(messages) > 25
+    parts = [
+        node.value
+        for path in (ROOT / "src").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    for message in messages:
+        for fragment in filter(None, map(str.strip, message.split("…"))):
+            assert any(fragment in part for part in parts), f"no code says {fragment!r}"
+
+
+def module(source: str, name: str) -> types.ModuleType:
+    made = types.ModuleType(name)
+    exec(compile(source, name, "exec"), made.__dict__)
+    return made
+
+
+def test_example_adapter_works(tmp_path, monkeypatch):
+    (source,) = blocks(ROOT / "docs/datasets.md", "python")
+    adapter = module(source, "patchprobe.datasets.farmland")
+    monkeypatch.setitem(__import__("sys").modules, "patchprobe.datasets.farmland", adapter)
+    rng = np.random.default_rng(0)
+    for split, field in [("train", "north"), ("train", "south"), ("val", "east")]:
+        for kind, shape, high in (("images", (32, 48, 3), 256), ("masks", (32, 48), 3)):
+            folder = tmp_path / "Farmland" / kind / split / field
+            folder.mkdir(parents=True)
+            Image.fromarray(rng.integers(0, high, shape, np.uint8)).save(folder / "a.png")
+    dataset = open_dataset({"adapter": "farmland", "root": "Farmland", "options": {}}, tmp_path)
+    entry = {"splits": {"train": {"source": "train"}, "evaluation": {"source": "val"}}, "tiling": {"size": 32}}
+    images, classes = build_index(dataset, "farmland", entry, seed=0)
+    assert images["image_id"].tolist() == ["train/north/a", "train/south/a", "val/east/a"]
+    assert images["group"].tolist() == ["north", "south", "east"]
+    assert classes["pixels"].sum() == 3 * 32 * 48
+
+
+def test_example_source_works():
+    (source,) = blocks(ROOT / "docs/models.md", "python")
+    load = module(source, "colour_source").SOURCE
+    entry = {"source": "colour", "patch_size": 4}
+    model = load("colour", entry, checkpoint_root=Path(), input_size=8, norm="final", device="cpu")
+    images = torch.rand(2, 3, 8, 8)
+    tokens = model.tokens(images, [1]).patch
+    assert tokens.shape == (1, 2, 4, 3) and model.grid == (2, 2)
+    torch.testing.assert_close(tokens[0, 1, 2], images[1, :, 4:, :4].mean(dim=(1, 2)))
+
+
+def test_changelog_has_the_version():
+    version = tomllib.loads(text(ROOT / "pyproject.toml"))["project"]["version"]
+    assert re.search(
+        rf"^## \[{re.escape(version)}\] - (unreleased|\d{{4}}-\d\d-\d\d)$", text(ROOT / "CHANGELOG.md"), re.MULTILINE
+    )
+    assert yaml.safe_load(text(ROOT / "CITATION.cff"))["version"] == version
+
+
+def test_citation_names_the_paper():
+    paper = yaml.safe_load(text(ROOT / "CITATION.cff"))["preferred-citation"]
+    assert paper["doi"].endswith("arXiv.2401.00463") and paper["url"].endswith("2401.00463")
+    assert "2401.00463" in text(ROOT / "README.md") and paper["title"] in text(ROOT / "README.md")
+    for author in paper["authors"]:
+        assert f"{author['family-names']}, {author['given-names']}" in text(ROOT / "README.md")
+
+
+def test_workflow_catalog_finds_the_workflow():
+    readme = text(ROOT / "README.md").lower()
+    assert "snakemake" in readme and "workflow" in readme
+    usage = yaml.safe_load(text(ROOT / ".snakemake-workflow-catalog.yml"))["usage"]
+    assert usage["software-stack-deployment"]["conda"] is True and usage["software-stack-deployment"]["report"] is True
+
+
+def locked(name: str) -> dict[str, tuple[Requirement, int]]:
+    """Packages of a lock file that hold for Python 3.11 on Linux, each with its number of hashes."""
+    found = {}
+    for entry in text(ROOT / "requirements" / name).replace("\\\n", " ").splitlines():
+        if entry.strip():
+            words, *hashes = entry.split("--hash=")
+            requirement = Requirement(words)
+            if requirement.marker is None or requirement.marker.evaluate(PYTHON):
+                found[requirement.name] = (requirement, len(hashes))
+    return found
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_lock_has_hashes_and_no_address(name):
+    content = text(ROOT / "requirements" / name)
+    assert "://" not in content and " @ " not in content and "\n-" not in content
+    entries = [line for line in content.replace("\\\n", " ").splitlines() if line.strip()]
+    for entry in entries:
+        assert re.search(r"==.*--hash=sha256:[0-9a-f]{64}", entry), entry[:80]
+
+
+@pytest.mark.parametrize("environment", sorted(path.name for path in (ROOT / "envs").glob("*.yaml")))
+def test_environments_have_the_pins_of_the_lock(environment):
+    lock = locked("lock.txt")
+    dependencies = yaml.safe_load(text(ROOT / "envs" / environment))["dependencies"]
+    (pins,) = [part["pip"] for part in dependencies if isinstance(part, dict)]
+    assert "python=3.11" in dependencies
+    for pin in map(Requirement, pins):
+        assert str(pin.specifier) == str(lock[pin.name][0].specifier), f"{environment}: {pin}"
+
+
+def test_dependencies_are_locked():
+    project = tomllib.loads(text(ROOT / "pyproject.toml"))
+    lock = locked("lock.txt")
+    for dependency in map(Requirement, project["project"]["dependencies"] + project["dependency-groups"]["dev"]):
+        name = dependency.name.lower().replace("_", "-")
+        version = str(lock[name][0].specifier).removeprefix("==")
+        assert dependency.specifier.contains(version), dependency
+
+
+def test_ci_runs_what_developers_run():
+    lines = text(ROOT / ".ci/run").splitlines()
+    assert "make lint" in lines and "make test" in lines
+
+
+def test_pages_name_no_place_of_this_machine():
+    for page in PAGES:
+        assert not re.search(r"/work/|/tmp/\w|/home/|\.\./shared", text(page)), page
