@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import sys
 import tomllib
 import types
 from functools import cache
@@ -218,7 +219,7 @@ def module(source: str, name: str) -> types.ModuleType:
 def test_example_adapter_works(tmp_path, monkeypatch):
     (source,) = blocks(ROOT / "docs/datasets.md", "python")
     adapter = module(source, "patchprobe.datasets.farmland")
-    monkeypatch.setitem(__import__("sys").modules, "patchprobe.datasets.farmland", adapter)
+    monkeypatch.setitem(sys.modules, "patchprobe.datasets.farmland", adapter)
     rng = np.random.default_rng(0)
     for split, field in [("train", "north"), ("train", "south"), ("val", "east")]:
         for kind, shape, high in (("images", (32, 48, 3), 256), ("masks", (32, 48), 3)):
