@@ -7,6 +7,7 @@ rule patch_classification_table:
             "results/tables/patch_classification.csv",
             caption="../workflow/report/table.rst",
             category="Tables",
+            subcategory="patch classification",
             labels={"table": "patch classification", "format": "CSV"},
         ),
         md="results/tables/patch_classification.md",
@@ -15,6 +16,7 @@ rule patch_classification_table:
             "results/tables/patch_classification.html",
             caption="../workflow/report/table.rst",
             category="Tables",
+            subcategory="patch classification",
             labels={"table": "patch classification", "format": "page"},
         ),
     log:
@@ -73,6 +75,7 @@ rule datasets_table:
             "results/tables/datasets.csv",
             caption="../workflow/report/datasets.rst",
             category="Tables",
+            subcategory="data sets",
             labels={"table": "data sets", "format": "CSV"},
         ),
         md="results/tables/datasets.md",
@@ -81,6 +84,7 @@ rule datasets_table:
             "results/tables/datasets.html",
             caption="../workflow/report/datasets.rst",
             category="Tables",
+            subcategory="data sets",
             labels={"table": "data sets", "format": "page"},
         ),
     log:
@@ -108,12 +112,14 @@ rule clean_scores_figure:
             "results/figures/clean_scores.svg",
             caption="../workflow/report/clean_scores.rst",
             category="Figures",
+            subcategory="all data sets",
             labels={"dataset": "all", "figure": "clean scores", "format": "SVG"},
         ),
         png=report(
             "results/figures/clean_scores.png",
             caption="../workflow/report/clean_scores.rst",
             category="Figures",
+            subcategory="all data sets",
             labels={"dataset": "all", "figure": "clean scores", "format": "PNG"},
         ),
     log:
@@ -141,12 +147,14 @@ rule robustness_figure:
             "results/figures/robustness.{dataset}.svg",
             caption="../workflow/report/robustness.rst",
             category="Figures",
+            subcategory="{dataset}",
             labels={"dataset": "{dataset}", "figure": "robustness", "format": "SVG"},
         ),
         png=report(
             "results/figures/robustness.{dataset}.png",
             caption="../workflow/report/robustness.rst",
             category="Figures",
+            subcategory="{dataset}",
             labels={"dataset": "{dataset}", "figure": "robustness", "format": "PNG"},
         ),
     log:
@@ -175,12 +183,14 @@ rule class_iou_figure:
             "results/figures/class_iou.{dataset}.svg",
             caption="../workflow/report/class_iou.rst",
             category="Figures",
+            subcategory="{dataset}",
             labels={"dataset": "{dataset}", "figure": "IoU per class", "format": "SVG"},
         ),
         png=report(
             "results/figures/class_iou.{dataset}.png",
             caption="../workflow/report/class_iou.rst",
             category="Figures",
+            subcategory="{dataset}",
             labels={"dataset": "{dataset}", "figure": "IoU per class", "format": "PNG"},
         ),
     log:
@@ -211,12 +221,14 @@ rule corruption_sheet:
             "results/figures/corruptions.{dataset}.svg",
             caption="../workflow/report/corruption_sheet.rst",
             category="Sheets",
+            subcategory="{dataset}",
             labels={"dataset": "{dataset}", "figure": "corruptions", "format": "SVG"},
         ),
         png=report(
             "results/figures/corruptions.{dataset}.png",
             caption="../workflow/report/corruption_sheet.rst",
             category="Sheets",
+            subcategory="{dataset}",
             labels={"dataset": "{dataset}", "figure": "corruptions", "format": "PNG"},
         ),
     log:
@@ -251,12 +263,14 @@ rule segmentation_sheet:
             "results/figures/segmentations.{dataset}.svg",
             caption="../workflow/report/segmentation_sheet.rst",
             category="Sheets",
+            subcategory="{dataset}",
             labels={"dataset": "{dataset}", "figure": "segmentations", "format": "SVG"},
         ),
         png=report(
             "results/figures/segmentations.{dataset}.png",
             caption="../workflow/report/segmentation_sheet.rst",
             category="Sheets",
+            subcategory="{dataset}",
             labels={"dataset": "{dataset}", "figure": "segmentations", "format": "PNG"},
         ),
     log:
