@@ -16,7 +16,7 @@ import yaml
 PARTS = ["Snakefile", "rules", "workflow", "src", "config", "profiles", "envs"]
 TINY = {
     "seed": 0,
-    "device": "cpu",
+    "device": "auto",
     "datasets": {
         "streets": {
             "adapter": "synthetic",
