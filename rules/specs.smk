@@ -6,7 +6,7 @@ def dataset_values(dataset):
     entry = config["datasets"][dataset]
     return {
         "name": dataset,
-        "data_root": config["data_root"],
+        "data_root": config["data_root"] if entry["root"] else "",
         "dataset": {key: entry[key] for key in ("adapter", "root", "options")},
     }
 
@@ -63,12 +63,12 @@ def model_values(model):
     return {
         "name": model,
         "model": {key: value for key, value in entry.items() if key != "probe"},
-        "checkpoint_root": config["checkpoint_root"],
+        "checkpoint_root": config["checkpoint_root"] if entry.get("checkpoint") else "",
     }
 
 
 def model_spec(wildcards):
-    own = config["models"][wildcards.model]["input_size"]
+    own = config["models"][wildcards.model].get("input_size")
     tile = config["datasets"][wildcards.dataset]["tiling"]["resize"]
     return spec(**model_values(wildcards.model), input_size=own or tile)
 

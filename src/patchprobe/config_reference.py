@@ -15,7 +15,8 @@ _HEAD = """\
 
 `config/config.yaml` is read when no `--configfile` is given; a `--configfile` stands for itself and is not merged with
 it. Several files after `--configfile` are merged in their order, and `--config key=value` comes on top, for instance
-`--config seed=1 data_root=/data "models={mine: {source: timm, architecture: vit_base_patch16_224}}"`. Keys that are
+`--config seed=1 data_root=/data "models={mine: {source: timm, architecture: vit_base_patch16_224}}"` (Snakemake passes
+nested values on as text, so numbers inside braces need a file). Keys that are
 left out have the defaults below. A key that is not listed is an error that names the nearest valid one.
 
 The mark at the end of a description says where a value comes from: **[P]** it is stated in the paper
