@@ -93,7 +93,7 @@ class Project:
 
     def tables(self) -> dict[str, bytes]:
         folders = [self.folder / "results/tables", self.folder / "results/models"]
-        return {p.name: p.read_bytes() for folder in folders for p in sorted(folder.iterdir()) if p.is_file()}
+        return {p.name: p.read_bytes() for folder in folders for p in sorted(folder.glob("*")) if p.is_file()}
 
     def copy(self, folder: Path) -> "Project":
         shutil.copytree(self.folder, folder, symlinks=True)

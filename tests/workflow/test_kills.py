@@ -32,7 +32,7 @@ SLOW = {
     "report": {"images": 1},
 }
 STORE = Path("results/streets/features/vit/clean.zarr")
-LINE = ("--cores", "2", "--resources", "gpu=1", "all")
+LINE = ("--cores", "2", "--resources", "gpu=1", "results/tables/patch_classification.csv")
 
 
 @pytest.fixture(scope="module")
