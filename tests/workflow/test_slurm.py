@@ -26,6 +26,13 @@ def test_extraction_runs_as_a_slurm_job_with_its_gpu(project):
     profile.write_text(profile.read_text().replace("latency-wait: 30\n", quick))
     target = "results/streets/features/pixels-a/clean.manifest.json"
     text = project.snakemake(
-        "--workflow-profile", "profiles/slurm", "--set-resources", "extract:mem_mb=1000", "--", target
+        "--workflow-profile",
+        "profiles/slurm",
+        "--set-resources",
+        "extract:mem_mb=1000",
+        "--set-threads",
+        "extract=1",
+        "--",
+        target,
     ).stdout
     assert "SLURM" in text and (project.folder / target).exists()
