@@ -38,4 +38,4 @@ rule all:
 
 
 onstart:
-    hold_folder()
+    start_run()

@@ -9,9 +9,9 @@ BASE = Path(workflow.basedir)
 # The library beside this workflow is the one whose code the digests vouch for.
 sys.path.insert(0, str(BASE / "src"))
 
-from patchprobe import provenance, runlock  # noqa: E402
+from patchprobe import preflight, provenance, runlock  # noqa: E402
 from patchprobe.config import load_schema, validate  # noqa: E402
-from patchprobe.errors import ConfigError  # noqa: E402
+from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
 
 try:
     config = validate(config, load_schema(BASE / "config/schema/config.schema.yaml"))
@@ -26,9 +26,10 @@ TABLE_FORMATS = ["csv", "md", "tex", "html"]
 FIGURE_FORMATS = ["svg", "png"]
 
 
+# The names themselves, so that a target with an unknown name is one that no rule makes.
 wildcard_constraints:
-    dataset="[a-z0-9][a-z0-9_-]*",
-    model="[a-z0-9][a-z0-9_-]*",
+    dataset="|".join(DATASETS),
+    model="|".join(MODELS),
     corruption="[a-z][a-z-]*",
 
 
@@ -42,9 +43,11 @@ def code(script, *modules):
     return provenance.code_digest(BASE / "workflow/scripts" / f"{script}.py", BASE / "src", modules)
 
 
-def hold_folder():
-    """Keep a second run out of this folder for as long as this process lives."""
+def start_run():
+    """Keep a second run out of this folder, and find what can be found wrong before the first job."""
     try:
         runlock.hold(Path(".snakemake"))
-    except runlock.FolderInUseError as error:
+        here = workflow.executor_plugin.common_settings.local_exec
+        preflight.check(config, device=config["device"] if here else "cpu")
+    except PatchprobeError as error:
         raise WorkflowError(str(error)) from None

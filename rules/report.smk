@@ -242,7 +242,7 @@ rule corruption_sheet:
         mem_mb=4000,
         runtime=30,
     params:
-        spec=sheet_spec,
+        spec=corruption_sheet_spec,
         code=code("corruption_sheet"),
     script:
         "../workflow/scripts/corruption_sheet.py"
@@ -284,7 +284,7 @@ rule segmentation_sheet:
         mem_mb=4000,
         runtime=30,
     params:
-        spec=sheet_spec,
+        spec=segmentation_sheet_spec,
         code=code("segmentation_sheet"),
     script:
         "../workflow/scripts/segmentation_sheet.py"

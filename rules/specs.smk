@@ -160,8 +160,12 @@ def models_spec(wildcards):
     return spec(models=MODELS)
 
 
-def sheet_spec(wildcards):
-    return spec(models=MODELS, versions=VERSIONS, images=config["report"]["images"])
+def corruption_sheet_spec(wildcards):
+    return spec(versions=VERSIONS, images=config["report"]["images"])
+
+
+def segmentation_sheet_spec(wildcards):
+    return spec(models=MODELS, images=config["report"]["images"])
 
 
 def interval_spec(wildcards):

@@ -65,9 +65,21 @@ def _messages(error: jsonschema.ValidationError) -> Iterator[str]:
     elif error.validator == "minProperties":
         yield f"key {key} is empty: name at least one"
     elif error.validator == "pattern":
-        yield f"name {error.instance!r} under {key} must be lower-case letters, digits, '-' and '_'"
+        yield f"name {error.instance!r} under {key} must be lower-case letters, digits, '-' and '_'" + (
+            ", and not models, tables or figures" if key == "datasets" else ""
+        )
     else:
-        yield f"key {key}: {error.message}"
+        yield f"key {key}: {error.message}{_hint(instance) if error.validator == 'type' else ''}"
+
+
+def _hint(value: object) -> str:
+    """Say what a number that arrived as text may come from."""
+    try:
+        number = float(value) if isinstance(value, str) else None
+    except ValueError:
+        number = None
+    # YAML 1.1 wants a dot before the exponent; values inside braces of --config arrive as text.
+    return "" if number is None else " (write 1.0e-3, not 1e-3, and give nested numbers in a file)"
 
 
 def _fill(values: dict[str, Any], schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:

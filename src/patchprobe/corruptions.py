@@ -30,6 +30,8 @@ class Corruption(ABC):
     """A corruption with its levels; made by :func:`open_corruption` from a config entry."""
 
     kind: ClassVar[str]
+    geometric: ClassVar[bool] = False
+    """Whether it moves pixels, and labels with them: then it is a :class:`Geometric`."""
 
     def __init__(self, entry: Mapping[str, Any]) -> None:
         self.levels: tuple[Level, ...] = tuple(self._level(level) for level in _nonempty(entry["levels"]))
@@ -110,6 +112,8 @@ class BandNoise(Corruption):
 
 class Geometric(Corruption):
     """A corruption that moves pixels, by one affine matrix for each level; outside is zero, labels void."""
+
+    geometric = True
 
     @abstractmethod
     def affine(self, level: Level, height: int, width: int) -> Affine:

@@ -24,6 +24,14 @@ _PROC = Path("/proc/driver/nvidia/gpus")
 _held: list[IO[str]] = []
 
 
+def check_device(requested: str) -> None:
+    """Raise DeviceError if ``requested`` is ``cuda`` and no GPU can be used here; nothing is claimed."""
+    if requested == "cuda":
+        devices, reason = _usable_devices()
+        if not devices:
+            raise DeviceError(f"device: cuda was asked for, but {reason}; set device: auto or device: cpu")
+
+
 def claim_device(requested: Literal["auto", "cpu", "cuda"], lock_dir: Path | None = None) -> Device:
     """Return ``cpu``, or claim one GPU for this process and return ``cuda``, which then means that GPU alone.
 
@@ -40,8 +48,7 @@ def claim_device(requested: Literal["auto", "cpu", "cuda"], lock_dir: Path | Non
         raise RuntimeError("claim_device was called after torch had initialised CUDA")
     devices, reason = _usable_devices()
     if not devices:
-        if requested == "cuda":
-            raise DeviceError(f"device: cuda was asked for, but {reason}; set device: auto or device: cpu")
+        check_device(requested)
         print(f"device: cpu, because {reason}", file=sys.stderr)
         return "cpu"
     # An index means what nvidia-smi shows; CUDA's own order puts the fastest device first.

@@ -1,15 +1,17 @@
 """``snakemake`` of this environment: Snakemake itself, with bare targets told apart from option values.
 
-Snakemake's options for assignments, such as ``--resources gpu=1``, take every word that follows. In
-``snakemake --resources gpu=1 all`` they take the target ``all`` too, and Snakemake ends with a traceback. This
-launcher moves the words without ``=`` behind such an option to the end of the line, after ``--``, which Snakemake
-reads as it was meant. Every other line is handed over unchanged. ``python -m snakemake`` is the original.
+Snakemake's options for assignments, such as ``--resources gpu=1``, and ``--configfile`` take every word that follows.
+In ``snakemake --resources gpu=1 all`` they take the target ``all`` too, and Snakemake ends with a traceback. This
+launcher moves the words that are no assignment (no file name) behind such an option to the end of the line, after
+``--``, which Snakemake reads as it was meant. Every other line is handed over unchanged. ``python -m snakemake`` is the original.
 """
 
 import argparse
 import itertools
 import sys
 from collections.abc import Iterable, Sequence
+
+_FILES = ("--configfile", "--configfiles")
 
 
 def main() -> int:
@@ -34,9 +36,13 @@ def assignment_options(parser: argparse.ArgumentParser) -> set[str]:
 
 
 def separate_targets(words: Sequence[str], options: Iterable[str]) -> list[str]:
-    """Move bare words that an option of ``options`` would swallow behind a final ``--``; return the new line."""
+    """Move bare words that an option would swallow behind a final ``--``; return the new line.
+
+    ``options`` are those that take NAME=VALUE words; a configuration file is known by its suffix. The first word
+    behind an option always belongs to it.
+    """
     options, kept, targets = set(options), list[str](), list[str]()
-    swallowing, assignments = False, 0
+    belongs, taken = None, 0
     for position, word in enumerate(words):
         if word == "--":
             targets += words[position + 1 :]
@@ -44,15 +50,27 @@ def separate_targets(words: Sequence[str], options: Iterable[str]) -> list[str]:
         if word.startswith("-"):
             name, _, value = word.partition("=")
             # --resources=gpu=1 takes exactly one word, so argparse leaves the next one alone.
-            swallowing, assignments = name in options and not value, 0
+            belongs = None if value else _is_assignment if name in options else _is_file if name in _FILES else None
+            taken = 0
             kept.append(word)
-        elif swallowing and "=" not in word and assignments:
+        elif belongs and taken and not belongs(word):
             targets.append(word)
         else:
-            assignments += 1
+            taken += 1
             kept.append(word)
     return [*kept, "--", *targets] if targets else list(words)
 
 
+def _is_assignment(word: str) -> bool:
+    return "=" in word
+
+
+def _is_file(word: str) -> bool:
+    return word.endswith((".yaml", ".yml", ".json"))
+
+
 def _may_need_separation(words: Sequence[str]) -> bool:
-    return any("=" in first and not second.startswith("-") for first, second in itertools.pairwise(words))
+    return any(
+        (_is_assignment(first) or _is_file(first)) and not second.startswith("-")
+        for first, second in itertools.pairwise(words)
+    )

@@ -7,7 +7,7 @@ rule carries two strings made here: a result is stale exactly when one of them, 
 import ast
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def _imports(path: Path, package: str) -> list[str]:
 @cache
 def _imported_names(path: str, _modified: int, package: str) -> list[str]:
     names: list[str] = []
-    for node in ast.walk(ast.parse(Path(path).read_text())):
+    for node in _running_nodes(ast.parse(Path(path).read_text())):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -75,6 +75,14 @@ def _imported_names(path: str, _modified: int, package: str) -> list[str]:
             base = f"{above}.{node.module or ''}".rstrip(".") if node.level else node.module or ""
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
     return [name for name in names if name.split(".")[0] == PACKAGE]
+
+
+def _running_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Walk a syntax tree without the blocks under ``if TYPE_CHECKING``, which never run."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+            yield node
+            yield from _running_nodes(node)
 
 
 @cache

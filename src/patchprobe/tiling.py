@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,13 @@ import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
-from patchprobe.corruptions import Corruption, Geometric, Level
 from patchprobe.datasets import Dataset, Record
 from patchprobe.datasets.index import index_records
 from patchprobe.errors import ConfigError, DataError
 from patchprobe.stores import Build
+
+if TYPE_CHECKING:  # not needed to run, so that clean tiles do not depend on how images are corrupted
+    from patchprobe.corruptions import Corruption, Geometric
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -108,7 +110,7 @@ def write_tiles(
     index: pd.DataFrame,
     *,
     tiling: Tiling,
-    corruption: Corruption | None = None,
+    corruption: "Corruption | None" = None,
     seed: int = 0,
     threads: int = 1,
 ) -> None:
@@ -125,8 +127,8 @@ def write_tiles(
     if corruption is not None:
         index = index[index["split"] == "evaluation"]
     table = tile_table(index, tiling)
-    levels: Sequence[Level] = (0.0,) if corruption is None else corruption.levels
-    moved = corruption if isinstance(corruption, Geometric) else None
+    levels: Sequence[Any] = (0.0,) if corruption is None else corruption.levels
+    moved = cast("Geometric", corruption) if corruption is not None and corruption.geometric else None
     chunk = _chunk_tiles(table)
     shape = (len(levels), len(table), tiling.resize, tiling.resize)
     image = build.array(
@@ -184,7 +186,7 @@ def write_labels(build: Build, dataset: Dataset, index: pd.DataFrame, *, tiling:
         label[start:stop] = made["label"][0]
 
 
-def _corrupted(corruption: Corruption, image: UInt8, tiling: Tiling, image_id: str, seed: int) -> UInt8:
+def _corrupted(corruption: "Corruption", image: UInt8, tiling: Tiling, image_id: str, seed: int) -> UInt8:
     """Return the tiles of an image at every level, uint8 (level, tile, y, x, 3)."""
     if corruption.apply == "image":
         return np.stack(
@@ -201,7 +203,7 @@ def _corrupted(corruption: Corruption, image: UInt8, tiling: Tiling, image_id: s
     )
 
 
-def _moved_labels(corruption: Geometric, label: UInt8, tiling: Tiling, void: int) -> UInt8:
+def _moved_labels(corruption: "Geometric", label: UInt8, tiling: Tiling, void: int) -> UInt8:
     """Return the label tiles of an image at every level, uint8 (level, tile, y, x)."""
     if corruption.apply == "image":
         return np.stack([tiling.cut_label(corruption.move_label(label, level, void)) for level in corruption.levels])
@@ -209,7 +211,7 @@ def _moved_labels(corruption: Geometric, label: UInt8, tiling: Tiling, void: int
     return np.stack([np.stack([corruption.move_label(t, level, void) for t in tiles]) for level in corruption.levels])
 
 
-def _affines(corruption: Geometric, index: pd.DataFrame, tiling: Tiling) -> npt.NDArray[np.float64]:
+def _affines(corruption: "Geometric", index: pd.DataFrame, tiling: Tiling) -> npt.NDArray[np.float64]:
     """Return the matrices of all levels, float64 (level, 2, 3), in the frame the corruption is applied in."""
     height = width = tiling.resize
     if corruption.apply == "image":

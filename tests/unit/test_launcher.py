@@ -15,6 +15,8 @@ OPTIONS = {"--resources", "--config", "-C"}
         ("--resources gpu=1 all --cores 8 -n", "--resources gpu=1 --cores 8 -n -- all"),
         ("--config seed=1 --resources gpu=1 all", "--config seed=1 --resources gpu=1 -- all"),
         ("--config seed=1 all --resources gpu=1", "--config seed=1 --resources gpu=1 -- all"),
+        ("--configfile a.yaml all", "--configfile a.yaml -- all"),
+        ("--configfile a.yaml b.yml results/x.csv -n", "--configfile a.yaml b.yml -n -- results/x.csv"),
         ("--resources gpu=1 all -- b.csv", "--resources gpu=1 -- all b.csv"),
     ],
 )

@@ -53,6 +53,15 @@ def test_comments_docstrings_layout_and_unrelated_modules_do_not_count(tree):
     assert digest(tree) == before
 
 
+def test_imports_for_type_checking_alone_do_not_count(tree):
+    package = tree / "src" / "patchprobe"
+    guarded = "if TYPE_CHECKING:\n    from patchprobe import other\n"
+    (package / "c.py").write_text(f"from typing import TYPE_CHECKING\n{guarded}h = 1\n")
+    before = digest(tree)
+    (package / "other.py").write_text("y = 2\n")
+    assert digest(tree) == before
+
+
 def test_modules_found_by_name_count_only_when_named(tree):
     plain, named = digest(tree), digest(tree, "patchprobe.plugin")
     (tree / "src" / "patchprobe" / "plugin.py").write_text("x = 2\n")

@@ -16,6 +16,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from patchprobe.bootstrap import percentile_intervals
+from patchprobe.errors import DataError
 from patchprobe.labelled_tokens import LabelledTokens, grid, token_blocks
 from patchprobe.metrics import accuracy, class_iou, confusion_matrices, mean_iou
 from patchprobe.neighbors import MemoryBank
@@ -119,6 +120,11 @@ def score(
                     class_ids=classes["class_ids"],
                     void=classes["void_id"],
                 )
+                if not confusions.any():
+                    raise DataError(
+                        f"no {unit} of {dataset} under {corruption} at level {value:g} has a class: take a weaker level "
+                        f"of corruptions.{corruption}, or draw other evaluation images"
+                    )
                 common = {
                     "dataset": dataset,
                     "model": model,

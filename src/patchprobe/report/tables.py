@@ -77,7 +77,7 @@ def datasets(
         grids = sorted({_grid(open_store(path)) for path in predictions[name]})
         sizes += _sizes(name, pd.read_csv(images[name]), stored)
         counts.append(_counts(name, pd.read_csv(classes[name], converters={"name": str}), stored, grids))
-    columns = [("", "images"), ("", "tiles"), ("", "tile size (px)")]
+    columns = [("", "images"), ("", "tiles"), ("", "stored tile (px)")]
     overview = Table("datasets", "Images and tiles", "data set", columns, sizes)
     # A data set without a grid has no numbers there, and counts stay integers.
     table = pd.concat(counts, ignore_index=True).convert_dtypes()

@@ -1,0 +1,22 @@
+"""What can be found wrong with a configuration before the first job, beyond its schema."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def check(config: Mapping[str, Any], *, device: str) -> None:
+    """Open every data set and corruption of a validated configuration, and see that ``device`` is there.
+
+    Raises ConfigError, DataError or DeviceError with the message that the job would end with.
+    """
+    # Imported here, since the workflow imports this module on every parse and runs it once.
+    from patchprobe.corruptions import open_corruption
+    from patchprobe.datasets import open_dataset
+    from patchprobe.devices import check_device
+
+    check_device(device)
+    for kind, entry in config["corruptions"].items():
+        open_corruption(kind, entry)
+    for name, entry in config["datasets"].items():
+        open_dataset(entry, Path(config["data_root"]), name=name)
