@@ -36,7 +36,7 @@ def test_extractions_ran_one_after_the_other(finished):
     running, starting, seen = None, False, 0
     log = max(finished.folder.glob(".snakemake/log/*.log"), key=lambda path: path.stat().st_size)
     for line in log.read_text().splitlines():
-        starting = starting or line == "rule extract:"
+        starting = starting or line.endswith("rule extract:")
         if starting and (match := re.match(r" +jobid: (\d+)", line)):
             assert running is None, f"job {match[1]} started while {running} ran"
             running, starting, seen = match[1], False, seen + 1
