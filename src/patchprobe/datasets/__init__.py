@@ -93,6 +93,10 @@ def open_dataset(entry: Mapping[str, Any], data_root: Path, *, name: str = "<nam
                 f"the data set folder {root} {found}: put the data set there, or set datasets.{name}.root (now "
                 f"{str(entry['root'])!r}) and data_root (now {str(data_root)!r}) so that together they name it"
             )
+    elif entry.get("root"):
+        raise ConfigError(
+            f"datasets.{name}.root has no meaning with adapter {entry['adapter']}, which reads no files: remove it"
+        )
     try:
         dataset: Dataset = adapter(root, entry.get("options") or {})
     except ConfigError as error:

@@ -49,8 +49,12 @@ class CamVid(FileDataset):
                 f"{listing} is missing: CamVid in the SegNet layout has train.txt, val.txt and test.txt beside its "
                 "image folders; put the lists there or correct the root of the data set"
             )
+        try:
+            lines = listing.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError:
+            raise DataError(f"{listing} is not text in UTF-8; restore the list of the release") from None
         records: dict[str, Record] = {}
-        for number, line in enumerate(listing.read_text().splitlines(), start=1):
+        for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             record = self._record(split, line, f"{listing} line {number}")

@@ -56,6 +56,9 @@ def test_missing_list_bad_line_and_repeated_line(tmp_path: Path, write_pair: Wri
     listing.write_text("/SegNet/CamVid/train/a_1.png\n")
     with pytest.raises(DataError, match=r"train\.txt line 1: expected an image and a label path"):
         CamVid(tmp_path, {}).records("train")
+    listing.write_bytes("/train/ä.png /trainannot/ä.png\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"train\.txt is not text in UTF-8"):
+        CamVid(tmp_path, {}).records("train")
 
 
 def test_real_files(shared: Path) -> None:

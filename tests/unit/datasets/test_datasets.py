@@ -40,6 +40,7 @@ def test_a_file_as_folder_and_no_root_at_all(tmp_path: Path) -> None:
         ({"adapter": "camvid", "root": ".", "options": {"colour": 1}}, r"datasets\.x\.options\.colour"),
         ({"adapter": "synthetic", "options": {"image": 1}}, r"datasets\.x\.options\.image is unknown"),
         ({"adapter": "synthetic", "options": {"images": 0}}, r"datasets\.x\.options\.images is 0"),
+        ({"adapter": "synthetic", "root": "raw"}, r"datasets\.x\.root has no meaning with adapter synthetic"),
         ({"adapter": "synthetic", "options": {"height": 16}}, r"datasets\.x\.options\.height is 16.* from 32 on"),
         ({"adapter": "synthetic", "options": {"width": "wide"}}, r"datasets\.x\.options\.width is 'wide'"),
     ],
