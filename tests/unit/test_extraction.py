@@ -85,7 +85,7 @@ def no_thread_is_left():
 @pytest.mark.parametrize("architecture", ["test_vit", "test_vit2", "vit_with_registers"])
 def test_tokens_equal_those_of_a_plain_loop_over_tiles(tmp_path, architecture, request):
     model = request.getfixturevalue(architecture) if architecture == "vit_with_registers" else vit(architecture)
-    tiles = make_tiles(tmp_path, n=5, levels=2, side=model.input_size)
+    tiles = make_tiles(tmp_path, n=5, levels=2, side=model.input_size[0])
     features = run(tmp_path, tiles, model, layers="all", dtype="float32", batch_size=2)
     for level in range(2):
         for tile in range(5):
@@ -306,7 +306,7 @@ def test_a_gpu_gives_the_tokens_of_the_cpu(tmp_path, layers):
 def test_the_interface_is_all_that_is_needed(tmp_path):
     class Constant:
         name, grid, features, blocks, registers, has_cls = "c", (1, 2), 3, 2, 0, False
-        input_size, mean, std, provenance = 32, (0.0,) * 3, (1.0,) * 3, {}
+        input_size, mean, std, provenance = (32, 32), (0.0,) * 3, (1.0,) * 3, {}
 
         def tokens(self, images, layers):
             assert images.dtype == torch.float32 and images.min() >= 0 and images.max() <= 1

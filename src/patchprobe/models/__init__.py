@@ -39,9 +39,9 @@ class Backbone(Protocol):
     """A frozen model; all attributes are fixed once it is built.
 
     ``grid`` is (rows, columns) of patches, ``features`` the length of a token, ``blocks`` the number of blocks,
-    ``registers`` the number of prefix tokens besides [CLS], ``input_size`` the image side in pixels. ``mean`` and
-    ``std`` are per channel, for pixels scaled to 0..1. ``provenance`` holds JSON values: architecture, checkpoint
-    and its sha256, input size, normalisation, token norm, position embedding, library versions.
+    ``registers`` the number of prefix tokens besides [CLS], ``input_size`` the images' rows and columns in pixels.
+    ``mean`` and ``std`` are per channel, for pixels scaled to 0..1. ``provenance`` holds JSON values: architecture,
+    checkpoint and its sha256, input size, normalisation, token norm, position embedding, library versions.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Backbone(Protocol):
     blocks: int
     registers: int
     has_cls: bool
-    input_size: int
+    input_size: tuple[int, int]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     provenance: dict[str, Any]
@@ -58,7 +58,7 @@ class Backbone(Protocol):
     def tokens(self, images: torch.Tensor, layers: Sequence[int]) -> Tokens:
         """Return the tokens of the given blocks (1-based, increasing) from one forward pass.
 
-        ``images`` is a normalised float tensor (B, 3, input_size, input_size) on the model's device. The last
+        ``images`` is a normalised float tensor (B, 3, *input_size) on the model's device. The last
         block always carries the model's own final norm, whatever the inner ones carry.
         """
         ...
@@ -73,11 +73,12 @@ class Source(Protocol):
         entry: Mapping[str, Any],
         *,
         checkpoint_root: Path,
-        input_size: int,
+        input_size: tuple[int, int],
         norm: Norm,
         device: str,
+        ground_sample_distance: float | None,
     ) -> Backbone:
-        """Return the model ``models.<name>``, in evaluation mode, on ``device``."""
+        """Return the model ``models.<name>`` for images of ``input_size``, in evaluation mode, on ``device``."""
         ...
 
 
@@ -86,14 +87,17 @@ def load_model(
     entry: Mapping[str, Any],
     *,
     checkpoint_root: Path,
-    input_size: int,
+    input_size: int | Sequence[int],
     device: str,
     norm: Norm = "final",
+    ground_sample_distance: float | None = None,
 ) -> Backbone:
     """Build the model ``models.<name>`` of the config.
 
-    ``entry`` is its config entry, ``input_size`` the image side in pixels where the entry's own is null (the tile
-    size), ``norm`` what inner blocks carry: the model's final norm, a parameter-free LayerNorm, or nothing.
+    ``entry`` is its config entry, ``input_size`` the image side, or rows and columns, in pixels where the entry's own
+    is null (the tile size), ``norm`` what inner blocks carry: the model's final norm, a parameter-free LayerNorm, or
+    nothing. ``ground_sample_distance`` is the size of a pixel of the model's input on the ground, in metres, where the
+    entry's own is null; only models whose position embedding depends on it use it.
     Raises ConfigError for an unknown source, DeviceError if torch cannot use the device, ModelError otherwise.
     """
     source = str(entry["source"])
@@ -113,20 +117,40 @@ def load_model(
         name,
         entry,
         checkpoint_root=checkpoint_root,
-        input_size=entry.get("input_size") or input_size,
+        input_size=_rows_columns(entry.get("input_size") or input_size),
         norm=norm,
         device=device,
+        ground_sample_distance=entry.get("ground_sample_distance") or ground_sample_distance,
     )
 
 
-def describe_model(name: str, entry: Mapping[str, Any], *, checkpoint_root: Path, input_size: int) -> str:
+def describe_model(
+    name: str,
+    entry: Mapping[str, Any],
+    *,
+    checkpoint_root: Path,
+    input_size: int | Sequence[int],
+    ground_sample_distance: float | None = None,
+) -> str:
     """Build a model on the CPU and return what it is, as JSON.
 
     Raises what :func:`load_model` raises, so that a wrong name or file is known before anything expensive.
     """
-    model = load_model(name, entry, checkpoint_root=checkpoint_root, input_size=input_size, device="cpu")
+    model = load_model(
+        name,
+        entry,
+        checkpoint_root=checkpoint_root,
+        input_size=input_size,
+        device="cpu",
+        ground_sample_distance=ground_sample_distance,
+    )
     facts = ("input_size", "grid", "features", "blocks", "registers", "has_cls", "provenance")
     return json.dumps({key: getattr(model, key) for key in facts}, indent=1, sort_keys=True) + "\n"
+
+
+def _rows_columns(size: int | Sequence[int]) -> tuple[int, int]:
+    rows, columns = (size, size) if isinstance(size, int) else size
+    return int(rows), int(columns)
 
 
 def _unknown_source(name: str, source: str) -> ConfigError:

@@ -22,16 +22,17 @@ class Pixels:
     registers = 0
     has_cls = False
 
-    def __init__(self, name: str, entry: Mapping[str, Any], *, input_size: int) -> None:
+    def __init__(self, name: str, entry: Mapping[str, Any], *, input_size: tuple[int, int]) -> None:
         patch = int(entry.get("patch_size") or 16)
-        if input_size % patch:
+        rows, columns = input_size
+        if rows % patch or columns % patch:
             raise ModelError(
-                f"models.{name}.patch_size: patches of {patch} px do not divide images of {input_size} px; "
+                f"models.{name}.patch_size: patches of {patch} px do not divide images of {rows} x {columns} px; "
                 "use a divisor of the image side"
             )
         self._patch = patch
         self.name = name
-        self.grid = (input_size // patch, input_size // patch)
+        self.grid = (rows // patch, columns // patch)
         self.features = 3 * patch * patch
         self.input_size = input_size
         self.mean: tuple[float, float, float] = tuple(entry.get("mean") or (0.0, 0.0, 0.0))
@@ -40,7 +41,7 @@ class Pixels:
             "architecture": "raw pixels",
             "patch_size": patch,
             "checkpoint": None,
-            "input_size": input_size,
+            "input_size": list(input_size),
             "mean": list(self.mean),
             "std": list(self.std),
             "token_norm": "none",
@@ -58,9 +59,10 @@ def load_pixels(
     entry: Mapping[str, Any],
     *,
     checkpoint_root: Path,
-    input_size: int,
+    input_size: tuple[int, int],
     norm: Norm,
     device: str,
+    ground_sample_distance: float | None,
 ) -> Pixels:
     """Return the control; nothing is loaded, and nothing is normed."""
     return Pixels(name, entry, input_size=input_size)

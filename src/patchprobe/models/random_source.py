@@ -15,9 +15,10 @@ def load_random(
     entry: Mapping[str, Any],
     *,
     checkpoint_root: Path,
-    input_size: int,
+    input_size: tuple[int, int],
     norm: Norm,
     device: str,
+    ground_sample_distance: float | None,
 ) -> TimmViT:
     """Build ``entry["architecture"]`` with timm's own initialisation drawn from ``entry["seed"]``.
 
@@ -26,12 +27,11 @@ def load_random(
     seed = int(entry.get("seed") or 0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module = build_vit(name, entry.get("architecture"), input_size)
+        module = build_vit(name, entry.get("architecture"), input_size, entry.get("arguments"))
     return TimmViT(
         name,
         module,
         entry,
-        input_size=input_size,
         norm=norm,
         device=device,
         provenance={"checkpoint": None, "seed": seed, "position_embedding": None},

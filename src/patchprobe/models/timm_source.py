@@ -20,9 +20,10 @@ def load_timm(
     entry: Mapping[str, Any],
     *,
     checkpoint_root: Path,
-    input_size: int,
+    input_size: tuple[int, int],
     norm: Norm,
     device: str,
+    ground_sample_distance: float | None,
 ) -> TimmViT:
     """Build ``entry["architecture"]`` and load its weights strictly; see :class:`patchprobe.models.Source`.
 
@@ -30,7 +31,7 @@ def load_timm(
     null takes the pretrained weights from the hub. ``entry["position_embedding"]`` says how the position
     embedding gets to another input size (``timm`` or ``dino``).
     """
-    module = build_vit(name, entry.get("architecture"), input_size)
+    module = build_vit(name, entry.get("architecture"), input_size, entry.get("arguments"))
     key = f"models.{name}.checkpoint"
     if entry.get("checkpoint"):
         path = checkpoint_root / entry["checkpoint"]
@@ -46,7 +47,6 @@ def load_timm(
         name,
         module,
         entry,
-        input_size=input_size,
         norm=norm,
         device=device,
         provenance={**origin, "position_embedding": position},

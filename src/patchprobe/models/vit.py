@@ -14,32 +14,66 @@ from torch.nn import functional as F
 from patchprobe.errors import ModelError
 from patchprobe.models import Norm, Tokens
 
+_OWN_ARGUMENTS = {
+    "img_size": "set models.<name>.input_size instead",
+    "num_classes": "remove it, a backbone has no classifier",
+    "in_chans": "remove it, images have 3 channels",
+    "device": "set device instead",
+    "dtype": "set extraction.precision instead",
+}
 
-def build_vit(name: str, architecture: str | None, input_size: int) -> nn.Module:
-    """Build a timm ViT without classifier for square images of ``input_size`` pixels, with timm's random weights.
 
-    Raises ModelError naming the config key: unknown architecture (with the nearest names), one whose blocks do
-    not keep a sequence of patch tokens, or an input size that its patches do not divide.
+def build_vit(
+    name: str, architecture: str | None, input_size: tuple[int, int], arguments: Mapping[str, Any] | None = None
+) -> nn.Module:
+    """Build a timm ViT without classifier for images of ``input_size`` (rows, columns), with timm's random weights.
+
+    ``arguments`` are further keyword arguments for timm, such as ``embed_dim``. Raises ModelError naming the config
+    key: unknown architecture (with the nearest names), one whose blocks do not keep a sequence of patch tokens, an
+    argument that it does not take, or an input size that its patches do not divide.
     """
     key = f"models.{name}.architecture"
+    arguments = dict(arguments or {})
     check_architecture(name, architecture)
+    _check_arguments(name, architecture, arguments)
+    rows, columns = input_size
     try:
-        module: nn.Module = timm.create_model(architecture, num_classes=0, img_size=input_size)
+        module: nn.Module = timm.create_model(architecture, num_classes=0, img_size=input_size, **arguments)
     except TypeError:
         raise _not_a_vit(key, architecture) from None
     except (AssertionError, RuntimeError, ValueError) as error:
-        raise ModelError(f"{key}: timm cannot build {architecture} at {input_size} px: {error}") from error
+        raise ModelError(f"{key}: timm cannot build {architecture} at {rows} x {columns} px: {error}") from error
     if not _keeps_patch_tokens(module):
         raise _not_a_vit(key, architecture)
     parts: Any = module
     patch = parts.patch_embed.feat_ratio()
-    if input_size % patch:
-        below = input_size // patch * patch
-        raise ModelError(
-            f"models.{name}.input_size: {input_size} px is not a multiple of the {patch} px patches of "
-            f"{architecture}; use {below or patch} or {below + patch}"
-        )
+    for side in input_size:
+        if side % patch:
+            below = side // patch * patch
+            raise ModelError(
+                f"models.{name}.input_size: {side} px is not a multiple of the {patch} px patches of "
+                f"{architecture}; use {below or patch} or {below + patch}"
+            )
     return module
+
+
+def _check_arguments(name: str, architecture: str | None, arguments: Mapping[str, Any]) -> None:
+    """Raise ModelError naming the first argument that the loader sets itself or the architecture does not take."""
+    for argument in sorted(arguments.keys() & _OWN_ARGUMENTS.keys()):
+        raise ModelError(f"models.{name}.arguments.{argument}: {_OWN_ARGUMENTS[argument]}")
+    if not arguments:
+        return
+    with torch.device("meta"):
+        plain = timm.create_model(architecture, num_classes=0)
+    known = sorted(inspect.signature(type(plain).__init__).parameters.keys() - _OWN_ARGUMENTS.keys() - {"self"})
+    for argument, value in arguments.items():
+        key = f"models.{name}.arguments.{argument}"
+        if argument not in known:
+            near = difflib.get_close_matches(argument, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(known)}"
+            raise ModelError(f"{key}: {architecture} has no such argument; {hint}")
+        if not isinstance(value, bool | int | float | str | None):
+            raise ModelError(f"{key}: {value!r} is neither a number, a text, true, false nor null")
 
 
 def check_architecture(name: str, architecture: str | None) -> None:
@@ -71,7 +105,6 @@ class TimmViT:
         module: nn.Module,
         entry: Mapping[str, Any],
         *,
-        input_size: int,
         norm: Norm,
         device: str,
         provenance: Mapping[str, Any],
@@ -85,14 +118,16 @@ class TimmViT:
         self.blocks: int = len(vit.blocks)
         self.has_cls = getattr(vit, "cls_token", None) is not None
         self.registers: int = vit.num_prefix_tokens - self.has_cls
-        self.input_size = input_size
+        rows, columns = vit.patch_embed.img_size
+        self.input_size: tuple[int, int] = (rows, columns)
         self.mean = _triple(entry.get("mean") or vit.pretrained_cfg["mean"])
         self.std = _triple(entry.get("std") or vit.pretrained_cfg["std"])
         self.provenance: dict[str, Any] = {
             "architecture": entry["architecture"],
+            "arguments": dict(entry.get("arguments") or {}),
             **provenance,
             "weights_sha256": weights_sha256(module.state_dict()),
-            "input_size": input_size,
+            "input_size": list(self.input_size),
             "mean": list(self.mean),
             "std": list(self.std),
             "token_norm": _describe_norm(vit.norm, norm),

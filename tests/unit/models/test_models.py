@@ -60,7 +60,7 @@ def test_an_input_size_that_patches_do_not_divide_is_refused():
 
 def test_the_entry_input_size_goes_before_the_tile_size():
     model = load({"source": "random", "architecture": "test_vit", "seed": 0, "input_size": 96}, input_size=160)
-    assert (model.input_size, model.grid) == (96, (6, 6))
+    assert (model.input_size, model.grid) == ((96, 96), (6, 6))
 
 
 @pytest.mark.parametrize(
@@ -173,5 +173,5 @@ def test_pixel_tokens_are_the_pixels_of_each_patch():
 
 
 def test_pixel_patches_that_do_not_divide_the_image_are_refused():
-    with pytest.raises(ModelError, match=r"models\.m\.patch_size: patches of 5 px do not divide images of 12 px"):
+    with pytest.raises(ModelError, match=r"models\.m\.patch_size: patches of 5 px do not divide images of 12 x 12 px"):
         load({"source": "pixels", "patch_size": 5}, input_size=12)

@@ -1,0 +1,117 @@
+"""How released files name and wrap their tensors.
+
+A model's `layout` in the config names the module that takes its file apart: layout ``moco-v3`` is
+``layouts/moco_v3.py``, whose ``LAYOUT`` is a :class:`Layout`. There is no list to edit: a new layout is one new file.
+"""
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+
+from patchprobe.errors import ConfigError, ModelError
+
+Weights = dict[str, torch.Tensor]
+
+_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The tensors of a file, sorted.
+
+    ``encoder`` has timm's names for the architecture, ``decoder`` the official names of the decoder, free of any
+    wrapping; ``left_out`` names what is knowingly not used (heads, projectors, training state), as the file has it.
+    ``norm_eps`` is the epsilon of all LayerNorms, if the code that the layout belongs to has another than timm.
+    """
+
+    encoder: Weights
+    decoder: Weights = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    norm_eps: float | None = None
+
+
+class Layout(Protocol):
+    """Sorts the tensors of a file, without changing ``file`` and without losing a name."""
+
+    def __call__(self, file: Mapping[str, Any], key: str) -> Contents:
+        """Return the contents of a file as it was read.
+
+        Names that the layout does not know stay in ``encoder``, where strict loading reports them. Raises ModelError
+        naming the config ``key`` and what the file looks like instead.
+        """
+        ...
+
+
+def open_layout(name: str, key: str = "layout") -> Layout:
+    """Return the layout ``name``; raises ConfigError naming the config ``key`` and the nearest if there is none."""
+    try:
+        module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith(__name__):
+            raise
+        known = layout_names()
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"{key}: unknown layout {name!r}{hint} Known: {', '.join(known)}") from None
+    layout: Layout = module.LAYOUT
+    return layout
+
+
+def layout_names() -> list[str]:
+    """Return the names of all layouts, sorted."""
+    return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))
+
+
+def fitting_layouts(file: Mapping[str, Any]) -> list[str]:
+    """Return the names of the layouts that can take the file apart; ``timm``, which takes any flat file, is left out."""
+    fitting = []
+    for name in layout_names():
+        try:
+            if name != "timm" and open_layout(name)(file, "").encoder:
+                fitting.append(name)
+        except ModelError:
+            continue
+    return fitting
+
+
+def flat(tensors: object, layout: str, key: str, where: str = "the file") -> Weights:
+    """Return a flat dictionary of tensors as a new one; raises ModelError saying what is there if it is not one."""
+    if not isinstance(tensors, Mapping) or not tensors:
+        raise ModelError(f"{key}: not of layout {layout}: {where} holds no tensors but {_describe(tensors)}")
+    others = [str(name) for name, value in tensors.items() if not isinstance(value, torch.Tensor)]
+    if others:
+        raise ModelError(
+            f"{key}: not of layout {layout}: {where} is not a flat dictionary of tensors (it holds: {shortened(others)})"
+        )
+    return dict(tensors)
+
+
+def entry(file: Mapping[str, Any], name: str, layout: str, key: str) -> Weights:
+    """Return the flat dictionary of tensors under ``name``; raises ModelError listing what is there if it is absent."""
+    if name not in file:
+        raise ModelError(
+            f"{key}: not of layout {layout}: the file has no entry {name!r} (it holds: {shortened(list(map(str, file)))})"
+        )
+    return flat(file[name], layout, key, where=repr(name))
+
+
+def without_prefix(tensors: Mapping[str, torch.Tensor], prefix: str) -> Weights:
+    """Return those tensors whose names start with ``prefix``, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Return the first few names as text, and how many more there are."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "an empty dictionary"
+    return f"a {type(value).__name__}"
