@@ -24,6 +24,7 @@ include: "rules/tiles.smk"
 include: "rules/corruptions.smk"
 include: "rules/features.smk"
 include: "rules/patch_classification.smk"
+include: "rules/variance.smk"
 include: "rules/report.smk"
 
 

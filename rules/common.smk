@@ -21,6 +21,9 @@ except ConfigError as error:
 DATASETS = sorted(config["datasets"])
 MODELS = sorted(config["models"])
 CORRUPTIONS = sorted(config["corruptions"])
+# Models and their variants: "mae", "mae@no-top-200".
+VARIANTS = sorted({f"@{name}" for model in MODELS for name in config["models"][model]["variants"]})
+VIEWS = [f"{m}{v}" for m in MODELS for v in ["", *(f"@{n}" for n in sorted(config["models"][m]["variants"]))]]
 VERSIONS = ["clean", *CORRUPTIONS]
 TABLE_FORMATS = ["csv", "md", "tex", "html"]
 FIGURE_FORMATS = ["svg", "png"]
@@ -30,6 +33,7 @@ FIGURE_FORMATS = ["svg", "png"]
 wildcard_constraints:
     dataset="|".join(DATASETS),
     model="|".join(MODELS),
+    variant="|".join(["", *VARIANTS]),
     corruption="[a-z][a-z-]*",
 
 

@@ -5,11 +5,11 @@ rule fit_probe:
         labels=ancient("results/{dataset}/labels.zarr"),
         labels_manifest="results/{dataset}/labels.manifest.json",
     output:
-        probe="results/{dataset}/probes/{model}.safetensors",
+        probe="results/{dataset}/probes/{model}{variant}.safetensors",
     log:
-        "logs/fit_probe/{dataset}.{model}.log",
+        "logs/fit_probe/{dataset}.{model}{variant}.log",
     benchmark:
-        "logs/fit_probe/{dataset}.{model}.benchmark.tsv"
+        "logs/fit_probe/{dataset}.{model}{variant}.benchmark.tsv"
     conda:
         "../envs/core.yaml"
     threads: 8
@@ -33,15 +33,15 @@ rule patch_classification:
         tiles_manifest="results/{dataset}/tiles/{corruption}.manifest.json",
         labels=ancient("results/{dataset}/labels.zarr"),
         labels_manifest="results/{dataset}/labels.manifest.json",
-        probe="results/{dataset}/probes/{model}.safetensors",
+        probe="results/{dataset}/probes/{model}{variant}.safetensors",
     output:
-        rows="results/{dataset}/patch_classification/{model}.{corruption}.parquet",
-        store=directory("results/{dataset}/predictions/{model}/{corruption}.zarr"),
-        manifest="results/{dataset}/predictions/{model}/{corruption}.manifest.json",
+        rows="results/{dataset}/patch_classification/{model}{variant}.{corruption}.parquet",
+        store=directory("results/{dataset}/predictions/{model}{variant}/{corruption}.zarr"),
+        manifest="results/{dataset}/predictions/{model}{variant}/{corruption}.manifest.json",
     log:
-        "logs/patch_classification/{dataset}.{model}.{corruption}.log",
+        "logs/patch_classification/{dataset}.{model}{variant}.{corruption}.log",
     benchmark:
-        "logs/patch_classification/{dataset}.{model}.{corruption}.benchmark.tsv"
+        "logs/patch_classification/{dataset}.{model}{variant}.{corruption}.benchmark.tsv"
     conda:
         "../envs/core.yaml"
     threads: 8

@@ -254,10 +254,8 @@ rule segmentation_sheet:
         tiles_manifest="results/{dataset}/tiles/clean.manifest.json",
         labels=ancient("results/{dataset}/labels.zarr"),
         labels_manifest="results/{dataset}/labels.manifest.json",
-        predictions=ancient(expand("results/{{dataset}}/predictions/{model}/clean.zarr", model=MODELS)),
-        predictions_manifests=expand(
-            "results/{{dataset}}/predictions/{model}/clean.manifest.json", model=MODELS
-        ),
+        predictions=ancient(expand("results/{{dataset}}/predictions/{view}/clean.zarr", view=VIEWS)),
+        predictions_manifests=expand("results/{{dataset}}/predictions/{view}/clean.manifest.json", view=VIEWS),
     output:
         svg=report(
             "results/figures/segmentations.{dataset}.svg",

@@ -58,11 +58,11 @@ def corruption_spec(wildcards):
 
 
 def model_values(model):
-    """What identifies a model; the probe's options are not part of it."""
+    """What identifies a model; its probe's options and its variants, which are made of its tokens, are no part of it."""
     entry = config["models"][model]
     return {
         "name": model,
-        "model": {key: value for key, value in entry.items() if key != "probe"},
+        "model": {key: value for key, value in entry.items() if key not in ("probe", "variants")},
         "checkpoint_root": config["checkpoint_root"] if entry.get("checkpoint") else "",
     }
 
@@ -97,8 +97,18 @@ def checkpoint_file(wildcards):
     return [str(path)] if name and path.is_file() else []
 
 
+def variant_values(wildcards):
+    """What identifies a variant of a model: its entry (null for the model as it is) and the name of that."""
+    model, variant = wildcards.model, wildcards.variant.removeprefix("@")
+    return {
+        "transform": config["models"][model]["variants"][variant] if variant else None,
+        "key": f"models.{model}.variants.{variant}",
+    }
+
+
 def probe_spec(wildcards):
     return spec(
+        **variant_values(wildcards),
         linear=config["patch_classification"]["linear"],
         probe=config["models"][wildcards.model]["probe"],
         seed=config["seed"],
@@ -107,22 +117,53 @@ def probe_spec(wildcards):
 
 def patch_classification_spec(wildcards):
     return spec(
+        **variant_values(wildcards),
         dataset=wildcards.dataset,
         model=wildcards.model,
+        variant=wildcards.variant.removeprefix("@"),
         corruption=wildcards.corruption,
         bootstrap=config["patch_classification"]["bootstrap"],
         seed=config["seed"],
     )
 
 
+def variance_spectrum_spec(wildcards):
+    return spec(dataset=wildcards.dataset, model=wildcards.model, seed=config["seed"])
+
+
+def removal_sweep_spec(wildcards):
+    own = config["removal_sweep"]
+    linear = config["patch_classification"]["linear"]
+    return spec(
+        dataset=wildcards.dataset,
+        model=wildcards.model,
+        features=own["features"],
+        linear={**linear, "steps": own["steps"] or linear["steps"]},
+        probe=config["models"][wildcards.model]["probe"],
+        bootstrap=config["patch_classification"]["bootstrap"],
+        seed=config["seed"],
+    )
+
+
 def measurement_files(datasets=DATASETS, models=MODELS, versions=VERSIONS):
-    """The measurements of models on versions of data sets; without arguments all of them."""
+    """The measurements of models and their variants on versions of data sets; without arguments all of them."""
     return expand(
-        "results/{dataset}/patch_classification/{model}.{corruption}.parquet",
+        "results/{dataset}/patch_classification/{view}.{corruption}.parquet",
         dataset=datasets,
-        model=models,
+        view=[view for view in VIEWS if view.partition("@")[0] in models],
         corruption=versions,
     )
+
+
+def variance_files(analysis, datasets=DATASETS, models=MODELS):
+    """The measurements of an analysis that has one file per data set and model."""
+    if analysis == "removal_sweep" and not config["removal_sweep"]["features"]:
+        return []
+    return expand(f"results/{{dataset}}/{analysis}/{{model}}.parquet", dataset=datasets, model=models)
+
+
+def dataset_variance_files(analysis):
+    return lambda wildcards: variance_files(analysis, datasets=[wildcards.dataset])
 
 
 def clean_measurement_files():
@@ -138,19 +179,23 @@ def clean_dataset_measurements(wildcards):
 
 
 def model_measurements(wildcards):
-    return measurement_files(models=[wildcards.model])
+    own = [wildcards.model]
+    return [
+        *measurement_files(models=own),
+        *variance_files("variance_spectrum", models=own),
+        *variance_files("removal_sweep", models=own),
+    ]
 
 
 def report_files():
     """Everything that the target all makes."""
-    figures = ["clean_scores"]
+    figures, tables = ["clean_scores"], ["patch_classification", "datasets", "variance_spectrum"]
     by_corruption = ["corruptions", "robustness"] if CORRUPTIONS else []
-    for figure in ["class_iou", "segmentations", *by_corruption]:
+    sweep = ["removal_sweep"] if config["removal_sweep"]["features"] else []
+    for figure in ["class_iou", "segmentations", "variance_spectrum", *by_corruption, *sweep]:
         figures += expand("{figure}.{dataset}", figure=figure, dataset=DATASETS)
     return [
-        *expand(
-            "results/tables/{table}.{ext}", table=["patch_classification", "datasets"], ext=TABLE_FORMATS
-        ),
+        *expand("results/tables/{table}.{ext}", table=[*tables, *sweep], ext=TABLE_FORMATS),
         *expand("results/figures/{figure}.{ext}", figure=figures, ext=FIGURE_FORMATS),
         *expand("results/models/{model}.csv", model=MODELS),
     ]
@@ -165,7 +210,7 @@ def corruption_sheet_spec(wildcards):
 
 
 def segmentation_sheet_spec(wildcards):
-    return spec(models=MODELS, images=config["report"]["images"])
+    return spec(models=VIEWS, images=config["report"]["images"])
 
 
 def interval_spec(wildcards):

@@ -57,7 +57,9 @@ def _messages(error: jsonschema.ValidationError) -> Iterator[str]:
             if name not in instance:
                 yield f"key {prefix}{name} is missing"
     elif error.validator == "not":
-        yield f"key {key} has no meaning with this {key.rpartition('.')[0]}.source: remove it"
+        owner = key.rpartition(".")[0]
+        decides = "transform" if ".variants." in owner else "source"
+        yield f"key {key} has no meaning with this {owner}.{decides}: remove it"
     elif error.validator == "enum":
         near = difflib.get_close_matches(str(error.instance), list(map(str, rule)), n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""

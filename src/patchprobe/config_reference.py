@@ -60,6 +60,7 @@ def reference(schema: Mapping[str, Any]) -> str:
 def _entries(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     yield "datasets.<name>", schema["$defs"]["dataset"]
     yield "models.<name>", schema["$defs"]["model"]
+    yield "models.<name>.variants.<name>", schema["$defs"]["variant"]
 
 
 def _rows(part: Mapping[str, Any], root: Mapping[str, Any], prefix: str) -> Iterator[dict[str, str]]:

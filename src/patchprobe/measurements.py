@@ -25,6 +25,7 @@ COLUMNS: tuple[str, ...] = tuple(SCHEMA["properties"])
 # No two rows may agree in all of these; files are sorted by them.
 KEY: tuple[str, ...] = (*COLUMNS[: COLUMNS.index("value")], "seed")
 PER_CLASS_METRICS = ("patch_iou", "pixel_iou")
+PER_FEATURE_METRICS = ("feature_variance",)
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -106,7 +107,9 @@ def _check_column(values: pd.Series, rule: Mapping[str, Any], path: Path) -> Non
     right = [isinstance(value, _KINDS[kind]) and not isinstance(value, bool) for value in values]
     _refuse(~np.array(right, bool), values, path, f"not of type {kind}")
     if "enum" in rule:
-        _refuse(~values.isin(rule["enum"]).to_numpy(), values, path, f"not one of {', '.join(rule['enum'])}")
+        _refuse(
+            ~values.isin(rule["enum"]).to_numpy(), values, path, f"not one of {', '.join(filter(None, rule['enum']))}"
+        )
     if "minimum" in rule:
         _refuse((values < rule["minimum"]).to_numpy(), values, path, f"below {rule['minimum']}")
     if "minLength" in rule:
@@ -124,6 +127,11 @@ def _check_numbers(table: pd.DataFrame, path: Path) -> None:
     per_class = table["metric"].isin(PER_CLASS_METRICS)
     misplaced = per_class == (table["class"] == "")
     _refuse(misplaced.to_numpy(), table["class"], path, "only and always set per class")
+    per_feature = table["metric"].isin(PER_FEATURE_METRICS)
+    misplaced = per_feature != (table["feature"] >= 0)
+    _refuse(misplaced.to_numpy(), table["feature"], path, "0 or more only and always per feature")
+    misplaced = per_feature != (table["method"] == "")
+    _refuse(misplaced.to_numpy(), table["method"], path, "empty only and always per feature")
     clean = (table["corruption"] == "clean") & (table["level"] != 0)
     _refuse(clean.to_numpy(), table["level"], path, "not 0 for clean")
     absent = table["value"].isna()

@@ -25,9 +25,9 @@ import torch
 
 from patchprobe.errors import DataError, ModelError
 from patchprobe.probes import LinearProbe
+from patchprobe.variance import BATCH_NORM_EPSILON, moments
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
-_BATCH_NORM_EPSILON = 1e-5
 _BLOCK = 8192  # rows of tokens converted at a time
 
 _log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def fit_probe(
             "no training patch to fit a linear probe on: take more training images or check that their labels are "
             "not all void"
         )
-    mean, scale = _moments(tokens, options.batch_norm)
+    mean, scale = _normalisation(tokens, options.batch_norm)
     class_ids, targets = np.unique(labels, return_inverse=True)
     data = _Data(tokens, targets, len(class_ids), mean, scale, torch.device(device))
     rates = sorted(options.learning_rates)
@@ -129,15 +129,13 @@ class _Data:
         return (self._tokens[rows].float() - self._mean) * self._scale, self._targets[rows]
 
 
-def _moments(tokens: npt.NDArray[Any], batch_norm: bool) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _normalisation(
+    tokens: npt.NDArray[Any], batch_norm: bool
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Return mean and reciprocal deviation (features,), the latter one number repeated unless ``batch_norm``."""
-    blocks = [slice(start, start + _BLOCK) for start in range(0, len(tokens), _BLOCK)]
-    mean = sum(tokens[rows].astype(np.float64).sum(axis=0) for rows in blocks) / len(tokens)
-    variance = sum(np.square(tokens[rows] - mean).sum(axis=0) for rows in blocks) / len(tokens)
-    if not np.isfinite(variance).all():
-        raise ModelError("some training tokens are infinite or not a number: extract them again in float32")
+    mean, variance = moments(tokens)
     if batch_norm:
-        scale = 1 / np.sqrt(variance + _BATCH_NORM_EPSILON)
+        scale = 1 / np.sqrt(variance + BATCH_NORM_EPSILON)
     else:
         spread = float(np.sqrt(variance.mean()))
         scale = np.full(len(mean), 1 / spread if spread > 0 else 1.0)

@@ -52,8 +52,24 @@ def test_defaults_depend_on_the_source(schema):
         "input_size": None,
         "patch_size": 16,
         "probe": {"batch_norm": False},
+        "variants": {},
     }
     assert models["dino"]["position_embedding"] == "timm" and "patch_size" not in models["dino"]
+
+
+def test_variants_have_the_keys_of_their_transform(schema):
+    variants = {
+        "no-top": {"transform": "drop-top-variance", "features": 200},
+        "random": {"transform": "drop-random", "features": 200},
+        "standard": {"transform": "batch-norm"},
+    }
+    filled = validate(changed("models.dino.variants", variants), schema)["models"]["dino"]["variants"]
+    assert filled == variants | {"random": {"transform": "drop-random", "features": 200, "seed": 0}}
+
+
+def test_removal_sweep_defaults(schema):
+    counts = [0, 5, 10, 20, 50, 100, 150, 200, 250, 300, 400, 500, 600, 700]
+    assert validate(BASE, schema)["removal_sweep"] == {"features": counts, "steps": None}
 
 
 def test_given_config_is_not_changed(schema):
@@ -88,6 +104,28 @@ def test_partial_corruption_list_is_kept(schema):
         ("device", "gpu", "key device is 'gpu', allowed are auto, cpu, cuda"),
         ("datasets.street.tiling.size", "big", "key datasets.street.tiling.size: 'big' is not of type 'integer'"),
         ("extraction", None, "key extraction: None is not of type 'object'"),
+        (
+            "models.dino.variants",
+            {"bn": {"transform": "batch-norm", "features": 3}},
+            "key models.dino.variants.bn.features has no meaning with this models.dino.variants.bn.transform: remove it",
+        ),
+        (
+            "models.dino.variants",
+            {"top": {"transform": "keep-top-variance", "features": 3, "seed": 1}},
+            "key models.dino.variants.top.seed has no meaning with this models.dino.variants.top.transform",
+        ),
+        (
+            "models.dino.variants",
+            {"top": {"transform": "drop-top-variance"}},
+            "key models.dino.variants.top.features is missing",
+        ),
+        (
+            "models.dino.variants",
+            {"top": {"transform": "drop-top-varience", "features": 3}},
+            "(did you mean drop-top-variance?)",
+        ),
+        ("models.dino.variants", {"a@b": {"transform": "batch-norm"}}, "name 'a@b' under models.dino.variants must be"),
+        ("removal_sweep", {"features": [0, 0]}, "key removal_sweep.features: [0, 0] has non-unique elements"),
         ("corruptions", {"blur": {"levels": []}}, "key corruptions.blur.levels: [] should be non-empty"),
     ],
 )

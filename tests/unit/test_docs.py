@@ -110,9 +110,22 @@ def outputs() -> list[str]:
     """Paths that rules write, wildcards replaced by one letter."""
     found = re.findall(r'"(results/[^"]+)"', "\n".join(text(path) for path in sorted(ROOT.glob("rules/*.smk"))))
     found += [path.replace("{ext}", ext) for path in found for ext in ("csv", "md", "tex", "html", "svg", "png")]
-    figures = ["clean_scores", "robustness", "class_iou", "corruptions", "segmentations"]
+    found += [path.replace("{variant}", "") for path in found]
+    figures = [
+        "clean_scores",
+        "robustness",
+        "class_iou",
+        "corruptions",
+        "segmentations",
+        "variance_spectrum",
+        "removal_sweep",
+    ]
     found += [path.replace("{figure}", figure) for path in found for figure in figures]
-    found += [path.replace("{table}", table) for path in found for table in ("patch_classification", "datasets")]
+    found += [
+        path.replace("{table}", table)
+        for path in found
+        for table in ("patch_classification", "datasets", "variance_spectrum", "removal_sweep")
+    ]
     return [re.sub(r"\{+\w+\}+", "x", path) for path in found] + [
         re.sub(r"\{+\w+\}+", "x", path.replace("{corruption}", "clean")) for path in found
     ]

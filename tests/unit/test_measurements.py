@@ -14,8 +14,8 @@ from patchprobe import measurements
 from patchprobe.errors import StoreError
 
 ROW = {
-    "dataset": "camvid", "model": "dino", "variant": "", "layer": 12, "corruption": "clean", "level": 0.0,
-    "method": "1-nn", "protocol": "patch-classification-v1", "class": "", "metric": "pixel_miou",
+    "dataset": "camvid", "model": "dino", "variant": "", "removed": 0, "layer": 12, "corruption": "clean", "level": 0.0,
+    "method": "1-nn", "protocol": "patch-classification-v1", "class": "", "feature": -1, "metric": "pixel_miou",
     "value": 0.345, "ci_low": 0.3, "ci_high": 0.4, "n": 6000, "seed": 0, "spec": "ab12",
 }  # fmt: skip
 ABSENT = ROW | {
@@ -25,11 +25,22 @@ ABSENT = ROW | {
     "ci_low": math.nan,
     "ci_high": math.nan,
 }
+VARIANCE = ROW | {
+    "metric": "feature_variance",
+    "method": "",
+    "feature": 7,
+    "value": 812.5,
+    "ci_low": math.nan,
+    "ci_high": math.nan,
+}
 
 
 def _rows(count: int = 40) -> list[dict]:
     draw = random.Random(1)
-    return [ROW | {"layer": i % 12, "model": f"m{i}", "value": draw.random()} for i in range(count)] + [ABSENT]
+    return [ROW | {"layer": i % 12, "model": f"m{i}", "value": draw.random()} for i in range(count)] + [
+        ABSENT,
+        VARIANCE,
+    ]
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -67,7 +78,7 @@ def test_files_are_joined_in_the_order_of_the_key(tmp_path):
 
 
 BAD = [
-    ({"metric": "iou"}, "metric of row 1 is 'iou': not one of patch_accuracy"),
+    ({"metric": "iou"}, "metric of row 1 is 'iou': not one of feature_variance, patch_accuracy"),
     ({"method": "knn"}, "method of row 1 is 'knn': not one of 1-nn, linear"),
     ({"layer": 12.0}, "layer of row 1 is 12.0: not of type integer"),
     ({"layer": True}, "layer of row 1 is True"),
@@ -78,6 +89,8 @@ BAD = [
     ({"value": math.inf}, "infinite"),
     ({"value": "0.3"}, "not of type number"),
     ({"level": math.nan}, "level of row 1 is nan"),
+    ({"removed": -1}, "removed of row 1 is -1: below 0"),
+    ({"feature": -2}, "feature of row 1 is -2: below -1"),
 ]
 BAD_BEYOND_JSON = [
     ({"value": math.nan}, "value of row 1 is nan: missing"),
@@ -86,6 +99,10 @@ BAD_BEYOND_JSON = [
     ({"class": "road"}, "only and always set per class"),
     ({"metric": "pixel_iou"}, "only and always set per class"),
     ({"level": 2.0}, "not 0 for clean"),
+    ({"feature": 3}, "0 or more only and always per feature"),
+    (VARIANCE | {"feature": -1}, "0 or more only and always per feature"),
+    ({"method": ""}, "empty only and always per feature"),
+    (VARIANCE | {"method": "linear"}, "empty only and always per feature"),
     (ABSENT | {"ci_low": 0.1, "ci_high": 0.2}, "an interval without a value"),
 ]
 
@@ -109,7 +126,7 @@ def test_the_json_schema_itself_refuses_the_same_rows(change):
 
 def test_the_json_schema_is_valid_and_accepts_good_rows():
     jsonschema.Draft202012Validator.check_schema(measurements.SCHEMA)
-    for row in (ROW, ABSENT):
+    for row in (ROW, ABSENT, VARIANCE):
         clean = json.loads(pd.Series(row).to_json())
         jsonschema.validate(clean, measurements.SCHEMA)
     assert measurements.SCHEMA["required"] == list(measurements.SCHEMA["properties"])
@@ -141,5 +158,5 @@ def test_a_missing_a_broken_and_a_foreign_file_are_named(tmp_path):
         pq.read_table(tmp_path / "c.parquet").replace_schema_metadata({"schema": "old"}),
         tmp_path / "c.parquet",
     )
-    with pytest.raises(StoreError, match="has schema old, expected patchprobe-measurements-v1"):
+    with pytest.raises(StoreError, match="has schema old, expected patchprobe-measurements-v2"):
         measurements.read([tmp_path / "c.parquet"])

@@ -26,11 +26,16 @@ TINY = {
         }
     },
     "models": {
-        "pixels-a": {"source": "pixels", "patch_size": 8},
+        "pixels-a": {
+            "source": "pixels",
+            "patch_size": 8,
+            "variants": {"no-top-20": {"transform": "drop-top-variance", "features": 20}},
+        },
         "pixels-b": {"source": "pixels", "patch_size": 16},
     },
     "corruptions": {"noise": {"levels": [10, 50]}, "rotate": {"levels": [10]}},
     "patch_classification": {"linear": {"steps": 20}, "bootstrap": {"resamples": 100}},
+    "removal_sweep": {"features": [0, 20, 190, 500], "steps": 10},
     "report": {"images": 2},
 }
 
@@ -80,8 +85,10 @@ class Project:
                 jobs[rule] += 1
             elif rule and (match := re.match(r"    wildcards: (.*)", line)):
                 jobs[rule] -= 1
-                values = ",".join(part.split("=")[1] for part in match[1].split(", "))
-                jobs[f"{rule} {values}"] += 1
+                values = dict(part.split("=") for part in match[1].split(", "))
+                if "variant" in values:
+                    values["model"] += values.pop("variant")
+                jobs[f"{rule} {','.join(values.values())}"] += 1
         jobs.pop("all", None)
         return +jobs
 

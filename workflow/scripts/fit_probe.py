@@ -1,4 +1,4 @@
-"""Train the linear probe of a model on clean training patches."""
+"""Train the linear probe of a model, or of a variant of it, on clean training patches."""
 
 import _source  # noqa: F401
 
@@ -6,10 +6,12 @@ from patchprobe.jobs import run_job
 from patchprobe.labelled_tokens import labelled_tokens
 from patchprobe.probe_fitting import ProbeOptions, fit_probe
 from patchprobe.stores import open_store, write_atomic
+from patchprobe.variance import fit_transform
 
 with run_job(snakemake) as job:
     spec = job.spec
     training = labelled_tokens(open_store(job.input.tokens), open_store(job.input.labels), "train")
+    tokens = fit_transform(spec["transform"], training.tokens, key=spec["key"])(training.tokens)
     options = ProbeOptions(**spec["linear"], batch_norm=spec["probe"]["batch_norm"])
-    probe = fit_probe(training.tokens, training.ids, training.images, options, seed=spec["seed"])
+    probe = fit_probe(tokens, training.ids, training.images, options, seed=spec["seed"])
     write_atomic(job.output.probe, probe.save)

@@ -8,5 +8,6 @@ from patchprobe.report import sheets
 with run_job(snakemake) as job:
     spec, given = job.spec, job.input
     outputs = [job.output.svg, job.output.png]
-    predictions = dict(zip(spec["models"], given.all("predictions"), strict=True))
+    labels = [view.replace("@", " ") for view in spec["models"]]
+    predictions = dict(zip(labels, given.all("predictions"), strict=True))
     sheets.segmentation_sheet(given.tiles, given.labels, predictions, outputs, images=spec["images"])

@@ -17,11 +17,11 @@ from patchprobe.report.selection import (
     order_corruptions,
     order_known,
     order_labels,
+    order_methods,
     prepare,
 )
-from patchprobe.report.style import RC, WIDTH, Style, new_figure, save, styles
+from patchprobe.report.style import RC, WIDTH, Style, legend_columns, line_handles, looks, new_figure, save
 
-_METHOD_LINES = {"1-nn": "-", "linear": "--"}
 _PANELS = 3  # corruptions side by side
 
 
@@ -35,7 +35,7 @@ def clean_scores(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequenc
     shown = prepare(rows)
     shown = shown[shown["corruption"] == "clean"]
     labels = order_labels(shown, models)
-    look = styles(_all_labels(labels, models))
+    look = looks(shown, models)
     datasets = sorted(shown["dataset"].unique())
     with matplotlib.rc_context(RC):
         height = 0.75 + len(datasets) * (0.35 + 0.3 * len(labels))
@@ -61,14 +61,14 @@ def robustness(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[
     shown = prepare(rows)
     shown = shown[(shown["dataset"] == dataset) & (shown["metric"] == "pixel_miou")]
     labels = order_labels(shown, models)
-    look = styles(_all_labels(labels, models))
-    corruptions, methods = order_corruptions(shown["corruption"]), _methods(shown)
+    look = looks(shown, models)
+    corruptions, methods = order_corruptions(shown["corruption"]), order_methods(shown)
     columns = min(_PANELS, len(corruptions)) or 1
     bands = -(-len(corruptions) // columns) or 1
     with matplotlib.rc_context(RC):
         width = max(3.4, WIDTH * columns / _PANELS)
-        legend_columns = max(1, min(4, int(width / (0.7 + 0.07 * max(map(len, labels))))))
-        height = 0.4 + 0.17 * -(-len(labels) // legend_columns) + bands * len(methods) * 1.65
+        across = legend_columns(labels, width)
+        height = 0.4 + 0.17 * -(-len(labels) // across) + bands * len(methods) * 1.65
         figure = new_figure(width, height, layout="constrained")
         grid = figure.subplots(bands * len(methods), columns, squeeze=False, sharey=True)
         for panel in range(bands * columns):
@@ -79,13 +79,12 @@ def robustness(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[
                     ax.set_axis_off()
                     continue
                 name = corruptions[panel]
-                _curves(ax, shown[shown["method"] == method], name, labels, look, _METHOD_LINES.get(method, ":"))
+                _curves(ax, shown[shown["method"] == method], name, labels, look)
                 ax.set_title(f"{name}, {METHOD_NAMES.get(method, method)}", loc="left")
                 ax.set_xlabel(axis_of(name).name if m == len(methods) - 1 else "")
                 ax.set_ylabel("mIoU (fraction)" if column == 0 else "")
         grid[0, 0].set_ylim(0, 1.06 * shown["value"].max())
-        handles = [Line2D([], [], color=look[label].color, marker=look[label].marker, label=label) for label in labels]
-        figure.legend(handles=handles, loc="outside upper center", ncols=min(legend_columns, len(labels)))
+        figure.legend(handles=line_handles(labels, look), loc="outside upper center", ncols=across)
         save(figure, outputs)
 
 
@@ -99,7 +98,7 @@ def class_iou(
     """
     shown = prepare(rows)
     shown = shown[(shown["dataset"] == dataset) & (shown["corruption"] == "clean") & (shown["metric"] == "pixel_iou")]
-    labels, methods = order_labels(shown, models), _methods(shown)
+    labels, methods = order_labels(shown, models), order_methods(shown)
     names = order_known(set(shown["class"]), class_names(classes))
     with matplotlib.rc_context(RC):
         longest = max(map(len, labels))
@@ -116,17 +115,8 @@ def class_iou(
         save(figure, outputs)
 
 
-def _all_labels(labels: Sequence[str], models: Sequence[str]) -> list[str]:
-    """Return all models of the run first, so that a figure without one of them colours the others the same."""
-    return [*models, *(label for label in labels if label not in set(models))]
-
-
-def _methods(rows: pd.DataFrame) -> list[str]:
-    return order_known(set(rows["method"]), METHOD_NAMES)
-
-
 def _dots(ax: Axes, rows: pd.DataFrame, labels: Sequence[str], look: dict[str, Style]) -> None:
-    methods = _methods(rows)
+    methods = order_methods(rows)
     for m, method in enumerate(methods):
         part = rows[rows["method"] == method].set_index("label")
         shift = 0.26 * (m - (len(methods) - 1) / 2)
@@ -151,9 +141,7 @@ def _dots(ax: Axes, rows: pd.DataFrame, labels: Sequence[str], look: dict[str, S
     ax.tick_params(axis="y", length=0)
 
 
-def _curves(
-    ax: Axes, rows: pd.DataFrame, corruption: str, labels: Sequence[str], look: dict[str, Style], line: str
-) -> None:
+def _curves(ax: Axes, rows: pd.DataFrame, corruption: str, labels: Sequence[str], look: dict[str, Style]) -> None:
     axis = axis_of(corruption)
     levels = sorted(rows.loc[rows["corruption"] == corruption, "level"].unique())
     at = 0 if axis.neutral is None else int(np.searchsorted(levels, axis.neutral))
@@ -169,7 +157,7 @@ def _curves(
             places = np.array([0.0, 0.5, *range(1, len(ticks))])
         else:
             places = np.arange(len(ticks), dtype=float)
-        ax.plot(places, values, line, color=style.color, marker=style.marker)
+        ax.plot(places, values, linestyle=style.line, color=style.color, marker=style.marker)
     ax.set_xticks(range(len(ticks)), [t if isinstance(t, str) else f"{t:g}" for t in ticks])
     ax.set_xlim(-0.3, len(ticks) - 0.7)
     ax.tick_params(labelleft=True)
@@ -208,6 +196,6 @@ def _method_legend(figure: Figure, rows: pd.DataFrame) -> None:
             markerfacecolor="#333333" if method == "1-nn" else "white",
             label=METHOD_NAMES.get(method, method),
         )
-        for method in _methods(rows)
+        for method in order_methods(rows)
     ]
     figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))

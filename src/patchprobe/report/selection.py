@@ -72,6 +72,11 @@ def order_corruptions(names: Iterable[str]) -> list[str]:
     return sorted(found, key=lambda name: (known.index(name) if name in known else len(known), name))
 
 
+def order_methods(rows: pd.DataFrame) -> list[str]:
+    """Return the classifiers of the rows, 1-NN first."""
+    return order_known(set(rows["method"]), METHOD_NAMES)
+
+
 def order_known(names: Collection[str], known: Iterable[str]) -> list[str]:
     """Return ``names`` in the order of ``known``, those it lacks after it by name."""
     first = [name for name in known if name in names]

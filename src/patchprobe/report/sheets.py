@@ -176,11 +176,11 @@ def _legend_handles(truths: xr.Dataset, seen: set[int]) -> list[Patch]:
 def _wrap(name: str, width: int) -> str:
     """Break a long name after separators into lines of at most ``width`` letters where it has separators."""
     lines = [""]
-    for part in re.findall(r"[^-_.]+[-_.]*|[-_.]+", name):
-        if lines[-1] and len(lines[-1]) + len(part) > width:
+    for part in re.findall(r"[^-_. ]+[-_. ]*|[-_. ]+", name):
+        if lines[-1] and len(lines[-1]) + len(part.strip()) > width:
             lines.append("")
         lines[-1] += part
-    return "\n".join(lines)
+    return "\n".join(line.strip() for line in lines)
 
 
 def _show(figure: Figure, x: float, y: float, side: float, image: Image, title: str) -> None:

@@ -2,25 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
 from patchprobe.patches import patch_labels
-from patchprobe.report import formats
 from patchprobe.report.formats import Score, Table
+from patchprobe.report.layout import lay_out_scores, write_tables
 from patchprobe.report.selection import (
     METHOD_NAMES,
     class_names,
     order_corruptions,
     order_known,
     order_labels,
+    order_methods,
     prepare,
 )
-from patchprobe.stores import open_store, write_atomic
+from patchprobe.stores import open_store
 
 _HEADLINE = {
     "pixel_miou": "mIoU, pixels",
@@ -55,7 +54,7 @@ def patch_classification(
         if (part["corruption"] != "clean").any():
             tables.append(_robustness(name, part, labels))
         tables += _per_class(name, part, labels, class_names(classes[name]))
-    _write(outputs, "Patch classification", rows, tables)
+    write_tables(outputs, "Patch classification", rows, tables)
 
 
 def datasets(
@@ -82,13 +81,13 @@ def datasets(
     # A data set without a grid has no numbers there, and counts stay integers.
     table = pd.concat(counts, ignore_index=True).convert_dtypes()
     tables = [overview, *(_composition(part) for part in counts)]
-    _write(outputs, "Data sets", table, tables)
+    write_tables(outputs, "Data sets", table, tables)
 
 
 def _headline(dataset: str, rows: pd.DataFrame, labels: Sequence[str], interval: float) -> Table:
     clean = rows[rows["corruption"] == "clean"]
-    keys = [(method, metric) for method in _methods(clean) for metric in _HEADLINE]
-    scores = _scores(clean, ["method", "metric"], labels, keys)
+    keys = [(method, metric) for method in order_methods(clean) for metric in _HEADLINE]
+    scores = lay_out_scores(clean, ["method", "metric"], labels, keys)
     columns = [(METHOD_NAMES.get(method, method), _HEADLINE[metric]) for method, metric in keys]
     blocks = clean.drop_duplicates("label").set_index("label")["layer"]
     same = f"block {blocks.iloc[0]}" if blocks.nunique() == 1 else "the last block"
@@ -105,9 +104,9 @@ def _robustness(dataset: str, rows: pd.DataFrame, labels: Sequence[str]) -> Tabl
     mean = miou.groupby(["label", "method", "corruption"], as_index=False)["value"].mean()
     mean = mean.assign(ci_low=np.nan, ci_high=np.nan)
     names = ["clean", *order_corruptions(mean["corruption"])]
-    keys = [(method, corruption) for method in _methods(mean) for corruption in names]
+    keys = [(method, corruption) for method in order_methods(mean) for corruption in names]
     columns = [(METHOD_NAMES.get(method, method), corruption) for method, corruption in keys]
-    scores = _scores(mean, ["method", "corruption"], labels, keys)
+    scores = lay_out_scores(mean, ["method", "corruption"], labels, keys)
     levels = (
         f"{name} {', '.join(f'{level:g}' for level in sorted(miou.loc[miou['corruption'] == name, 'level'].unique()))}"
         for name in names[1:]
@@ -124,48 +123,16 @@ def _per_class(dataset: str, rows: pd.DataFrame, labels: Sequence[str], official
     names = order_known(set(iou["class"]), official)
     shown = [label for label in labels if label in set(iou["label"])]
     tables = []
-    for method in _methods(iou):
+    for method in order_methods(iou):
         part = iou[iou["method"] == method]
         by_class = part.assign(label=part["class"], model=part["label"])
-        scores = _scores(by_class, ["model"], names, [(label,) for label in shown], best_of="row")
+        scores = lay_out_scores(by_class, ["model"], names, [(label,) for label in shown], best_of="row")
         plain = [(name, [Score(s.value, best=s.best) for s in cells]) for name, cells in scores]
         title = f"{dataset}: IoU of every class, {METHOD_NAMES.get(method, method)}"
         notes = ("IoU over pixels of clean tiles; - marks a class in neither truth nor prediction.",)
         columns = [("", label) for label in shown]
         tables.append(Table(f"{dataset}-classes-{method}", title, "class", columns, plain, notes))
     return tables
-
-
-def _methods(rows: pd.DataFrame) -> list[str]:
-    return order_known(set(rows["method"]), METHOD_NAMES)
-
-
-def _scores(
-    rows: pd.DataFrame,
-    by: Sequence[str],
-    labels: Sequence[str],
-    keys: Sequence[tuple[Any, ...]],
-    best_of: str = "column",
-) -> list[tuple[str, list[Score]]]:
-    """Lay scores out, a line per label and a column per key of ``by``; lines without a score are left out."""
-    table = rows.set_index(["label", *by])[["value", "ci_low", "ci_high"]]
-    grid = np.full((len(labels), len(keys), 3), np.nan)
-    found = table.index
-    for i, label in enumerate(labels):
-        for j, key in enumerate(keys):
-            if (label, *key) in found:
-                grid[i, j] = table.loc[(label, *key)]
-    kept = [i for i, label in enumerate(labels) if label in set(rows["label"])]
-    values = np.where(np.isnan(grid[..., 0]), -np.inf, grid[..., 0])
-    # Compared as printed, so that equal numbers are bold together.
-    top = np.round(values, 3) == np.round(values.max(0 if best_of == "column" else 1, keepdims=True), 3)
-    best = top & np.isfinite(values)
-    return [(labels[i], [_score(grid[i, j], bool(best[i, j])) for j in range(len(keys))]) for i in kept]
-
-
-def _score(numbers: npt.NDArray[np.float64], best: bool) -> Score:
-    value, low, high = map(float, numbers)
-    return Score(value, low, high, best)
 
 
 def _grid(predictions: xr.Dataset) -> tuple[int, int]:
@@ -215,17 +182,3 @@ def _grid_column(grid: tuple[int, int]) -> str:
 
 def _quantity_name(column: str) -> str:
     return column.replace("_", " ").replace("x", " x ") if column.startswith("patches_") else column
-
-
-def _write(outputs: Sequence[Path], title: str, rows: pd.DataFrame, tables: Sequence[Table]) -> None:
-    writers = {
-        ".csv": lambda: rows.to_csv(index=False, lineterminator="\n"),
-        ".md": lambda: formats.markdown(title, tables),
-        ".tex": lambda: formats.latex(tables),
-        ".html": lambda: formats.page(title, tables),
-    }
-    unknown = [path for path in outputs if path.suffix not in writers]
-    if unknown:
-        raise ValueError(f"{unknown[0]}: tables are written as {', '.join(writers)}")
-    for path in outputs:
-        write_atomic(path, writers[path.suffix]())

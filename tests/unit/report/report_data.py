@@ -26,9 +26,9 @@ def measurement_rows(models=MODELS, datasets=("camvid",), corruptions=LEVELS, cl
                 for corruption, level, strength in versions:
                     score = max(top - 0.05 * strength, 0.02)
                     key = {
-                        "dataset": dataset, "model": model, "variant": "", "layer": 12, "corruption": corruption,
-                        "level": float(level), "method": method, "protocol": "patch-classification-v1",
-                        "n": 1000, "seed": 0, "spec": "ab12",
+                        "dataset": dataset, "model": model, "variant": "", "removed": 0, "layer": 12,
+                        "corruption": corruption, "level": float(level), "method": method,
+                        "protocol": "patch-classification-v1", "feature": -1, "n": 1000, "seed": 0, "spec": "ab12",
                     }  # fmt: skip
                     for metric in ("patch_accuracy", "pixel_accuracy", "patch_miou", "pixel_miou"):
                         value = score + 0.2 * metric.endswith("accuracy") + draw.uniform(-0.02, 0.02)
@@ -45,6 +45,47 @@ def measurement_rows(models=MODELS, datasets=("camvid",), corruptions=LEVELS, cl
 def _row(key, metric, name, value, half):
     ends = {"ci_low": value - half, "ci_high": value + half}
     return key | {"metric": metric, "class": name, "value": float(value)} | ends
+
+
+def spectrum_rows(models=MODELS, datasets=("camvid",), features=768, huge=3):
+    """Return the variance of every feature; those of the models at odd places have a few huge ones."""
+    draw = np.random.default_rng(1)
+    rows = []
+    for dataset in datasets:
+        for rank, model in enumerate(models):
+            values = np.sort(draw.lognormal(-rank, 0.5, features))
+            values[draw.permutation(features)[:huge]] *= 1000 if rank % 2 else 1
+            common = {
+                "dataset": dataset, "model": model, "variant": "", "removed": 0, "layer": 12, "corruption": "clean",
+                "level": 0.0, "method": "", "protocol": "variance-spectrum-v1", "class": "",
+                "metric": "feature_variance", "ci_low": np.nan, "ci_high": np.nan, "n": 500, "seed": 0, "spec": "cd34",
+            }  # fmt: skip
+            rows += [common | {"feature": i, "value": float(v)} for i, v in enumerate(values)]
+    return pd.DataFrame(rows)
+
+
+def sweep_rows(counts=(0, 10, 200), models=MODELS, datasets=("camvid",), fewer=(), intervals=True):
+    """Return the rows of a removal sweep; models named in ``fewer`` lack the last count."""
+    parts = []
+    for count in counts:
+        part = measurement_rows(
+            [m for m in models if count != counts[-1] or m not in fewer], datasets, {}, CLASSES[:3], intervals
+        )
+        # Each count has numbers of its own.
+        change = np.random.default_rng(count).uniform(0, 0.2, len(part))
+        for column in ("value", "ci_low", "ci_high"):
+            part[column] -= change
+        parts.append(part.assign(removed=count, protocol="removal-sweep-v1"))
+    return pd.concat(parts, ignore_index=True)
+
+
+def variant_rows(rows, model, names):
+    """Return rows with variants of a model added, each a little worse than the one before."""
+    own = rows[rows["model"] == model]
+    more = [own.assign(variant=name, value=own["value"] * 0.9 ** (i + 1)) for i, name in enumerate(names)]
+    for part in more:
+        part[["ci_low", "ci_high"]] = np.nan
+    return pd.concat([rows, *more], ignore_index=True)
 
 
 def classes_csv(path, classes=CLASSES):

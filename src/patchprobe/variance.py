@@ -1,0 +1,114 @@
+"""Variance of features over the training patches, and the transforms of features that it decides ("variants").
+
+A variant of a model is a view on its stored tokens: the transform is fitted on the training tokens and applied to
+tokens as they are read. Section 5 of arXiv 2401.00463 removes the features of highest variance, which brings the
+nearest neighbours of masked-image models close to those of contrastive ones.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from patchprobe.errors import ModelError
+from patchprobe.seeds import generator
+
+# That of BatchNorm (Ioffe and Szegedy, ICML 2015, arXiv 1502.03167) in torch.
+BATCH_NORM_EPSILON = 1e-5
+_BLOCK = 8192  # rows of tokens converted at a time
+
+
+@dataclass(frozen=True)
+class FeatureTransform:
+    """What a variant does to the features of a token, decided on the training tokens.
+
+    ``kept`` int64: features that stay, in their order. ``zeroed`` int64: those set to zero. ``mean`` and ``scale``
+    float32 (features,): subtracted and multiplied, in float32; None leaves tokens in their own type.
+    """
+
+    features: int
+    kept: npt.NDArray[np.int64]
+    zeroed: npt.NDArray[np.int64]
+    mean: npt.NDArray[np.float32] | None = None
+    scale: npt.NDArray[np.float32] | None = None
+
+    def __call__(self, tokens: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return tokens (..., kept) of tokens (..., features); raises ModelError for another number of features."""
+        if tokens.shape[-1] != self.features:
+            raise ModelError(
+                f"tokens have {tokens.shape[-1]} features and the variant was fitted on {self.features}: both must "
+                "come from the same model and layer"
+            )
+        if self.mean is not None and self.scale is not None:
+            return (tokens.astype(np.float32) - self.mean) * self.scale
+        if len(self.zeroed):
+            tokens = tokens.copy()
+            tokens[..., self.zeroed] = 0
+        return tokens if len(self.kept) == self.features else tokens[..., self.kept]
+
+
+class TransformedTokens:
+    """Lazy tokens seen through a transform: they are read and transformed when they become an array."""
+
+    def __init__(self, tokens: Any, transform: FeatureTransform) -> None:
+        self._tokens = tokens
+        self._transform = transform
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Return the transformed tokens; ``copy`` has no meaning, since they are always made anew."""
+        tokens = self._transform(np.asarray(self._tokens))
+        return tokens if dtype is None else tokens.astype(dtype)
+
+
+def fit_transform(variant: Mapping[str, Any] | None, tokens: npt.NDArray[Any], *, key: str) -> FeatureTransform:
+    """Fit a variant on training tokens (patches, features) of any float type.
+
+    ``variant`` is an entry of ``models.<name>.variants``: ``transform`` with ``features`` and ``seed`` where it has
+    them; None is the model as it is. ``key`` names the entry in messages. The transforms are those of section 5 of
+    arXiv 2401.00463. Raises ModelError if tokens are not finite or ``features`` is not below their number.
+    """
+    total = tokens.shape[1]
+    everything, none = np.arange(total), np.empty(0, np.int64)
+    if variant is None:
+        return FeatureTransform(total, everything, none)
+    if variant["transform"] == "batch-norm":
+        mean, variance = moments(tokens)
+        scale = 1 / np.sqrt(variance + BATCH_NORM_EPSILON)
+        return FeatureTransform(total, everything, none, mean.astype(np.float32), scale.astype(np.float32))
+    count = variant["features"]
+    if count >= total:
+        raise ModelError(f"{key}.features is {count}, but the model has {total} features: take fewer")
+    if variant["transform"] == "drop-random":
+        chosen = generator(variant["seed"], "drop-random").permutation(total)[:count]
+    else:
+        chosen = by_variance(moments(tokens)[1])[:count]
+    chosen = np.sort(chosen)
+    if variant["transform"] == "zero-top-variance":
+        return FeatureTransform(total, everything, chosen)
+    if variant["transform"] == "keep-top-variance":
+        return FeatureTransform(total, chosen, none)
+    return FeatureTransform(total, np.setdiff1d(everything, chosen), none)
+
+
+def moments(tokens: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return mean and variance (features,) of tokens (patches, features), in float64.
+
+    The variance is the mean squared distance to the mean, over all patches (divisor n), in two passes, since a
+    difference of squares would lose the small variances beside large means. Raises ModelError for tokens that are
+    not finite.
+    """
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(tokens), _BLOCK)]
+    mean = sum((tokens[rows].astype(np.float64).sum(axis=0) for rows in blocks), np.zeros(tokens.shape[1]))
+    mean /= len(tokens)
+    variance = sum((np.square(tokens[rows] - mean).sum(axis=0) for rows in blocks), np.zeros(tokens.shape[1]))
+    variance /= len(tokens)
+    if not np.isfinite(variance).all():
+        raise ModelError("some training tokens are infinite or not a number: extract them again in float32")
+    return mean, variance
+
+
+def by_variance(variance: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return the features from the highest variance to the lowest; of equals the lower index comes first."""
+    return np.argsort(-variance, kind="stable")

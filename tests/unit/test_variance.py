@@ -1,0 +1,167 @@
+"""Variances and the transforms that they decide, against numpy, scikit-learn and planted truths."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
+
+from patchprobe.errors import ModelError
+from patchprobe.neighbors import nearest
+from patchprobe.variance import TransformedTokens, by_variance, fit_transform, moments
+
+TOP = ("drop-top-variance", "zero-top-variance", "keep-top-variance")
+
+
+@pytest.fixture
+def tokens():
+    """Tokens whose feature i has the place SPREAD[i] in the order of variances; means are large and unlike."""
+    rng = np.random.default_rng(0)
+    return (rng.standard_normal((20_000, 8)) * SCALE + 100 * np.arange(8)).astype(np.float32)
+
+
+SCALE = np.array([3.0, 0.1, 50.0, 1.0, 7.0, 0.5, 20.0, 0.02])
+ORDER = [2, 6, 4, 0, 3, 5, 1, 7]  # by falling scale
+
+
+def fit(kind, tokens, **options):
+    return fit_transform({"transform": kind, **options}, tokens, key="models.m.variants.v")
+
+
+def test_moments_are_those_of_numpy_in_float64(tokens):
+    for given_as in (tokens, tokens.astype(np.float16), tokens.astype(np.float64)):
+        mean, variance = moments(given_as)
+        np.testing.assert_allclose(mean, given_as.mean(axis=0, dtype=np.float64), rtol=1e-13)
+        np.testing.assert_allclose(variance, given_as.astype(np.float64).var(axis=0), rtol=1e-11)
+        assert variance.dtype == np.float64
+
+
+def test_small_variance_beside_a_huge_mean():
+    """The difference of mean square and squared mean would be lost at this offset even in float64."""
+    offset, step = 2.0**40, 2.0**-8
+    column = offset + step * np.tile([0.0, 1.0], 10_000)
+    assert moments(column[:, None])[1] == pytest.approx(step**2 / 4, rel=1e-12)
+
+
+def test_the_order_is_that_of_the_variances(tokens):
+    assert by_variance(moments(tokens)[1]).tolist() == ORDER
+    assert by_variance(np.array([1.0, 3.0, 3.0, 0.0, 1.0])).tolist() == [1, 2, 0, 4, 3]
+
+
+def test_each_transform_on_tokens_of_any_shape(tokens):
+    maps = tokens[:12].reshape(2, 6, 8)
+    kept = [i for i in range(8) if i not in ORDER[:3]]
+    np.testing.assert_array_equal(fit("drop-top-variance", tokens, features=3)(maps), maps[..., kept])
+    np.testing.assert_array_equal(fit("keep-top-variance", tokens, features=3)(maps), maps[..., sorted(ORDER[:3])])
+    zeroed = fit("zero-top-variance", tokens, features=3)(maps)
+    np.testing.assert_array_equal(zeroed, np.where(np.isin(np.arange(8), ORDER[:3]), 0, maps))
+    np.testing.assert_array_equal(fit_transform(None, tokens, key="")(maps), maps)
+    assert zeroed.dtype == maps.dtype and maps.min() != 0  # the tokens given are left as they were
+
+
+def test_batch_norm_is_the_standard_scaler_of_scikit_learn(tokens):
+    fresh = tokens[:100] * 1.5
+    found = fit("batch-norm", tokens)(fresh)
+    assert found.dtype == np.float32
+    # Its divisor has no epsilon, which shows where the variance is small (feature 7: 4e-4).
+    expected = StandardScaler().fit(tokens.astype(np.float64)).transform(fresh)
+    variance = tokens.astype(np.float64).var(axis=0)
+    np.testing.assert_allclose(found, expected * np.sqrt(variance / (variance + 1e-5)), rtol=2e-5, atol=2e-3)
+
+
+def test_batch_norm_of_a_constant_feature_is_finite():
+    tokens = np.zeros((10, 2), np.float16)
+    tokens[:, 1] = np.arange(10)
+    found = fit("batch-norm", tokens)(tokens)
+    assert np.isfinite(found).all() and (found[:, 0] == 0).all()
+
+
+def test_random_features_depend_on_the_seed_alone(tokens):
+    drawn = [fit("drop-random", tokens, features=3, seed=seed).kept.tolist() for seed in (0, 0, 1, 2)]
+    assert drawn[0] == drawn[1] and len({tuple(kept) for kept in drawn}) > 1
+    assert fit("drop-random", tokens[::-1] * SCALE, features=3, seed=0).kept.tolist() == drawn[0]
+    counts = np.bincount(
+        np.concatenate([fit("drop-random", tokens[:2], features=3, seed=s).kept for s in range(400)]), minlength=8
+    )
+    assert (abs(counts - 250) < 60).all()  # 5 of 8 in 400 draws: mean 250, six deviations are 58
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(2, 12), st.data())
+def test_drop_and_keep_part_the_features(features, data):
+    count = data.draw(st.integers(1, features - 1))
+    tokens = np.random.default_rng(data.draw(st.integers(0, 99))).integers(-3, 4, (6, features)).astype(np.float16)
+    drop, zero, keep = (fit(kind, tokens, features=count) for kind in TOP)
+    assert sorted([*drop.kept, *keep.kept]) == list(range(features))
+    assert len(keep.kept) == count and zero.zeroed.tolist() == keep.kept.tolist()
+    variance = tokens.astype(np.float64).var(axis=0)
+    assert variance[keep.kept].min() >= variance[drop.kept].max() - 1e-12
+    queries = np.random.default_rng(1).integers(-3, 4, (5, features)).astype(np.float16)
+    for a, b in zip(
+        nearest(drop(tokens), drop(queries), threads=1), nearest(zero(tokens), zero(queries), threads=1), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_as_many_features_as_the_model_has_are_refused(tokens):
+    for kind in (*TOP, "drop-random"):
+        for count in (8, 200):
+            with pytest.raises(ModelError, match=rf"models\.m\.variants\.v\.features is {count}, .* 8 features"):
+                fit(kind, tokens, features=count, seed=0)
+
+
+def test_tokens_of_another_model_are_refused(tokens):
+    with pytest.raises(ModelError, match="tokens have 7 features and the variant was fitted on 8"):
+        fit("batch-norm", tokens)(tokens[:, :7])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_tokens_that_are_not_finite_are_refused(tokens, bad):
+    tokens[3, 2] = bad
+    with pytest.raises(ModelError, match="infinite or not a number"):
+        fit("drop-top-variance", tokens, features=2)
+
+
+def test_lazy_tokens_are_read_when_they_become_an_array(tokens):
+    reads = []
+
+    class Lazy:
+        def __array__(self, dtype=None, copy=None):
+            reads.append(1)
+            return tokens
+
+    transform = fit("drop-top-variance", tokens, features=3)
+    view = TransformedTokens(Lazy(), transform)
+    assert not reads
+    np.testing.assert_array_equal(np.asarray(view), transform(tokens))
+    assert len(reads) == 1 and np.asarray(view, np.float64).dtype == np.float64
+    named = TransformedTokens(xr.DataArray(tokens, dims=("patch", "feature")), transform)
+    np.testing.assert_array_equal(np.asarray(named), transform(tokens))
+
+
+def test_planted_signal_below_huge_noise():
+    """Classes are told apart by small features; two huge ones hold noise. Reference: scikit-learn on chosen columns."""
+    rng = np.random.default_rng(3)
+    centres = rng.standard_normal((4, 10))
+
+    def draw(count):
+        labels = rng.integers(0, 4, count)
+        signal = centres[labels] + 0.3 * rng.standard_normal((count, 10))
+        noise = 100 * rng.standard_normal((count, 2))
+        return np.concatenate([signal[:, :4], noise, signal[:, 4:]], axis=1).astype(np.float32), labels
+
+    (bank, labels), (queries, truth) = draw(600), draw(300)
+
+    def accuracy(transform):
+        return (labels[nearest(transform(bank), transform(queries), threads=1)[0]] == truth).mean()
+
+    small = [i for i in range(12) if i not in (4, 5)]
+    reference = KNeighborsClassifier(1, algorithm="brute").fit(bank[:, small], labels).score(queries[:, small], truth)
+    dropped = accuracy(fit("drop-top-variance", bank, features=2))
+    assert dropped == pytest.approx(reference) and dropped > 0.95
+    assert accuracy(fit("zero-top-variance", bank, features=2)) == dropped
+    assert accuracy(fit_transform(None, bank, key="")) < 0.5
+    assert accuracy(fit("keep-top-variance", bank, features=2)) < 0.4  # chance is 0.25
+    assert accuracy(fit("batch-norm", bank)) > 0.9

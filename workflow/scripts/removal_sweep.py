@@ -1,0 +1,20 @@
+"""Classify patches by both methods without the features of highest variance, and score them."""
+
+import _source  # noqa: F401
+
+from patchprobe import measurements
+from patchprobe.analyses.removal_sweep import counts_below, score, sweep
+from patchprobe.jobs import run_job
+from patchprobe.labelled_tokens import labelled_tokens
+from patchprobe.probe_fitting import ProbeOptions
+from patchprobe.provenance import spec_hash
+from patchprobe.stores import open_store
+
+with run_job(snakemake) as job:
+    spec = job.spec
+    tokens, labels = open_store(job.input.tokens), open_store(job.input.labels)
+    counts = counts_below(spec.pop("features"), tokens.sizes["feature"])
+    options = ProbeOptions(**spec.pop("linear"), **spec.pop("probe"))
+    training = labelled_tokens(tokens, labels, "train")
+    found = sweep(training, tokens, counts, options, seed=spec["seed"], threads=job.threads)
+    measurements.write(score(found, tokens, labels, **spec, spec=spec_hash(job.spec_text)), job.output.rows)
