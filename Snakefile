@@ -26,6 +26,7 @@ include: "rules/features.smk"
 include: "rules/patch_classification.smk"
 include: "rules/variance.smk"
 include: "rules/report.smk"
+include: "rules/pretrain.smk"
 
 
 localrules:

@@ -217,3 +217,43 @@ def interval_spec(wildcards):
     return spec(
         datasets=DATASETS, models=MODELS, interval=config["patch_classification"]["bootstrap"]["level"]
     )
+
+
+def pretraining_folders(wildcards):
+    """The user's folder of images and those in it, so that added or removed files make the store stale."""
+    name = config["pretraining"]["images"]["folder"]
+    root = Path(config["data_root"]) / (name or "")
+    if name is None or not root.is_dir():
+        return []
+    return sorted(str(folder) for folder in (root, *root.iterdir()) if folder.is_dir())
+
+
+def pretraining_images_spec(wildcards):
+    images = config["pretraining"]["images"]
+    return spec(images=images, seed=config["seed"], data_root=config["data_root"] if images["folder"] else "")
+
+
+def pretraining_spec(wildcards):
+    own = config["pretraining"]
+    return spec(
+        objective=wildcards.objective,
+        training=own["objectives"][wildcards.objective],
+        **{key: own[key] for key in ("architecture", "crop", "images", "precision", "save_every", "warmup")},
+        device=config["device"],
+        seed=config["seed"],
+    )
+
+
+def objectives_spec(wildcards):
+    return spec(objectives=sorted(config["pretraining"]["objectives"]))
+
+
+def image_source_code(script):
+    """The code of a script that reads images to pretrain on, with the module of their source, found by name at run time."""
+    source = "scenes" if config["pretraining"]["images"]["folder"] is None else "folder"
+    return code(script, f"patchprobe.pretraining.{source}_source")
+
+
+def objective_code(script):
+    """The code of a script that pretrains, with the module of the objective, found by name at run time."""
+    return lambda wildcards: code(script, f"patchprobe.pretraining.{wildcards.objective.replace('-', '_')}")

@@ -68,7 +68,7 @@ def _messages(error: jsonschema.ValidationError) -> Iterator[str]:
         yield f"key {key} is empty: name at least one"
     elif error.validator == "pattern":
         yield f"name {error.instance!r} under {key} must be lower-case letters, digits, '-' and '_'" + (
-            ", and not models, tables or figures" if key == "datasets" else ""
+            ", and not models, tables, figures or pretraining" if key == "datasets" else ""
         )
     else:
         yield f"key {key}: {error.message}{_hint(instance) if error.validator == 'type' else ''}"

@@ -61,6 +61,7 @@ def _entries(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
     yield "datasets.<name>", schema["$defs"]["dataset"]
     yield "models.<name>", schema["$defs"]["model"]
     yield "models.<name>.variants.<name>", schema["$defs"]["variant"]
+    yield "pretraining.objectives.<name>", schema["$defs"]["objective"]
 
 
 def _rows(part: Mapping[str, Any], root: Mapping[str, Any], prefix: str) -> Iterator[dict[str, str]]:

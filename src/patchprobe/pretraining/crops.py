@@ -1,0 +1,188 @@
+"""Random crops of the images, batch by batch: everything about a batch follows from the seed and the step.
+
+So a resumed run sees the batches that an undisturbed one would have seen, and objectives with the same batch size see
+the same crops of the same images in the same order.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from patchprobe.pretraining.images import Images
+from patchprobe.pretraining.objective import Batch, Views
+from patchprobe.seeds import generator
+
+# A class that covers less of a crop is not counted as present: it may be a few pixels at the border.
+MIN_SHARE = 0.01
+# Sides of a crop before it is resized to a square, as in torchvision's RandomResizedCrop.
+_ASPECT = (3 / 4, 4 / 3)
+# Factors of brightness, contrast and saturation (DINO's are 0.4, 0.4 and 0.2), for this share of the crops.
+_JITTER = (0.4, 0.4, 0.2)
+_JITTERED = 0.8
+_GREY = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class CropOptions:
+    """Sides of full crops as shares of the image's shorter side, least and most; local crops have half of both."""
+
+    batch_size: int
+    input_size: int
+    sides: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Crops:
+    """Crops as they come from the images: uint8 (views * B, side, side, 3) and jitter factors (views * B, 3)."""
+
+    full: npt.NDArray[np.uint8]
+    local: npt.NDArray[np.uint8]
+    full_factors: npt.NDArray[np.float32]
+    local_factors: npt.NDArray[np.float32]
+    presence: npt.NDArray[np.float32] | None
+
+
+class CropSampler:
+    """Draws the batches of one training run."""
+
+    def __init__(self, images: Images, views: Views, options: CropOptions, *, seed: int) -> None:
+        self._images = images
+        self._views = views
+        self._options = options
+        self._seed = seed
+
+    def batches(self, start: int, stop: int, threads: int) -> Iterator[_Crops]:
+        """Yield the crops of steps ``start`` to ``stop - 1``, made ahead by ``threads`` threads."""
+        with ThreadPoolExecutor(threads, thread_name_prefix="crops") as workers:
+            ahead: deque[Future[_Crops]] = deque()
+            for step in range(start, stop):
+                while len(ahead) <= threads and step + len(ahead) < stop:
+                    ahead.append(workers.submit(self.crops, step + len(ahead)))
+                yield ahead.popleft().result()
+
+    def crops(self, step: int) -> _Crops:
+        """Return the crops of one step."""
+        rng = generator(self._seed, "pretraining crops", step)
+        options, views = self._options, self._views
+        numbers = self._numbers(step)
+        low, high = options.sides
+        side = options.input_size
+        full = [self._boxes(rng, numbers, low, high) for _ in range(views.full)]
+        local = [self._boxes(rng, numbers, low / 2, high / 2) for _ in range(views.local)]
+        return _Crops(
+            full=self._cut(numbers, full, side, rng),
+            local=self._cut(numbers, local, side // 2, rng),
+            full_factors=_factors(rng, len(numbers) * views.full),
+            local_factors=_factors(rng, len(numbers) * views.local),
+            presence=self._presence(numbers, full[0]) if views.presence else None,
+        )
+
+    def _numbers(self, step: int) -> list[int]:
+        """Return the images of a step: the whole pool in a new order in each epoch, across the borders of batches."""
+        size, count = self._options.batch_size, len(self._images.images)
+        places = range(step * size, (step + 1) * size)
+        return [int(_order(self._seed, place // count, count)[place % count]) for place in places]
+
+    def _boxes(
+        self, rng: np.random.Generator, numbers: Sequence[int], low: float, high: float
+    ) -> npt.NDArray[np.int64]:
+        """Return one box (top, left, rows, columns) in px for each image of a batch."""
+        height, width = self._images.images.shape[1:3]
+        n = len(numbers)
+        side = min(height, width) * rng.uniform(low, high, n)
+        root = np.sqrt(np.exp(rng.uniform(np.log(_ASPECT[0]), np.log(_ASPECT[1]), n)))
+        rows = np.clip(np.rint(side / root), 1, height).astype(np.int64)
+        columns = np.clip(np.rint(side * root), 1, width).astype(np.int64)
+        top = np.floor(rng.random(n) * (height - rows + 1)).astype(np.int64)
+        left = np.floor(rng.random(n) * (width - columns + 1)).astype(np.int64)
+        return np.stack([top, left, rows, columns], axis=1)
+
+    def _cut(
+        self, numbers: Sequence[int], boxes: Sequence[npt.NDArray[np.int64]], side: int, rng: np.random.Generator
+    ) -> npt.NDArray[np.uint8]:
+        """Return the crops of all views, one view after the other, half of them mirrored."""
+        cut = np.empty((len(boxes) * len(numbers), side, side, 3), np.uint8)
+        mirrored = rng.random(len(cut)) < 0.5
+        for place, (number, box) in enumerate((n, b) for view in boxes for n, b in zip(numbers, view, strict=True)):
+            top, left, rows, columns = box
+            crop = self._images.images[number, top : top + rows, left : left + columns]
+            # Pixel areas where the crop shrinks, so that nothing aliases.
+            method = cv2.INTER_AREA if min(rows, columns) > side else cv2.INTER_LINEAR
+            resized = cv2.resize(crop, (side, side), interpolation=method)
+            cut[place] = resized[:, ::-1] if mirrored[place] else resized
+        return cut
+
+    def _presence(self, numbers: Sequence[int], boxes: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Return (B, classes), 1 where a crop shows a class."""
+        classes = len(self._images.class_names)
+        present = np.zeros((len(numbers), classes), np.float32)
+        for row, number, (top, left, rows, columns) in zip(present, numbers, boxes, strict=True):
+            labels = self._images.labels[number]
+            if labels.ndim:
+                labels = labels[top : top + rows, left : left + columns]
+            shares = np.bincount(labels.ravel(), minlength=256)[:classes] / labels.size
+            row[shares >= MIN_SHARE] = 1
+        return present
+
+
+def to_batch(crops: _Crops, views: Views, mean: Sequence[float], std: Sequence[float], device: str) -> Batch:
+    """Bring crops to the device as normalised float32 (B, 3, side, side), jittered if the views ask for it."""
+    full, local = (
+        _to_views(images, factors if views.jitter else None, number, mean, std, device)
+        for images, factors, number in (
+            (crops.full, crops.full_factors, views.full),
+            (crops.local, crops.local_factors, views.local),
+        )
+    )
+    presence = None if crops.presence is None else torch.from_numpy(crops.presence).to(device)
+    return Batch(full, local, presence)
+
+
+def _to_views(
+    images: npt.NDArray[np.uint8],
+    factors: npt.NDArray[np.float32] | None,
+    number: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    device: str,
+) -> list[torch.Tensor]:
+    if not number:
+        return []
+    pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float().div_(255)
+    if factors is not None:
+        pixels = jittered(pixels, torch.from_numpy(factors).to(device))
+    channel = [torch.tensor(values, device=device).view(3, 1, 1) for values in (mean, std)]
+    return list(pixels.sub_(channel[0]).div_(channel[1]).contiguous().chunk(number))
+
+
+def jittered(pixels: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+    """Change brightness, contrast and saturation, in this order, of pixels (B, 3, H, W) in 0..1.
+
+    ``factors`` is (B, 3); each step is torchvision's: a blend with black, with the mean grey, with the grey image,
+    clipped to 0..1.
+    """
+    brightness, contrast, saturation = factors.view(-1, 3, 1, 1, 1).unbind(1)
+    weights = torch.tensor(_GREY, device=pixels.device).view(3, 1, 1)
+    pixels = (pixels * brightness).clamp_(0, 1)
+    middle = (pixels * weights).sum(1, keepdim=True).mean(dim=(2, 3), keepdim=True)
+    pixels = torch.lerp(middle, pixels, contrast).clamp_(0, 1)
+    grey = (pixels * weights).sum(1, keepdim=True)
+    return torch.lerp(grey.expand_as(pixels), pixels, saturation).clamp_(0, 1)
+
+
+def _factors(rng: np.random.Generator, n: int) -> npt.NDArray[np.float32]:
+    """Return jitter factors (n, 3) about 1, exactly 1 for the crops that stay as they are."""
+    spread = np.asarray(_JITTER) * rng.uniform(-1, 1, (n, 3))
+    return (1 + spread * (rng.random((n, 1)) < _JITTERED)).astype(np.float32)
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, count: int) -> npt.NDArray[np.int64]:
+    return generator(seed, "pretraining order", epoch).permutation(count)

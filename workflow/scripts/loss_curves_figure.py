@@ -1,0 +1,10 @@
+"""Draw the loss of every pretraining run."""
+
+import _source  # noqa: F401
+
+from patchprobe.jobs import run_job
+from patchprobe.report.loss_curves import loss_curves
+
+with run_job(snakemake) as job:
+    losses = dict(zip(job.spec["objectives"], job.input.all("losses"), strict=True))
+    loss_curves(losses, [job.output.svg, job.output.png])
