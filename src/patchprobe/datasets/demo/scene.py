@@ -1,0 +1,263 @@
+"""A scene being drawn: camera, surfaces with their label, and primitives that paint them from back to front.
+
+Every pixel belongs to exactly one surface, and label, instance and colour are looked up by surface, so that they agree
+to the pixel. World coordinates are metres: x to the right, y up from the ground, z forward from the camera.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from patchprobe.datasets.demo.textures import Texture, blobs, patch
+
+Floats = npt.NDArray[np.float32]
+Points = npt.NDArray[np.float64]
+Color = tuple[float, float, float]
+NEAR = 0.8
+GROUND, SIDE, FRONT = range(3)
+SKY = 0
+
+
+class Tag(NamedTuple):
+    """What a surface shows: label id and instance id of Cityscapes; equal for stuff."""
+
+    label: int
+    instance: int
+
+
+class Paint(NamedTuple):
+    """How a surface looks: colour in 0..255, texture and its contrast, and light of its own (0 to 1) at night."""
+
+    color: Color
+    texture: Texture = Texture.SMOOTH
+    contrast: float = 0.04
+    glow: float = 0.0
+
+
+class Plane(NamedTuple):
+    """Inverse depth a + b u + c v at pixel column u and row v, how texture lies on it, and its normal."""
+
+    a: float
+    b: float
+    c: float
+    lie: int
+    normal: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera that looks along z: focal length and centre in px, height above ground in metres, roll as slope."""
+
+    shape: tuple[int, int]
+    focal: float
+    height: float
+    column: float
+    horizon: float
+    roll: float = 0.0
+
+    def project(self, points: Points) -> npt.NDArray[np.float64]:
+        """Return the pixel (column, row) of world points, (n, 3) -> (n, 2); what is behind NEAR is moved there."""
+        scale = self.focal / np.maximum(points[:, 2], NEAR)
+        u = self.column + points[:, 0] * scale
+        v = self.horizon + self.roll * (u - self.column) - (points[:, 1] - self.height) * scale
+        return np.stack((u, v), axis=1)
+
+    def ground(self) -> Plane:
+        """Return the plane y = 0."""
+        scale = self.focal * self.height
+        offset = (self.roll * self.column - self.horizon) / scale
+        return Plane(offset, -self.roll / scale, 1 / scale, GROUND, (0.0, 1.0, 0.0))
+
+    def side(self, x: float) -> Plane:
+        """Return the plane of constant x, seen from x = 0."""
+        scale = self.focal * x
+        return Plane(-self.column / scale, 1 / scale, 0.0, SIDE, (-np.sign(x), 0.0, 0.0))
+
+    def front(self, z: float) -> Plane:
+        """Return the plane of constant z, seen from the camera."""
+        return Plane(1 / max(z, NEAR), 0.0, 0.0, FRONT, (0.0, 0.0, -1.0))
+
+
+@dataclass(frozen=True)
+class Light:
+    """Light on surfaces: direction to the sun, and colours of sun and sky as factors per channel."""
+
+    direction: tuple[float, float, float]
+    sun: Color
+    ambient: Color
+    night: float = 0.0
+
+    def on(self, normal: tuple[float, float, float]) -> Color:
+        """Return the factors of a matt surface, more ambient light from above than from below."""
+        facing = max(0.0, sum(a * b for a, b in zip(self.direction, normal, strict=True)))
+        open_sky = 0.8 + 0.2 * normal[1]
+        r, g, b = (a * open_sky + s * facing for a, s in zip(self.ambient, self.sun, strict=True))
+        return r, g, b
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A finished scene: image uint8 (height, width, 3) RGB, label ids uint8 and instance ids uint16 (height, width)."""
+
+    image: npt.NDArray[np.uint8]
+    label_ids: npt.NDArray[np.uint8]
+    instance_ids: npt.NDArray[np.uint16]
+
+
+class Face(NamedTuple):
+    """A flat part of a solid in its own coordinates (x forward, y up, z to its left): corners (n, 3) and details on it.
+
+    A face without a normal is seen from both sides.
+    """
+
+    corners: Sequence[Sequence[float]]
+    paint: Paint
+    normal: tuple[float, float, float] | None = None
+    details: Sequence[tuple[Sequence[Sequence[float]], Paint]] = ()
+    tag: Tag | None = None
+
+
+@dataclass
+class Canvas:
+    """The surfaces of a scene, painted from back to front."""
+
+    camera: Camera
+    light: Light
+    rng: np.random.Generator
+    surface: npt.NDArray[np.int32] = field(init=False)
+    shadow: npt.NDArray[np.uint8] = field(init=False)
+    contact: npt.NDArray[np.uint8] = field(init=False)
+    rows: list[tuple[float, ...]] = field(default_factory=list)
+    glows: list[tuple[float, float, float, Color]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.surface = np.zeros(self.camera.shape, np.int32)
+        self.shadow = np.zeros(self.camera.shape, np.uint8)
+        self.contact = np.zeros(self.camera.shape, np.uint8)
+
+    def add(self, tag: Tag, plane: Plane, paint: Paint, *, shade: float = 1.0, gradient: float = 0.0) -> int:
+        """Register a surface and return its number; ``gradient`` is the relative change of brightness over 100 rows."""
+        glow = paint.glow * self.light.night
+        lit = [
+            c * (shade * factor * (1 - glow) + glow)
+            for c, factor in zip(paint.color, self.light.on(plane.normal), strict=True)
+        ]
+        self.rows.append((*tag, *lit, paint.texture, paint.contrast, *plane[:4], gradient / 100))
+        return len(self.rows) - 1
+
+    def polygon(self, corners: Points | Sequence[Sequence[float]], number: int) -> None:
+        """Fill a polygon of world points with a surface."""
+        self.outline(self.camera.project(np.asarray(corners, np.float64)), number)
+
+    def outline(self, pixels: npt.NDArray[np.float64], number: int) -> None:
+        """Fill a polygon of pixels (column, row) with a surface."""
+        # OpenCV counts in 16-bit fixed point inside, so corners far outside are moved near the picture.
+        corners = np.rint(np.clip(pixels, -8000, 8000)).astype(np.int32)
+        cv2.fillPoly(self.surface, [corners], number)
+
+    def window(self, corners: Points) -> tuple[slice, slice] | None:
+        """Return the rows and columns of the picture that the projection of world points spans, None if outside."""
+        pixels = self.camera.project(corners)
+        (left, top), (right, bottom) = np.floor(pixels.min(0)).astype(int), np.ceil(pixels.max(0)).astype(int) + 1
+        height, width = self.camera.shape
+        top, bottom, left, right = max(top, 0), min(bottom, height), max(left, 0), min(right, width)
+        return None if top >= bottom or left >= right else (slice(top, bottom), slice(left, right))
+
+    def solid(self, faces: Sequence[Face], tag: Tag, x: float, z: float, yaw: float, y: float = 0.0) -> None:
+        """Draw a solid that stands at (x, y, z) and is turned by ``yaw`` (0: facing along +z), far faces first."""
+        if z < NEAR:
+            return
+        corners = [np.asarray(face.corners, np.float64) for face in faces]
+        details = [np.asarray(detail, np.float64) for face in faces for detail, _ in face.details]
+        local = np.concatenate([*corners, *details])
+        cos, sin = np.cos(yaw), np.sin(yaw)
+        # Forward (local x) is +z turned by yaw to the right, left (local z) is -x.
+        world = np.stack(
+            (x + local[:, 0] * sin - local[:, 2] * cos, y + local[:, 1], z + local[:, 0] * cos + local[:, 2] * sin),
+            axis=1,
+        )
+        pixels = self.camera.project(world)
+        ends = np.cumsum([len(c) for c in (*corners, *details)])
+        starts = np.concatenate(([0], ends[:-1]))
+        first_detail, order = len(faces), []
+        for i, face in enumerate(faces):
+            middle = world[starts[i] : ends[i]].mean(0) - (0, self.camera.height, 0)
+            normal = (0.0, 0.0, -1.0)
+            if face.normal is not None:
+                a, b, c = face.normal
+                normal = (a * sin - c * cos, b, a * cos + c * sin)
+            if face.normal is None or float(middle @ normal) < 0:
+                order.append((-float(middle @ middle), i, first_detail, normal))
+            first_detail += len(face.details)
+        for _, i, detail, normal in sorted(order):
+            face = faces[i]
+            plane = self.camera.front(z)._replace(normal=normal)
+            own = face.tag or tag
+            self.outline(pixels[starts[i] : ends[i]], self.add(own, plane, face.paint))
+            for j, (_, paint) in enumerate(face.details):
+                part = slice(starts[detail + j], ends[detail + j])
+                self.outline(pixels[part], self.add(own, plane, paint))
+
+    def cast(self, x: float, z: float, length: float, width: float, height: float, yaw: float = 0.0) -> None:
+        """Darken the ground under a box and where it keeps the sun off."""
+        cos, sin = np.cos(yaw), np.sin(yaw)
+        base = np.array(
+            [
+                (x + a * length / 2 * sin - b * width / 2 * cos, 0, z + a * length / 2 * cos + b * width / 2 * sin)
+                for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))
+            ]
+        )
+        dx, dy, dz = self.light.direction
+        reach = min(height / max(dy, 0.15), 4 * height)
+        far = base - np.array((dx, 0, dz)) * reach
+        if self.light.sun[0] > 0.15:
+            self._darken(np.concatenate((base, far)), self.shadow)
+        self._darken(base, self.contact)
+
+    def crown(
+        self,
+        tag: Tag,
+        middle: tuple[float, float, float],
+        size: tuple[float, float],
+        paints: Sequence[Paint],
+        gaps: float,
+    ) -> None:
+        """Paint an irregular round mass such as leaves: middle in the world, half width and half height in metres.
+
+        ``paints`` go from shaded to lit; ``gaps`` (0 to 1) is how ragged the edge is.
+        """
+        x, y, z = middle
+        if z < NEAR:
+            return
+        scale = self.camera.focal / z
+        ((u, v),) = self.camera.project(np.array([middle]))
+        half_width, half_height = size[0] * scale, size[1] * scale
+        reach = 1 + gaps
+        top, bottom = max(int(v - reach * half_height), 0), min(int(v + reach * half_height) + 2, self.surface.shape[0])
+        left, right = max(int(u - reach * half_width), 0), min(int(u + reach * half_width) + 2, self.surface.shape[1])
+        if top >= bottom or left >= right:
+            return
+        # About eight blobs of noise across, at least a texel for each pixel.
+        step = max(max(half_width, half_height) / 90, 0.25)
+        rough = patch(blobs(), bottom - top, right - left, step, self.rng)
+        across = (np.arange(left, right, dtype=np.float32) - u) / max(half_width, 0.5)
+        down = (np.arange(top, bottom, dtype=np.float32) - v) / max(half_height, 0.5)
+        distance = down[:, None] ** 2 + across[None, :] ** 2
+        inside = distance + gaps * rough < 1
+        direction = self.light.direction
+        lit = 0.5 - 0.45 * down[:, None] + 0.35 * direction[0] * across[None, :] + 0.3 * rough
+        tone = np.clip((lit * len(paints)).astype(np.int32), 0, len(paints) - 1)
+        plane = self.camera.front(z)._replace(normal=(0.0, 0.7, -0.7))
+        numbers = np.array([self.add(tag, plane, paint) for paint in paints], np.int32)
+        region = self.surface[top:bottom, left:right]
+        region[inside] = numbers[tone[inside]]
+
+    def _darken(self, base: Points, layer: npt.NDArray[np.uint8]) -> None:
+        seen = base[base[:, 2] > NEAR]
+        if len(seen) >= 3:
+            pixels = np.rint(self.camera.project(seen).clip(-8000, 8000)).astype(np.int32)
+            cv2.fillConvexPoly(layer, cv2.convexHull(pixels), 1)
