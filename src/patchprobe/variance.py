@@ -100,10 +100,14 @@ def moments(tokens: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], npt.NDAr
     not finite.
     """
     blocks = [slice(start, start + _BLOCK) for start in range(0, len(tokens), _BLOCK)]
-    mean = sum((tokens[rows].astype(np.float64).sum(axis=0) for rows in blocks), np.zeros(tokens.shape[1]))
-    mean /= len(tokens)
-    variance = sum((np.square(tokens[rows] - mean).sum(axis=0) for rows in blocks), np.zeros(tokens.shape[1]))
-    variance /= len(tokens)
+    mean, variance = np.zeros(tokens.shape[1]), np.zeros(tokens.shape[1])
+    with np.errstate(invalid="ignore"):  # infinite tokens are refused below
+        for rows in blocks:
+            mean += tokens[rows].astype(np.float64).sum(axis=0)
+        mean /= len(tokens)
+        for rows in blocks:
+            variance += np.square(tokens[rows] - mean).sum(axis=0)
+        variance /= len(tokens)
     if not np.isfinite(variance).all():
         raise ModelError("some training tokens are infinite or not a number: extract them again in float32")
     return mean, variance

@@ -3,6 +3,7 @@
 import re
 import zipfile
 
+import pandas as pd
 import pytest
 
 pytestmark = pytest.mark.workflow
@@ -17,7 +18,8 @@ def test_report_holds_captioned_results_and_no_markup_errors(project):
     assert "System Message" not in page
     for path in ["tables/patch_classification.html", "tables/datasets.csv", "figures/clean_scores.svg"]:
         assert f"results/{path}" in page
-    for kind in ["class_iou", "corruptions", "robustness", "segmentations"]:
+    assert "results/tables/variance_spectrum.html" in page and "results/tables/removal_sweep.csv" in page
+    for kind in ["class_iou", "corruptions", "robustness", "segmentations", "variance_spectrum", "removal_sweep"]:
         assert f"results/figures/{kind}.streets.svg" in page and f"results/figures/{kind}.streets.png" in page
     for word in ["Figures", "Sheets", "Tables", "mIoU over pixels", "Where to look"]:
         assert word in page
@@ -46,14 +48,47 @@ def test_extractions_ran_one_after_the_other(finished):
 
 
 def test_tables_hold_every_model_version_and_method(finished):
-    import pandas as pd
-
-    table = pd.read_csv(finished.folder / "results/tables/patch_classification.csv", keep_default_na=False)
-    cells = table.groupby(["model", "corruption", "method"]).size()
-    assert len(cells) == 2 * 3 * 2
+    table = read(finished.folder / "results/tables/patch_classification.csv")
+    cells = table.groupby(["model", "variant", "corruption", "method"]).size()
+    assert len(cells) == 3 * 3 * 2
     assert {"patch_accuracy", "patch_iou", "patch_miou", "pixel_accuracy", "pixel_iou", "pixel_miou"} == set(
         table.metric
     )
     assert set(table.loc[table.corruption == "noise", "level"]) == {10.0, 50.0}
-    own = pd.read_csv(finished.folder / "results/models/pixels-a.csv", keep_default_na=False)
-    assert set(own.model) == {"pixels-a"} and len(own) == (table.model == "pixels-a").sum()
+
+
+def test_variance_tables_hold_every_model_and_number(finished):
+    sweep = read(finished.folder / "results/tables/removal_sweep.csv")
+    counts = {model: sorted(set(part.removed)) for model, part in sweep.groupby("model")}
+    assert counts == {"pixels-a": [0, 20, 190], "pixels-b": [0, 20, 190, 500]}  # 192 and 768 features
+    spectrum = read(finished.folder / "results/tables/variance_spectrum.csv")
+    assert spectrum.groupby("model").size().to_dict() == {"pixels-a": 192, "pixels-b": 768}
+    log = (finished.folder / "logs/removal_sweep/streets.pixels-a.log").read_text()
+    assert "the model has 192 features: removing 500 is left out" in log
+
+
+def test_variant_and_sweep_agree_where_they_are_the_same(finished):
+    """1-NN without the 20 features of highest variance is computed by both analyses."""
+    keys = ["metric", "class"]
+    variant = read(finished.folder / "results/tables/patch_classification.csv")
+    variant = variant[(variant.variant == "no-top-20") & (variant.corruption == "clean") & (variant.method == "1-nn")]
+    sweep = read(finished.folder / "results/tables/removal_sweep.csv")
+    sweep = sweep[(sweep.model == "pixels-a") & (sweep.removed == 20) & (sweep.method == "1-nn")]
+    columns = ["value", "ci_low", "ci_high", "n"]
+    pd.testing.assert_frame_equal(
+        variant.set_index(keys)[columns].sort_index(), sweep.set_index(keys)[columns].sort_index()
+    )
+
+
+def test_table_of_a_model_holds_every_analysis(finished):
+    own = read(finished.folder / "results/models/pixels-a.csv")
+    tables = [
+        read(finished.folder / f"results/tables/{name}.csv")
+        for name in ("patch_classification", "variance_spectrum", "removal_sweep")
+    ]
+    assert set(own.model) == {"pixels-a"} and len(own) == sum((table.model == "pixels-a").sum() for table in tables)
+
+
+def read(path):
+    missing = dict.fromkeys(["value", "ci_low", "ci_high"], "")
+    return pd.read_csv(path, keep_default_na=False, na_values=missing)

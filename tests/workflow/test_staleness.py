@@ -8,7 +8,8 @@ import pytest
 pytestmark = pytest.mark.workflow
 
 VERSIONS = ["clean", "noise", "rotate"]
-FINAL = {"patch_classification_table", "datasets_table"}
+VARIANTS = {"pixels-a": ["no-top-20"]}
+FINAL = {"patch_classification_table", "datasets_table", "variance_spectrum_table", "removal_sweep_table"}
 
 
 def chain(model):
@@ -16,14 +17,25 @@ def chain(model):
     return {
         f"inspect_model streets,{model}",
         *(f"extract streets,{model},{version}" for version in VERSIONS),
-        f"fit_probe streets,{model}",
+        *probes(model),
         *classification(model),
+        f"variance_spectrum streets,{model}",
+        f"removal_sweep streets,{model}",
         f"model_table {model}",
     }
 
 
+def views(model):
+    """The model and its variants."""
+    return [model, *(f"{model}@{variant}" for variant in VARIANTS.get(model, ()))]
+
+
+def probes(model):
+    return {f"fit_probe streets,{view}" for view in views(model)}
+
+
 def classification(model):
-    return {f"patch_classification streets,{model},{version}" for version in VERSIONS}
+    return {f"patch_classification streets,{view},{version}" for view in views(model) for version in VERSIONS}
 
 
 def figures(jobs):
@@ -67,7 +79,7 @@ def test_reordered_keys(project):
 def test_script_edited(project):
     project.edit("workflow/scripts/fit_probe.py", "with run_job", "EDITED = True\nwith run_job")
     jobs = project.plan()
-    expected = {f"fit_probe streets,{model}" for model in ("pixels-a", "pixels-b")}
+    expected = probes("pixels-a") | probes("pixels-b")
     assert expected <= set(jobs)
     assert not {job for job in jobs if job.split()[0] in ("extract", "tile", "label", "corrupt", "index")}
 
@@ -77,7 +89,49 @@ def test_module_of_one_analysis_edited(project):
     expected = (
         classification("pixels-a") | classification("pixels-b") | {"model_table pixels-a", "model_table pixels-b"}
     )
-    assert computed(project.plan()) == expected | FINAL
+    assert computed(project.plan()) == expected | {"patch_classification_table", "datasets_table"}
+
+
+@pytest.mark.parametrize("analysis", ["removal_sweep", "variance_spectrum"])
+def test_module_of_a_variance_analysis_edited(project, analysis):
+    project.edit(f"src/patchprobe/analyses/{analysis}.py", "PROTOCOL = ", "EDITED = True\nPROTOCOL = ")
+    models = ("pixels-a", "pixels-b")
+    expected = {f"{analysis} streets,{model}" for model in models} | {f"model_table {model}" for model in models}
+    assert set(project.plan()) == expected | {f"{analysis}_table", f"{analysis}_figure streets"}
+
+
+def test_removal_sweep_option_edited(project):
+    config = project.config()
+    config["removal_sweep"]["features"] = [0, 7]
+    project.write_config(config)
+    models = ("pixels-a", "pixels-b")
+    expected = {f"removal_sweep streets,{model}" for model in models} | {f"model_table {model}" for model in models}
+    assert set(project.plan()) == expected | {"removal_sweep_table", "removal_sweep_figure streets"}
+
+
+def test_variant_added_runs_that_variant_alone(project):
+    config = project.config()
+    config["models"]["pixels-b"]["variants"] = {"standard": {"transform": "batch-norm"}}
+    project.write_config(config)
+    expected = {f"patch_classification streets,pixels-b@standard,{version}" for version in VERSIONS}
+    expected |= {"fit_probe streets,pixels-b@standard", "model_table pixels-b", "patch_classification_table"}
+    assert computed(project.plan()) == expected
+
+
+def test_variant_changed_runs_that_variant_alone(project):
+    config = project.config()
+    config["models"]["pixels-a"]["variants"]["no-top-20"]["features"] = 30
+    project.write_config(config)
+    expected = {f"patch_classification streets,pixels-a@no-top-20,{version}" for version in VERSIONS}
+    expected |= {"fit_probe streets,pixels-a@no-top-20", "model_table pixels-a", "patch_classification_table"}
+    assert computed(project.plan()) == expected
+
+
+def test_variant_removed(project):
+    config = project.config()
+    del config["models"]["pixels-a"]["variants"]
+    project.write_config(config)
+    assert computed(project.plan()) == {"model_table pixels-a", "patch_classification_table"}
 
 
 def test_drawing_code_edited(project):
@@ -107,7 +161,9 @@ def test_probe_option_of_one_model_does_not_extract_again(project):
     config["models"]["pixels-a"]["probe"] = {"batch_norm": True}
     project.write_config(config)
     jobs = computed(project.plan())
-    assert jobs == {"fit_probe streets,pixels-a", *classification("pixels-a"), "model_table pixels-a"} | FINAL
+    expected = {*probes("pixels-a"), *classification("pixels-a"), "removal_sweep streets,pixels-a"}
+    tables = {"model_table pixels-a", "patch_classification_table", "datasets_table", "removal_sweep_table"}
+    assert jobs == expected | tables
 
 
 def test_two_values_swapped(project):
@@ -145,7 +201,8 @@ def test_corruption_added(project):
     project.write_config(config)
     models = ("pixels-a", "pixels-b")
     expected = {"corrupt streets,blur"}
-    expected |= {f"{rule} streets,{model},blur" for rule in ("extract", "patch_classification") for model in models}
+    expected |= {f"extract streets,{model},blur" for model in models}
+    expected |= {f"patch_classification streets,{view},blur" for model in models for view in views(model)}
     assert computed(project.plan()) == expected | {f"model_table {model}" for model in models} | {
         "patch_classification_table"
     }
