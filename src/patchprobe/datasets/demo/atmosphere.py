@@ -23,8 +23,8 @@ def atmosphere(rng: np.random.Generator, city: City) -> tuple[Light, Weather, Se
     sensor = Sensor(
         blur=rng.uniform(0.3, 1.0),
         noise=rng.uniform(1, 5) + (5 if kind == "night" else 0),
-        exposure=float(np.exp(rng.normal(0, 0.18))),
-        contrast=rng.uniform(0.8, 1.25),
+        exposure=float(np.exp(rng.normal(0.05, 0.16))),
+        contrast=rng.uniform(0.75, 1.1),
         balance=(1 + warmth, 1 + rng.normal(0, 0.015), 1 - warmth),
         vignette=rng.uniform(0, 0.35),
         saturation=rng.uniform(0.45, 1.15),
@@ -68,13 +68,13 @@ def _overcast(rng: np.random.Generator, direction: tuple[float, float, float]) -
 
 
 def _fog(rng: np.random.Generator, direction: tuple[float, float, float]) -> tuple[Light, Weather]:
-    light, weather = _overcast(rng, direction)
+    light, _ = _overcast(rng, direction)
     haze = _grey(rng, 150, 215, 4)
     return light, Weather(haze, haze, haze, 0.0, rng.uniform(0.012, 0.04), 0.0, 0.0)
 
 
 def _rain(rng: np.random.Generator, direction: tuple[float, float, float]) -> tuple[Light, Weather]:
-    light, weather = _overcast(rng, direction)
+    light, _ = _overcast(rng, direction)
     r, g, b = light.ambient
     dim = rng.uniform(0.65, 0.9)
     sky = _grey(rng, 110, 190)
@@ -92,7 +92,7 @@ def _dusk(rng: np.random.Generator, direction: tuple[float, float, float]) -> tu
 
 
 def _night(rng: np.random.Generator, direction: tuple[float, float, float]) -> tuple[Light, Weather]:
-    value = rng.uniform(0.2, 0.4)
+    value = rng.uniform(0.28, 0.5)
     light = Light(
         direction, (0.0, 0.0, 0.0), (value * rng.uniform(0.95, 1.3), value, value * rng.uniform(0.8, 1.1)), night=1.0
     )

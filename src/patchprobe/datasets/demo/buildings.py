@@ -78,7 +78,7 @@ def barrier(canvas: Canvas, rng: np.random.Generator, x: float, z0: float, z1: f
     if not fence:
         texture = (Texture.BRICK, Texture.STONE, Texture.PLASTER, Texture.COBBLES)[rng.integers(4)]
         color = pick(rng, ((150, 85, 66), (160, 155, 145), (130, 126, 120), (196, 190, 178), (108, 104, 100)))
-        canvas.polygon(corners, canvas.add(WALL, plane, Paint(color, texture, 0.16), gradient=-10))
+        canvas.polygon(corners, canvas.add(WALL, plane, Paint(color, texture, 0.16), gradient=-0.3))
         coping = canvas.add(WALL, plane, Paint(darker(color, rng.uniform(0.7, 1.25))))
         canvas.polygon([(x, height, z0), (x, height, z1), (x, height - 0.12, z1), (x, height - 0.12, z0)], coping)
         return
@@ -96,7 +96,7 @@ def barrier(canvas: Canvas, rng: np.random.Generator, x: float, z0: float, z1: f
     solid = (along / pitch) % 1 < share
     rails = (np.abs(up - 0.2) < 0.06) | (np.abs(up - height + 0.1) < 0.06)
     posts = along % 2.5 < 0.14
-    area[inside & (solid | rails | posts)] = canvas.add(FENCE, plane, bars)
+    np.copyto(area, canvas.add(FENCE, plane, bars), where=inside & (solid | rails | posts))
 
 
 def _front(rng: np.random.Generator, city: City, night: float) -> _Front:
@@ -144,28 +144,30 @@ def _facade(
     start, end = extent
     ends = [(start, 0.0), (end, 0.0), (end, height), (start, height)]
     corners = np.array([(place, y, s) if plane.lie == SIDE else (s, y, place) for s, y in ends])
-    number = canvas.add(BUILDING, plane, front.paint, gradient=rng.uniform(-12, 4))
-    canvas.polygon(corners, number)
+    number = canvas.add(BUILDING, plane, front.paint, gradient=rng.uniform(-0.3, 0.1))
+    canvas.polygon(corners.tolist(), number)
     region = _region(canvas, plane, corners, place, number)
-    if region is None or blind:
+    near = min(extent) if plane.lie == SIDE else place
+    # Storeys of less than four pixels are left plain.
+    if region is None or blind or front.storey * canvas.camera.focal < 4 * near:
         return
     area, inside, along, up = region
     bay = (along - min(start, end)) / front.bay
     floor = (up - front.plinth) / front.storey
-    column, row = np.floor(bay).astype(np.int64), np.floor(floor).astype(np.int64)
+    column, row = np.floor(bay).astype(np.int32), np.floor(floor).astype(np.int32)
     across, rise = bay - column, floor - row
     upper = (row >= 0) & (up < height - 0.25)
     half = 0.5 if front.ribbon else front.width / 2
     off, above = np.abs(across - 0.5), rise - front.sill
     if front.bands:
-        area[inside & upper & (rise > 0.94)] = canvas.add(BUILDING, plane, front.frame)
+        np.copyto(area, canvas.add(BUILDING, plane, front.frame), where=inside & upper & (rise > 0.94))
     frame = inside & upper & (off < half + 0.05) & (above > -0.05) & (above < front.height + 0.05)
-    area[frame] = canvas.add(BUILDING, plane, front.frame)
+    np.copyto(area, canvas.add(BUILDING, plane, front.frame), where=frame)
     pane = frame & (off < half - 0.01) & (above > 0) & (above < front.height)
     pane &= (off > 0.02) | (front.width < 0.45)
     tones = rng.integers(0, len(front.panes), (32, 64))
     numbers = np.array([canvas.add(BUILDING, plane, paint) for paint in front.panes], np.int32)
-    area[pane] = numbers[tones[row & 31, column & 63]][pane]
+    np.copyto(area, numbers[tones[row & 31, column & 63]], where=pane)
     if front.balconies:
         rail = (
             inside
@@ -176,7 +178,9 @@ def _facade(
             & (across < 0.9)
             & (column % 2 == 0)
         )
-        area[rail] = canvas.add(BUILDING, plane, Paint(darker(front.paint.color, 0.55), Texture.GRASS, 0.25))
+        np.copyto(
+            area, canvas.add(BUILDING, plane, Paint(darker(front.paint.color, 0.55), Texture.GRASS, 0.25)), where=rail
+        )
     if front.shop:
         _shop(canvas, rng, plane, front, area, inside & (row < 1), across, up)
 
@@ -188,14 +192,14 @@ def _shop(
     front: _Front,
     area: npt.NDArray[np.int32],
     inside: npt.NDArray[np.bool_],
-    across: npt.NDArray[np.float64],
-    up: npt.NDArray[np.float64],
+    across: npt.NDArray[np.floating],
+    up: npt.NDArray[np.floating],
 ) -> None:
     awning = Paint(pick(rng, _AWNINGS), Texture.PLANKS, 0.1, 0.4)
-    area[inside] = canvas.add(BUILDING, plane, Paint(darker(front.paint.color, rng.uniform(0.5, 1.0))))
+    np.copyto(area, canvas.add(BUILDING, plane, Paint(darker(front.paint.color, rng.uniform(0.5, 1.0)))), where=inside)
     glass = inside & (up > 0.4) & (up < 2.5) & (np.abs(across - 0.5) < 0.44)
-    area[glass] = canvas.add(BUILDING, plane, Paint(pick(rng, GLASS_TONES), Texture.STONE, 0.3, 0.5))
-    area[inside & (up > 2.5) & (up < 3.2)] = canvas.add(BUILDING, plane, awning)
+    np.copyto(area, canvas.add(BUILDING, plane, Paint(pick(rng, GLASS_TONES), Texture.STONE, 0.3, 0.5)), where=glass)
+    np.copyto(area, canvas.add(BUILDING, plane, awning), where=inside & (up > 2.5) & (up < 3.2))
 
 
 def _roof(canvas: Canvas, rng: np.random.Generator, x: float, deep: float, z0: float, z1: float, height: float) -> None:
@@ -210,7 +214,7 @@ def _roof(canvas: Canvas, rng: np.random.Generator, x: float, deep: float, z0: f
 
 def _region(
     canvas: Canvas, plane: Plane, corners: npt.NDArray[np.float64], place: float, number: int
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_], npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_], npt.NDArray[np.floating], npt.NDArray[np.floating]] | None:
     """Return the part of the canvas that a surface spans, where it is, and metres along and up at each pixel.
 
     None where it is too small for details.
@@ -220,8 +224,8 @@ def _region(
         return None
     rows, columns = window
     camera = canvas.camera
-    u = np.arange(columns.start, columns.stop, dtype=np.float64)[None, :]
-    v = np.arange(rows.start, rows.stop, dtype=np.float64)[:, None]
+    u = np.arange(columns.start, columns.stop, dtype=np.float32)[None, :]
+    v = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None]
     depth = 1 / np.maximum(plane.a + plane.b * u, 1e-3)
     up = (camera.horizon + camera.roll * (u - camera.column) - v) * (depth / camera.focal) + camera.height
     along = depth if plane.lie == SIDE else (u - camera.column) * (place / camera.focal)

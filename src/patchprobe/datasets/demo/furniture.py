@@ -58,8 +58,8 @@ def lamp(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
         head,
     )
     if canvas.light.night > 0:
-        ((u, v),) = canvas.camera.project(np.array([(x + reach, top, z)]))
-        canvas.glows.append((float(u), float(v), 1.2 * canvas.camera.focal / z, (150, 120, 70)))
+        u, v = canvas.camera.pixel(x + reach, top, z)
+        canvas.glows.append((u, v, 1.2 * canvas.camera.focal / z, (150, 120, 70)))
 
 
 def sign(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
@@ -182,7 +182,7 @@ def clutter(canvas: Canvas, rng: np.random.Generator, city: City, x: float, z: f
         canvas.cast(x, z, 1.0, 1.2, 0.8)
         stone = Paint((150, 146, 138), Texture.PLASTER, 0.15)
         canvas.solid(box(-0.4, 0.4, 0, 0.55, 1.2, stone), STATIC, x, z, yaw)
-        canvas.crown(VEGETATION, (x, 0.8, z), (0.65, 0.4), leaves(rng, city), 0.3)
+        canvas.crown(canvas.tones(VEGETATION, z, leaves(rng, city)), (x, 0.8, z), (0.65, 0.4), 0.3)
     else:
         canvas.cast(x, z, 0.8, 0.5, 1.0)
         pram = [

@@ -123,8 +123,8 @@ def draw_ground(canvas: Canvas, rng: np.random.Generator, city: City, layout: La
 def _markings(
     area: npt.NDArray[np.int32],
     rng: np.random.Generator,
-    x: npt.NDArray[np.float32],
-    z: npt.NDArray[np.float32],
+    x: npt.NDArray[np.floating],
+    z: npt.NDArray[np.floating],
     layout: Layout,
     number: int,
     city: City,
@@ -150,14 +150,14 @@ def _markings(
         zebra = (z > layout.zebra) & (z < layout.zebra + 3) & ((x / 1.0) % 1 < 0.5)
         stop = (z > layout.zebra - 1.4) & (z < layout.zebra - 1.0) & (x > 0)
         lines |= (zebra | stop) & (x > -layout.left.half_road) & (x < layout.right.half_road)
-    area[lines & (z < 90)] = number
+    np.copyto(area, number, where=lines & (z < 90))
 
 
 def _stains(
     area: npt.NDArray[np.int32],
     rng: np.random.Generator,
-    x: npt.NDArray[np.float32],
-    z: npt.NDArray[np.float32],
+    x: npt.NDArray[np.floating],
+    z: npt.NDArray[np.floating],
     road: int,
     number: int,
 ) -> None:
@@ -174,8 +174,8 @@ def _stains(
 def _scatter(
     area: npt.NDArray[np.int32],
     rng: np.random.Generator,
-    x: npt.NDArray[np.float32],
-    z: npt.NDArray[np.float32],
+    x: npt.NDArray[np.floating],
+    z: npt.NDArray[np.floating],
     numbers: dict[int, int],
 ) -> None:
     """Strew leaves over the given surfaces."""

@@ -140,29 +140,26 @@ def rider(rng: np.random.Generator, tag: Tag, *, upright: bool, phase: float) ->
     skin, cap = Paint(pick(rng, _SKIN)), Paint(pick(rng, (*_HAIR, (220, 220, 215), (170, 40, 40), (50, 80, 130))))
     shoulder = (0.02, 1.45) if upright else (0.14, 1.4)
     faces = []
-    for turn in (phase, phase + np.pi):
+    for side, turn in ((0.12, phase), (-0.12, phase + np.pi)):
         foot = (-0.1 + 0.16 * np.cos(turn), 0.32 + 0.16 * np.sin(turn))
         knee = (0.16 + 0.06 * np.cos(turn), 0.68 + 0.08 * np.sin(turn))
-        faces += [
-            Face(limb(-0.24, 0.96, *knee, 0.18, 0.14), trousers),
-            Face(limb(*knee, *foot, 0.13, 0.09), trousers),
-            Face(limb(foot[0] - 0.06, foot[1] - 0.03, foot[0] + 0.14, foot[1] - 0.03, 0.07, 0.06), TYRE),
-        ]
-    faces += [
-        Face(limb(-0.25, 0.88, *shoulder, 0.3, 0.32), coat),
-        Face(limb(*shoulder, 0.36, 1.02, 0.12, 0.08), coat._replace(color=darker(coat.color, 0.8))),
-        Face(disc(shoulder[0] + 0.06, shoulder[1] + 0.24, 0, 0.12, 10, 0.85), skin),
-        Face(disc(shoulder[0] + 0.04, shoulder[1] + 0.29, 0, 0.115, 8, 1.0), cap),
-    ]
-    return [face._replace(tag=tag) for face in _thick(faces, 0.34)]
+        leg = [Face(limb(-0.24, 0.96, *knee, 0.18, 0.14), trousers), Face(limb(*knee, *foot, 0.13, 0.09), trousers)]
+        leg.append(Face(limb(foot[0] - 0.06, foot[1] - 0.03, foot[0] + 0.14, foot[1] - 0.03, 0.07, 0.06), TYRE))
+        faces += _thick(leg, 0.13, side)
+        sleeve = coat._replace(color=darker(coat.color, 0.8))
+        faces += _thick([Face(limb(*shoulder, 0.36, 1.02, 0.12, 0.08), sleeve)], 0.1, 1.6 * side)
+    faces += _thick([Face(limb(-0.25, 0.88, *shoulder, 0.3, 0.32), coat)], 0.36)
+    head = disc(shoulder[0] + 0.06, shoulder[1] + 0.24, 0, 0.12, 10, 0.85)
+    faces += _thick([Face(head, skin), Face(disc(shoulder[0] + 0.04, shoulder[1] + 0.29, 0, 0.115, 8), cap)], 0.19)
+    return [face._replace(tag=tag) for face in faces]
 
 
-def _thick(faces: Faces, width: float) -> Faces:
-    """Return flat faces with a copy turned across, so that a two-wheeler seen from the front is not a line."""
-    across = []
+def _thick(faces: Faces, width: float, side: float = 0.0) -> Faces:
+    """Return flat faces moved sideways, with copies turned across, so that seen from the front they are not lines."""
+    result = []
     for face in faces:
         low, high = min(y for _, y, _ in face.corners), max(y for _, y, _ in face.corners)
         x = sum(x for x, _, _ in face.corners) / len(face.corners)
-        w = width / 2
-        across.append(Face([(x, low, w), (x, low, -w), (x, high, -w), (x, high, w)], face.paint, None, (), face.tag))
-    return [*across, *faces]
+        a, b = side + width / 2, side - width / 2
+        result.append(face._replace(corners=[(x, low, a), (x, low, b), (x, high, b), (x, high, a)]))
+    return result + [face._replace(corners=[(x, y, z + side) for x, y, z in face.corners]) for face in faces]

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from patchprobe.datasets.demo.scene import GROUND, SIDE, SKY, Canvas, Color, Scene
-from patchprobe.datasets.demo.textures import LEVELS, SIZE, TEXELS_PER_METRE, Texture, atlas, clouds, grain, patch
+from patchprobe.datasets.demo.textures import BITS, LEVELS, SIZE, TEXELS_PER_METRE, Texture, atlas, clouds, grain, patch
 
 Floats = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -40,94 +41,106 @@ class Sensor:
 
 def photograph(canvas: Canvas, weather: Weather, sensor: Sensor, rng: np.random.Generator) -> Scene:
     """Return the picture of a canvas with its label and instance map; all random numbers come from ``rng``."""
-    table = np.array(canvas.rows, np.float32)
-    surface = canvas.surface
-    pixels = _surfaces(canvas, table)
-    _sky(pixels, canvas, weather, rng)
+    table = np.array(canvas.rows, np.float32).T.copy()
+    # numpy looks up fastest by its own index type.
+    surface = canvas.surface.astype(np.intp)
+    inverse_depth = _inverse_depth(surface, table)
+    ground = (table[10] == GROUND).take(surface)
+    pixels = _surfaces(canvas, surface, table, inverse_depth, ground)
+    _sky(pixels, canvas, weather, inverse_depth, rng)
     if weather.rain > 0:
-        _wet_ground(pixels, canvas, table, weather.rain)
+        _wet_ground(pixels, canvas, ground, weather.rain)
     _glow(pixels, canvas)
     if weather.rain > 0:
         _rain(pixels, weather.rain, rng)
     image = _develop(pixels, sensor, rng)
-    label_ids = table[:, 0].astype(np.uint8)[surface]
-    instance_ids = table[:, 1].astype(np.uint16)[surface]
-    return Scene(image, label_ids, instance_ids)
+    return Scene(image, table[0].astype(np.uint8).take(surface), table[1].astype(np.uint16).take(surface))
 
 
-def _surfaces(canvas: Canvas, table: Floats) -> Floats:
-    """Return the colour of every pixel under light, texture, shadow and fog, float32 (height, width, 3)."""
-    camera, surface = canvas.camera, canvas.surface
-    height, width = camera.shape
-    u = np.arange(width, dtype=np.float32)[None, :]
-    v = np.arange(height, dtype=np.float32)[:, None]
-    kind, contrast, a, b, c, lie, gradient = (table[:, i][surface] for i in range(5, 12))
-    depth = 1 / np.maximum(a + b * u + c * v, 1e-3)
-    x = (u - camera.column) * (depth / camera.focal)
-    y = (camera.horizon + camera.roll * (u - camera.column) - v) * (depth / camera.focal) + camera.height
-    along = np.where(lie == SIDE, depth, x)
-    across = np.where(lie == GROUND, depth, y)
-    kinds = kind.astype(np.int32)
-    density = TEXELS_PER_METRE[kinds]
+def _grid(shape: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """Return columns (1, width) and rows (height, 1)."""
+    height, width = shape
+    return np.arange(width, dtype=np.float32)[None, :], np.arange(height, dtype=np.float32)[:, None]
+
+
+def _inverse_depth(surface: Indices, table: Floats) -> Floats:
+    u, v = _grid(surface.shape)
+    a, b, c = (column.take(surface) for column in table[7:10])
+    b *= u
+    c *= v
+    a += b
+    a += c
+    return np.maximum(a, 1e-3, out=a)
+
+
+def _surfaces(
+    canvas: Canvas, surface: Indices, table: Floats, inverse_depth: Floats, ground: npt.NDArray[np.bool_]
+) -> Floats:
+    """Return the colour of every pixel under light, texture and shadow, float32 (height, width, 3)."""
+    camera = canvas.camera
+    u, v = _grid(camera.shape)
+    scale = np.float32(1 / camera.focal) / inverse_depth
+    density = TEXELS_PER_METRE[table[5].astype(np.int32)].take(surface)
+    depth = density * scale * np.float32(camera.focal)
+    x = (u - np.float32(camera.column)) * scale * density
+    y = (np.float32(camera.horizon) + np.float32(camera.roll) * (u - np.float32(camera.column)) - v) * scale * density
+    along = np.where((table[10] == SIDE).take(surface), depth, x).astype(np.int32)
+    across = np.where(ground, depth, y).astype(np.int32)
     # Texels in a pixel; ground is seen at a slant.
-    texels = density * depth * np.where(lie == GROUND, 3 / camera.focal, 1 / camera.focal)
-    level = np.clip(np.frexp(texels)[1], 0, LEVELS - 1)
-    column = (along * density).astype(np.int32) & (SIZE - 1)
-    row = (across * density).astype(np.int32) & (SIZE - 1)
-    index = (((level * len(Texture) + kinds) * SIZE + row) * SIZE) + column
-    texture = atlas().ravel()[index] * (contrast / 50)
-    shade = (1 + texture) * (1 + gradient * (v - height / 2))
-    dark = np.maximum(cv2.blur(canvas.shadow.astype(np.float32), (3, 3)) * canvas_shadow(canvas), 0)
-    dark = np.maximum(dark, cv2.blur(canvas.contact.astype(np.float32), (5, 3)) * 0.45)
-    shade *= np.where(lie == GROUND, 1 - dark, 1)
-    colors: Floats = np.maximum(table[:, 2:5][surface] * shade[..., None], 0)
+    level = np.frexp(np.where(ground, 3 * density, density) * scale)[1]
+    index = np.clip(level, 0, LEVELS - 1) * len(Texture)
+    index += table[5].astype(np.int32).take(surface)
+    index = (index << 2 * BITS) + ((across & (SIZE - 1)) << BITS) + (along & (SIZE - 1))
+    shade = atlas().take(index) * (table[6] / 50).take(surface)
+    shade += 1
+    shade *= 1 + table[11].take(surface) * (v - np.float32(camera.shape[0] / 2))
+    dark = cv2.blur(canvas.shadow.astype(np.float32), (3, 3)) * np.float32(_sunshine(canvas))
+    np.maximum(dark, cv2.blur(canvas.contact.astype(np.float32), (5, 3)) * np.float32(0.45), out=dark)
+    shade *= 1 - dark * ground
+    colors: Floats = table[2:5].T.copy().take(surface, axis=0)
+    colors *= np.maximum(shade, 0)[..., None]
     return colors
 
 
-def canvas_shadow(canvas: Canvas) -> float:
-    """Return the share of light that falls on the ground from the sun."""
+def _sunshine(canvas: Canvas) -> float:
+    """Return the share of the light on the ground that comes from the sun."""
     light = canvas.light
     sun = light.sun[1] * max(light.direction[1], 0.0)
-    return sun / (sun + light.ambient[1] + 1e-6)
+    return sun / (sun + light.ambient[1])
 
 
-def _sky(pixels: Floats, canvas: Canvas, weather: Weather, rng: np.random.Generator) -> None:
+def _sky(pixels: Floats, canvas: Canvas, weather: Weather, inverse_depth: Floats, rng: np.random.Generator) -> None:
     """Paint the sky where no surface is, and fog over the rest, in place."""
-    camera, surface = canvas.camera, canvas.surface
-    height, width = camera.shape
-    table = np.array(canvas.rows, np.float32)
-    u = np.arange(width, dtype=np.float32)[None, :]
-    v = np.arange(height, dtype=np.float32)[:, None]
-    sky = surface == SKY
-    rows = int(np.flatnonzero(sky.any(1)).max(initial=0)) + 1
-    above = np.clip((camera.horizon - v[:rows]) / (0.9 * camera.focal), 0, 1)[..., None]
-    color = np.array(weather.haze, np.float32) * (1 - above) + np.array(weather.zenith, np.float32) * above
-    color = np.broadcast_to(color, (rows, width, 3))
-    if weather.cover > 0:
-        stretch = rng.uniform(0.5, 2.5)
-        shape = patch(clouds(), rows, width, stretch, rng)
-        thick = np.clip(0.5 + 0.9 * shape + 2.4 * (weather.cover - 0.5), 0, 1)[..., None]
-        bottom = patch(clouds(), rows, width, stretch * 0.6, rng)[..., None]
-        color = color * (1 - thick) + np.array(weather.cloud, np.float32) * (1 + 0.07 * bottom) * thick
-    upper = pixels[:rows]
-    np.copyto(upper, color, where=sky[:rows, :, None])
+    camera, sky = canvas.camera, canvas.surface == SKY
+    width = camera.shape[1]
     if weather.fog > 0:
-        a, b, c = (table[:, i][surface] for i in (7, 8, 9))
-        away = np.exp(-weather.fog / np.maximum(a + b * u + c * v, 1e-3))
-        away[sky] = np.exp(-weather.fog * 120)
+        away = cv2.exp(np.float32(-weather.fog) / inverse_depth)
         pixels *= away[..., None]
         pixels += (1 - away)[..., None] * np.array(weather.haze, np.float32)
+    rows = int(np.flatnonzero(sky.any(1)).max(initial=0)) + 1
+    up = (camera.horizon - np.arange(rows, dtype=np.float32)) / np.float32(0.9 * camera.focal)
+    above = np.clip(up, 0, 1)[:, None, None]
+    color = np.array(weather.haze, np.float32) * (1 - above) + np.array(weather.zenith, np.float32) * above
+    stretch = rng.uniform(0.5, 2.5)
+    if weather.cover > 0:
+        shape = patch(clouds(), rows, width, stretch, rng)
+        thick = np.clip(0.9 * shape + np.float32(2.4 * weather.cover - 0.7), 0, 1)[..., None]
+        bottom = 1 + np.float32(0.07) * patch(clouds(), rows, width, stretch * 0.6, rng)
+        color = color + (bottom[..., None] * np.array(weather.cloud, np.float32) - color) * thick
+    if weather.fog > 0:
+        clear = np.float32(np.exp(-weather.fog * 120))
+        color = color * clear + np.array(weather.haze, np.float32) * (1 - clear)
+    np.copyto(pixels[:rows], color, where=sky[:rows, :, None])
 
 
-def _wet_ground(pixels: Floats, canvas: Canvas, table: Floats, rain: float) -> None:
+def _wet_ground(pixels: Floats, canvas: Canvas, ground: npt.NDArray[np.bool_], rain: float) -> None:
     """Mirror what is above the horizon in the wet ground below."""
     height = len(pixels)
     start = max(int(canvas.camera.horizon) + 2, 0)
     mirror = np.clip(2 * start - np.arange(start, height) - 2, 0, height - 1)
     reflection = cv2.blur(pixels[mirror], (3, 15))
-    ground = (table[:, 10] == GROUND)[canvas.surface[start:]]
-    mix = 0.35 * rain * ground[..., None]
-    pixels[start:] = pixels[start:] * (1 - mix * 1.2) + reflection * mix
+    mix = np.float32(0.35 * rain) * ground[start:, :, None]
+    pixels[start:] = pixels[start:] * (1 - mix * np.float32(1.2)) + reflection * mix
 
 
 def _glow(pixels: Floats, canvas: Canvas) -> None:
@@ -163,15 +176,19 @@ def _develop(pixels: Floats, sensor: Sensor, rng: np.random.Generator) -> npt.ND
     height, width, _ = pixels.shape
     if sensor.blur > 0.25:
         pixels = cv2.GaussianBlur(pixels, (0, 0), sensor.blur)
-    grey = pixels @ np.array((0.3, 0.6, 0.1), np.float32)
-    pixels = grey[..., None] + (pixels - grey[..., None]) * np.float32(sensor.saturation)
+    # Saturation, white balance, exposure and contrast are one linear map of colours; contrast turns about grey 110.
+    luminance = np.tile((0.3, 0.6, 0.1), (3, 1))
+    colors = luminance + (np.eye(3) - luminance) * sensor.saturation
+    colors = np.array(sensor.balance)[:, None] * colors * sensor.exposure * sensor.contrast
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
-    gain = sensor.exposure * (1 - sensor.vignette * (x * x + y * y) / 2)
-    pixels = pixels * gain[..., None] * np.array(sensor.balance, np.float32)
+    gain = 1 - np.float32(sensor.vignette / 2) * (x * x + y * y)
+    pixels = cv2.transform(pixels, colors)
+    pixels *= gain[..., None]
+    pixels += np.float32(110 * (1 - sensor.contrast))
     # A film-like shoulder keeps highlights from being cut off.
-    pixels = 110 + (pixels - 110) * np.float32(sensor.contrast)
-    pixels = np.where(pixels > 200, 200 + 55 * np.tanh((pixels - 200) / 55), pixels)
+    bright = pixels > 200
+    pixels[bright] = 200 + 55 * np.tanh((pixels[bright] - 200) / 55)
     top, left = rng.integers(0, grain().shape[0] - height), rng.integers(0, grain().shape[1] - width)
-    pixels = pixels + grain()[top : top + height, left : left + width] * np.float32(sensor.noise)
-    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    pixels += grain()[top : top + height, left : left + width] * np.float32(sensor.noise)
+    return np.rint(np.clip(pixels, 0, 255, out=pixels), out=pixels).astype(np.uint8)

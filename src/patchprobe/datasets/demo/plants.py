@@ -1,5 +1,6 @@
 """Trees, bushes and hedges."""
 
+import cv2
 import numpy as np
 
 from patchprobe.datasets.demo.labels import VEGETATION
@@ -48,18 +49,20 @@ def tree(canvas: Canvas, rng: np.random.Generator, city: City, x: float, z: floa
     paints = leaves(rng, city)
     radius = (height - clear) * rng.uniform(0.32, 0.5)
     middle = clear + (height - clear) * 0.5
-    canvas.crown(VEGETATION, (x + lean, middle, z), (radius, (height - clear) * 0.5), paints, 0.3)
+    tones = canvas.tones(VEGETATION, z, paints)
+    canvas.crown(tones, (x + lean, middle, z), (radius, (height - clear) * 0.5), 0.3)
     for _ in range(rng.integers(1, 4)):
         dx, dy = rng.uniform(-0.8, 0.8) * radius, rng.uniform(-0.3, 0.4) * (height - clear)
         size = radius * rng.uniform(0.4, 0.7)
-        canvas.crown(VEGETATION, (x + lean + dx, middle + dy, z - 0.1), (size, size), paints, 0.35)
+        canvas.crown(tones, (x + lean + dx, middle + dy, z), (size, size), 0.35)
 
 
 def bush(canvas: Canvas, rng: np.random.Generator, city: City, x: float, z: float) -> None:
     """Draw a bush."""
     size = rng.uniform(0.5, 1.6)
     canvas.cast(x, z, size, size * 1.6, size)
-    canvas.crown(VEGETATION, (x, size * 0.5, z), (size, size * rng.uniform(0.5, 0.9)), leaves(rng, city), 0.3)
+    tones = canvas.tones(VEGETATION, z, leaves(rng, city))
+    canvas.crown(tones, (x, size * 0.5, z), (size, size * rng.uniform(0.5, 0.9)), 0.3)
 
 
 def hedge(canvas: Canvas, rng: np.random.Generator, city: City, x: float, z0: float, z1: float, height: float) -> None:
@@ -69,8 +72,9 @@ def hedge(canvas: Canvas, rng: np.random.Generator, city: City, x: float, z0: fl
     step = max(height * 0.7, 0.8)
     for z in np.arange(z1, max(z0, 2.0), -step * rng.uniform(0.8, 1.2)):
         size = height * rng.uniform(0.4, 0.65)
-        canvas.crown(VEGETATION, (x + rng.normal(0, 0.1), height - size * 0.8, float(z)), (size, size), paints, 0.3)
-    number = canvas.add(VEGETATION, canvas.camera.side(x), paints[1], gradient=-20)
+        tones = canvas.tones(VEGETATION, float(z), paints)
+        canvas.crown(tones, (x + rng.normal(0, 0.1), height - size * 0.8, float(z)), (size, size), 0.3)
+    number = canvas.add(VEGETATION, canvas.camera.side(x), paints[1], gradient=-0.5)
     canvas.polygon([(x, 0, z0), (x, 0, z1), (x, height * 0.75, z1), (x, height * 0.75, z0)], number)
 
 
@@ -78,25 +82,25 @@ def _conifer(canvas: Canvas, rng: np.random.Generator, city: City, x: float, z: 
     base = draw_color(rng, ((42, 62, 44), (56, 74, 52), (38, 56, 50)))
     paints = [Paint(darker(base, factor), Texture.LEAVES, 0.35) for factor in (0.6, 0.85, 1.1, 1.3)]
     width = height * rng.uniform(0.16, 0.26)
+    tones = canvas.tones(VEGETATION, z, paints)
     for share in (0.2, 0.4, 0.6, 0.8, 0.95):
         size = width * (1.05 - share)
-        canvas.crown(VEGETATION, (x, height * share, z), (size, height * 0.16), paints, 0.3)
+        canvas.crown(tones, (x, height * share, z), (size, height * 0.16), 0.3)
 
 
 def _branches(
     canvas: Canvas, rng: np.random.Generator, x: float, y: float, z: float, height: float, number: int
 ) -> None:
-    """Draw branches and twigs, which fork twice."""
-    ends = [(x, y, np.pi / 2, (height - y) * 0.45)]
+    """Draw branches and twigs, each forking into three, as lines."""
+    ends = np.array([(x, y, np.pi / 2)])
+    length, scale = (height - y) * 0.45, canvas.camera.focal / max(z, 1.0)
     for generation in range(4):
-        thick, following = 0.12 * 0.55**generation, []
-        for x0, y0, angle, length in ends:
-            for turn in rng.uniform(-0.9, 0.9, 3 if generation else 4):
-                bend = angle + float(turn)
-                x1, y1 = x0 + length * np.cos(bend), y0 + length * np.sin(bend)
-                canvas.polygon(
-                    [(x0 - thick, y0, z), (x0 + thick, y0, z), (x1 + thick * 0.5, y1, z), (x1 - thick * 0.5, y1, z)],
-                    number,
-                )
-                following.append((x1, y1, bend, length * 0.65))
-        ends = following
+        ends = np.repeat(ends, 4 if generation == 0 else 3, axis=0)
+        turned = ends[:, 2] + rng.uniform(-0.9, 0.9, len(ends))
+        tips = ends[:, :2] + length * np.stack((np.cos(turned), np.sin(turned)), axis=1)
+        corners = np.full((2 * len(ends), 3), z)
+        corners[0::2, :2], corners[1::2, :2] = ends[:, :2], tips
+        lines = np.rint(canvas.camera.project(corners)).astype(np.int32).reshape(-1, 2, 2)
+        thickness = max(1, round(0.16 * 0.55**generation * scale))
+        cv2.polylines(canvas.surface, list(lines), False, number, thickness)
+        ends, length = np.column_stack((tips, turned)), length * 0.65

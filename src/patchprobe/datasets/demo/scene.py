@@ -4,8 +4,10 @@ Every pixel belongs to exactly one surface, and label, instance and colour are l
 to the pixel. World coordinates are metres: x to the right, y up from the ground, z forward from the camera.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import NamedTuple
 
 import cv2
@@ -65,6 +67,11 @@ class Camera:
         u = self.column + points[:, 0] * scale
         v = self.horizon + self.roll * (u - self.column) - (points[:, 1] - self.height) * scale
         return np.stack((u, v), axis=1)
+
+    def pixel(self, x: float, y: float, z: float) -> tuple[float, float]:
+        """Return the pixel (column, row) of one world point, as :meth:`project` does."""
+        scale = self.focal / max(z, NEAR)
+        return self.column + x * scale, self.horizon + self.roll * x * scale - (y - self.height) * scale
 
     def ground(self) -> Plane:
         """Return the plane y = 0."""
@@ -133,6 +140,7 @@ class Canvas:
     contact: npt.NDArray[np.uint8] = field(init=False)
     rows: list[tuple[float, ...]] = field(default_factory=list)
     glows: list[tuple[float, float, float, Color]] = field(default_factory=list)
+    _lit: dict[tuple[float, float, float], Color] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.surface = np.zeros(self.camera.shape, np.int32)
@@ -141,23 +149,22 @@ class Canvas:
 
     def add(self, tag: Tag, plane: Plane, paint: Paint, *, shade: float = 1.0, gradient: float = 0.0) -> int:
         """Register a surface and return its number; ``gradient`` is the relative change of brightness over 100 rows."""
+        factors = self._lit.get(plane.normal)
+        if factors is None:
+            factors = self._lit[plane.normal] = self.light.on(plane.normal)
         glow = paint.glow * self.light.night
-        lit = [
-            c * (shade * factor * (1 - glow) + glow)
-            for c, factor in zip(paint.color, self.light.on(plane.normal), strict=True)
-        ]
-        self.rows.append((*tag, *lit, paint.texture, paint.contrast, *plane[:4], gradient / 100))
+        shade *= 1 - glow
+        r, g, b = (c * (shade * factor + glow) for c, factor in zip(paint.color, factors, strict=True))
+        self.rows.append((*tag, r, g, b, paint.texture, paint.contrast, *plane[:4], gradient / 100))
         return len(self.rows) - 1
 
-    def polygon(self, corners: Points | Sequence[Sequence[float]], number: int) -> None:
+    def polygon(self, corners: Sequence[Sequence[float]], number: int) -> None:
         """Fill a polygon of world points with a surface."""
-        self.outline(self.camera.project(np.asarray(corners, np.float64)), number)
+        self.outline([self.camera.pixel(*corner) for corner in corners], number)
 
-    def outline(self, pixels: npt.NDArray[np.float64], number: int) -> None:
+    def outline(self, pixels: Sequence[Sequence[float]] | Points, number: int) -> None:
         """Fill a polygon of pixels (column, row) with a surface."""
-        # OpenCV counts in 16-bit fixed point inside, so corners far outside are moved near the picture.
-        corners = np.rint(np.clip(pixels, -8000, 8000)).astype(np.int32)
-        cv2.fillPoly(self.surface, [corners], number)
+        cv2.fillPoly(self.surface, [_whole(np.array(pixels))], number)
 
     def window(self, corners: Points) -> tuple[slice, slice] | None:
         """Return the rows and columns of the picture that the projection of world points spans, None if outside."""
@@ -171,70 +178,73 @@ class Canvas:
         """Draw a solid that stands at (x, y, z) and is turned by ``yaw`` (0: facing along +z), far faces first."""
         if z < NEAR:
             return
-        corners = [np.asarray(face.corners, np.float64) for face in faces]
-        details = [np.asarray(detail, np.float64) for face in faces for detail, _ in face.details]
-        local = np.concatenate([*corners, *details])
-        cos, sin = np.cos(yaw), np.sin(yaw)
+        corners = [face.corners for face in faces]
+        details = [detail for face in faces for detail, _ in face.details]
+        local = np.array([corner for part in (*corners, *details) for corner in part])
+        cos, sin = math.cos(yaw), math.sin(yaw)
         # Forward (local x) is +z turned by yaw to the right, left (local z) is -x.
         world = np.stack(
             (x + local[:, 0] * sin - local[:, 2] * cos, y + local[:, 1], z + local[:, 0] * cos + local[:, 2] * sin),
             axis=1,
         )
-        pixels = self.camera.project(world)
-        ends = np.cumsum([len(c) for c in (*corners, *details)])
-        starts = np.concatenate(([0], ends[:-1]))
+        pixels = _whole(self.camera.project(world))
+        ends = list(accumulate(len(c) for c in (*corners, *details)))
+        starts = [0, *ends[:-1]]
         first_detail, order = len(faces), []
         for i, face in enumerate(faces):
-            middle = world[starts[i] : ends[i]].mean(0) - (0, self.camera.height, 0)
+            px, py, pz = world[starts[i] : ends[i]].sum(0).tolist()
+            n = ends[i] - starts[i]
+            px, py, pz = px / n, py / n - self.camera.height, pz / n
             normal = (0.0, 0.0, -1.0)
             if face.normal is not None:
                 a, b, c = face.normal
                 normal = (a * sin - c * cos, b, a * cos + c * sin)
-            if face.normal is None or float(middle @ normal) < 0:
-                order.append((-float(middle @ middle), i, first_detail, normal))
+            if face.normal is None or px * normal[0] + py * normal[1] + pz * normal[2] < 0:
+                order.append((-(px * px + py * py + pz * pz), i, first_detail, normal))
             first_detail += len(face.details)
+        front = self.camera.front(z)
         for _, i, detail, normal in sorted(order):
             face = faces[i]
-            plane = self.camera.front(z)._replace(normal=normal)
+            plane = front._replace(normal=normal)
             own = face.tag or tag
-            self.outline(pixels[starts[i] : ends[i]], self.add(own, plane, face.paint))
-            for j, (_, paint) in enumerate(face.details):
-                part = slice(starts[detail + j], ends[detail + j])
-                self.outline(pixels[part], self.add(own, plane, paint))
+            cv2.fillPoly(self.surface, [pixels[starts[i] : ends[i]]], self.add(own, plane, face.paint))
+            for j, (_, paint) in enumerate(face.details, start=detail):
+                cv2.fillPoly(self.surface, [pixels[starts[j] : ends[j]]], self.add(own, plane, paint))
 
     def cast(self, x: float, z: float, length: float, width: float, height: float, yaw: float = 0.0) -> None:
         """Darken the ground under a box and where it keeps the sun off."""
-        cos, sin = np.cos(yaw), np.sin(yaw)
-        base = np.array(
-            [
-                (x + a * length / 2 * sin - b * width / 2 * cos, 0, z + a * length / 2 * cos + b * width / 2 * sin)
-                for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))
-            ]
-        )
+        cos, sin = math.cos(yaw), math.sin(yaw)
+        base = [
+            (x + a * length / 2 * sin - b * width / 2 * cos, z + a * length / 2 * cos + b * width / 2 * sin)
+            for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))
+        ]
         dx, dy, dz = self.light.direction
         reach = min(height / max(dy, 0.15), 4 * height)
-        far = base - np.array((dx, 0, dz)) * reach
         if self.light.sun[0] > 0.15:
-            self._darken(np.concatenate((base, far)), self.shadow)
+            self._darken([*base, *((x - dx * reach, z - dz * reach) for x, z in base)], self.shadow)
         self._darken(base, self.contact)
+
+    def tones(self, tag: Tag, z: float, paints: Sequence[Paint]) -> npt.NDArray[np.int32]:
+        """Register surfaces for :meth:`crown` at a depth, from shaded to lit."""
+        plane = self.camera.front(z)._replace(normal=(0.0, 0.7, -0.7))
+        return np.array([self.add(tag, plane, paint) for paint in paints], np.int32)
 
     def crown(
         self,
-        tag: Tag,
+        tones: npt.NDArray[np.int32],
         middle: tuple[float, float, float],
         size: tuple[float, float],
-        paints: Sequence[Paint],
         gaps: float,
     ) -> None:
         """Paint an irregular round mass such as leaves: middle in the world, half width and half height in metres.
 
-        ``paints`` go from shaded to lit; ``gaps`` (0 to 1) is how ragged the edge is.
+        ``gaps`` (0 to 1) is how ragged the edge is.
         """
-        x, y, z = middle
+        z = middle[2]
         if z < NEAR:
             return
         scale = self.camera.focal / z
-        ((u, v),) = self.camera.project(np.array([middle]))
+        u, v = self.camera.pixel(*middle)
         half_width, half_height = size[0] * scale, size[1] * scale
         reach = 1 + gaps
         top, bottom = max(int(v - reach * half_height), 0), min(int(v + reach * half_height) + 2, self.surface.shape[0])
@@ -246,18 +256,19 @@ class Canvas:
         rough = patch(blobs(), bottom - top, right - left, step, self.rng)
         across = (np.arange(left, right, dtype=np.float32) - u) / max(half_width, 0.5)
         down = (np.arange(top, bottom, dtype=np.float32) - v) / max(half_height, 0.5)
-        distance = down[:, None] ** 2 + across[None, :] ** 2
-        inside = distance + gaps * rough < 1
-        direction = self.light.direction
-        lit = 0.5 - 0.45 * down[:, None] + 0.35 * direction[0] * across[None, :] + 0.3 * rough
-        tone = np.clip((lit * len(paints)).astype(np.int32), 0, len(paints) - 1)
-        plane = self.camera.front(z)._replace(normal=(0.0, 0.7, -0.7))
-        numbers = np.array([self.add(tag, plane, paint) for paint in paints], np.int32)
+        distance = (down * down)[:, None] + (across * across)[None, :]
+        inside = distance + np.float32(gaps) * rough < 1
+        lit = (0.5 - 0.45 * down)[:, None] + (0.35 * self.light.direction[0] * across)[None, :] + 0.3 * rough
+        tone = (lit * len(tones)).astype(np.int32).clip(0, len(tones) - 1)
         region = self.surface[top:bottom, left:right]
-        region[inside] = numbers[tone[inside]]
+        np.copyto(region, tones[tone], where=inside)
 
-    def _darken(self, base: Points, layer: npt.NDArray[np.uint8]) -> None:
-        seen = base[base[:, 2] > NEAR]
+    def _darken(self, base: Sequence[tuple[float, float]], layer: npt.NDArray[np.uint8]) -> None:
+        seen = [self.camera.pixel(x, 0.0, z) for x, z in base if z > NEAR]
         if len(seen) >= 3:
-            pixels = np.rint(self.camera.project(seen).clip(-8000, 8000)).astype(np.int32)
-            cv2.fillConvexPoly(layer, cv2.convexHull(pixels), 1)
+            cv2.fillConvexPoly(layer, cv2.convexHull(_whole(np.array(seen))), 1)
+
+
+def _whole(pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
+    """Return whole pixels; corners far outside are moved nearer, since OpenCV counts in 16 bits and a fraction."""
+    return np.rint(np.minimum(np.maximum(pixels, -8000), 8000)).astype(np.int32)

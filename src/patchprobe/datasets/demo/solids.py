@@ -3,7 +3,9 @@
 x is forward, y up, z to the left, in metres, with the origin on the ground in the middle.
 """
 
+import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -40,8 +42,7 @@ def box(
 
 def disc(x: float, y: float, z: float, radius: float, sides: int = 12, squeeze: float = 1.0) -> Corners:
     """Return a regular polygon in the plane of constant z."""
-    angles = 2 * np.pi * (np.arange(sides) + 0.5) / sides
-    return [(x + radius * squeeze * float(np.cos(a)), y + radius * float(np.sin(a)), z) for a in angles]
+    return [(x + radius * squeeze * a, y + radius * b, z) for a, b in _circle(sides)]
 
 
 def across(x: float, left: float, right: float, bottom: float, top: float) -> Corners:
@@ -57,7 +58,7 @@ def along(z: float, back: float, front: float, bottom: float, top: float) -> Cor
 def limb(x0: float, y0: float, x1: float, y1: float, thick0: float, thick1: float) -> Corners:
     """Return a tapering bar between two points of the plane z = 0."""
     dx, dy = x1 - x0, y1 - y0
-    length = max(float(np.hypot(dx, dy)), 1e-6)
+    length = max(math.hypot(dx, dy), 1e-6)
     nx, ny = -dy / length / 2, dx / length / 2
     return [
         (x0 + nx * thick0, y0 + ny * thick0, 0.0),
@@ -80,6 +81,14 @@ def darker(color: Color, factor: float) -> Color:
 
 def pick(rng: np.random.Generator, colors: Sequence[Color], jitter: float = 12.0) -> Color:
     """Return one of the colours, changed a little."""
-    base = np.array(colors[rng.integers(len(colors))], float) * rng.uniform(0.85, 1.15)
-    r, g, b = np.clip(base + rng.normal(0, jitter / 2, 3), 8, 250).tolist()
+    light, color = rng.uniform(0.85, 1.15), colors[int(rng.integers(len(colors)))]
+    r, g, b = (
+        min(max(c * light + d, 8.0), 250.0) for c, d in zip(color, rng.normal(0, jitter / 2, 3).tolist(), strict=True)
+    )
     return r, g, b
+
+
+@cache
+def _circle(sides: int) -> tuple[tuple[float, float], ...]:
+    angles = [2 * math.pi * (i + 0.5) / sides for i in range(sides)]
+    return tuple((math.cos(a), math.sin(a)) for a in angles)

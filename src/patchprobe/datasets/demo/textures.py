@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from patchprobe.seeds import generator
 
-SIZE = 256
+BITS = 8
+SIZE = 1 << BITS
 LEVELS = 6
 Floats = npt.NDArray[np.float32]
 
@@ -75,7 +76,7 @@ def patch(bank: Floats, rows: int, columns: int, step: float, rng: np.random.Gen
     top, left = rng.integers(0, side, 2)
     y = ((np.arange(rows) / step).astype(np.int64) + top) % side
     x = ((np.arange(columns) / step).astype(np.int64) + left) % side
-    return bank[y[:, None], x[None, :]]
+    return bank[y].take(x, axis=1)
 
 
 def _normalised(texture: Floats) -> Floats:
@@ -111,7 +112,7 @@ def _smooth() -> Floats:
 
 def _asphalt() -> Floats:
     cracks = -2.0 * (np.abs(_noise((64, 32, 16), SIZE, "cracks")) < 0.02)
-    return _blurred(_white("asphalt"), 2, 2) + 0.4 * _noise((64, 16), SIZE, "asphalt") + cracks.astype(np.float32)
+    return _blurred(_white("asphalt"), 2, 2) + 0.2 * _noise((64, 16), SIZE, "asphalt") + cracks.astype(np.float32)
 
 
 def _blocks(width: int, height: int, joint: int, name: str, *, offset: bool) -> Floats:

@@ -1,5 +1,8 @@
 """Cars, trucks and buses as solids."""
 
+import itertools
+from collections.abc import Callable
+
 import numpy as np
 
 from patchprobe.datasets.demo.scene import Color, Face, Paint
@@ -35,6 +38,8 @@ _PROFILES = {
     "suv": (((-0.5, 0.8), (-0.49, 1.1), (-0.45, 1.65), (-0.38, 1.72), (0.06, 1.7), (0.22, 1.15), (0.47, 1.0)), 1, 4),
     "van": (((-0.5, 0.8), (-0.5, 1.1), (-0.49, 1.85), (-0.46, 1.95), (0.22, 1.93), (0.38, 1.15), (0.48, 0.95)), 1, 4),
 }
+Outline = list[tuple[float, float]]
+Detail = tuple[Corners, Paint]
 _LENGTHS = {"saloon": 4.6, "hatchback": 3.9, "estate": 4.6, "suv": 4.5, "van": 5.0}
 
 
@@ -82,13 +87,23 @@ def car(rng: np.random.Generator, color: Color) -> tuple[list[Face], tuple[float
                 corners,
                 pane if is_glass else body,
                 (normal[0] / size, normal[1] / size, 0.0),
-                _end_details(i, outline, width, color, rng),
+                _end_details(i, outline, width, color),
             )
         )
     return faces, (length, width, max(y for _, y in upper))
 
 
-def _side_details(upper, rear_window, windscreen, side, half, length, pane, color):  # type: ignore[no-untyped-def]
+def _side_details(
+    upper: Outline,
+    rear_window: int,
+    windscreen: int,
+    side: int,
+    half: Callable[[float], float],
+    length: float,
+    pane: Paint,
+    color: Color,
+) -> list[Detail]:
+    """Return windows, sill and wheels of one side."""
     (rx0, ry0), (rx1, ry1) = upper[rear_window], upper[rear_window + 1]
     (fx0, fy0), (fx1, fy1) = upper[windscreen], upper[windscreen + 1]
     low, high = max(ry0, fy1) - 0.02, min(ry1, fy0) - 0.08
@@ -114,7 +129,7 @@ def _side_details(upper, rear_window, windscreen, side, half, length, pane, colo
     return details
 
 
-def _end_details(i, outline, width, color, rng):  # type: ignore[no-untyped-def]
+def _end_details(i: int, outline: Outline, width: float, color: Color) -> list[Detail]:
     """Lamps, plate and bumper of the rear (first faces of the outline) and of the front (last faces)."""
     if i == 0:
         x = outline[0][0]
@@ -221,7 +236,7 @@ def bus(rng: np.random.Generator, color: Color) -> tuple[list[Face], tuple[float
             (along(z, back, front, 0.35, 0.95), second),
             *(
                 (along(z, float(a) + 0.07, float(b) - 0.07, 1.35, height - 0.5), pane)
-                for a, b in zip(edges, edges[1:], strict=False)
+                for a, b in itertools.pairwise(edges)
             ),
             *(
                 (along(z, x, x + 1.1, 0.45, height - 0.45), pane)
