@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from patchprobe.progress import progress_bar
+from patchprobe.progress import Progress
 from patchprobe.stores import Build, open_store, read_manifest
 
 NO_CLASS = 255
@@ -87,7 +87,7 @@ def write_images(build: Build, source: ImageSource, *, processes: int) -> None:
     context = multiprocessing.get_context("fork")
     with (
         ProcessPoolExecutor(processes, mp_context=context) as workers,
-        progress_bar(n, "images", "image", done=n - left) as progress,
+        Progress(total=n, initial=n - left, desc="images", unit="image", file=sys.stderr) as progress,
     ):
         read = workers.map(_read, ((source, *units[unit]) for unit in pending))
         for unit, (pixels, ids) in zip(pending, read, strict=True):

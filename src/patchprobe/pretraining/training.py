@@ -22,7 +22,7 @@ from patchprobe.pretraining.crops import CropSampler, to_batch
 from patchprobe.pretraining.hardware import has_bf16
 from patchprobe.pretraining.objective import Objective
 from patchprobe.pretraining.snapshots import Snapshots
-from patchprobe.progress import progress_bar
+from patchprobe.progress import Progress
 from patchprobe.seeds import generator
 
 Precision = Literal["fp32", "bf16"]
@@ -89,7 +89,8 @@ def train(
     network = objective.network
     if first:
         print(f"resuming: {first} of {plan.steps} steps are done", file=sys.stderr)
-    with _deterministic(threads), progress_bar(plan.steps, name, "step", done=first) as progress:
+    bar = Progress(total=plan.steps, initial=first, desc=name, unit="step", file=sys.stderr)
+    with _deterministic(threads), bar as progress:
         for step, crops in enumerate(sampler.batches(first, plan.steps, threads), start=first):
             _seed_step(seed, name, step)
             batch = to_batch(crops, objective.views, network.mean, network.std, device)
