@@ -19,6 +19,7 @@ except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 DATASETS = sorted(config["datasets"])
+GENERATED = [name for name in DATASETS if config["datasets"][name]["generate"]]
 MODELS = sorted(config["models"])
 CORRUPTIONS = sorted(config["corruptions"])
 # Models and their variants: "mae", "mae@no-top-200".

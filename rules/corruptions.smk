@@ -1,6 +1,7 @@
 rule corrupt:
     input:
         images="results/{dataset}/images.csv",
+        generated=generated_folder,
     output:
         store=directory("results/{dataset}/tiles/{corruption}.zarr"),
         manifest="results/{dataset}/tiles/{corruption}.manifest.json",

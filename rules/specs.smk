@@ -4,11 +4,10 @@
 def dataset_values(dataset):
     """What identifies the pixels of a data set."""
     entry = config["datasets"][dataset]
-    return {
-        "name": dataset,
-        "data_root": config["data_root"] if entry["root"] else "",
-        "dataset": {key: entry[key] for key in ("adapter", "root", "options")},
-    }
+    values = {key: entry[key] for key in ("adapter", "root", "options")}
+    if dataset in GENERATED:
+        return {"name": dataset, "data_root": f"results/{dataset}", "dataset": values | {"root": "raw"}}
+    return {"name": dataset, "data_root": config["data_root"] if entry["root"] else "", "dataset": values}
 
 
 def adapter_module(wildcards):
@@ -21,13 +20,36 @@ def reader_code(script):
     return lambda wildcards: code(script, adapter_module(wildcards))
 
 
-def raw_folders(wildcards):
-    """The folders of the raw data that are there, so that added or removed files make the index stale."""
+def generation_spec(wildcards):
+    return spec(name=wildcards.dataset, generate=config["datasets"][wildcards.dataset]["generate"])
+
+
+def generator_code(wildcards):
+    """The code that generates a data set, with the generator's module, found by name at run time."""
+    generator = config["datasets"][wildcards.dataset]["generate"]["generator"]
+    return code("generate", f"patchprobe.datasets.demo.{generator}_data")
+
+
+def generated_folder(wildcards):
+    """The folder of a generated data set, so that it is there for whoever reads it."""
+    return [ancient(f"results/{wildcards.dataset}/raw")] if wildcards.dataset in GENERATED else []
+
+
+def raw_files(wildcards):
+    """What tells that raw data changed: the manifest of a generated data set, otherwise the folders that are there.
+
+    Folders change with the files in them; three levels are where known layouts keep images.
+    """
+    if wildcards.dataset in GENERATED:
+        return [f"results/{wildcards.dataset}/raw.manifest.json"]
     entry = config["datasets"][wildcards.dataset]
     root = Path(config["data_root"]) / (entry["root"] or "")
     if not entry["root"] or not root.is_dir():
         return []
-    return sorted(str(folder) for folder in (root, *root.iterdir()) if folder.is_dir())
+    levels = [[root]]
+    for _ in range(3):
+        levels.append([path for folder in levels[-1] for path in folder.iterdir() if path.is_dir()])
+    return sorted(str(folder) for level in levels for folder in level)
 
 
 def index_spec(wildcards):

@@ -1,6 +1,7 @@
 rule index:
     input:
-        raw=raw_folders,
+        raw=raw_files,
+        generated=generated_folder,
     output:
         images="results/{dataset}/images.csv",
         classes="results/{dataset}/classes.csv",
@@ -24,6 +25,7 @@ rule index:
 rule tile:
     input:
         images="results/{dataset}/images.csv",
+        generated=generated_folder,
     output:
         store=directory("results/{dataset}/tiles/clean.zarr"),
         manifest="results/{dataset}/tiles/clean.manifest.json",
@@ -47,6 +49,7 @@ rule tile:
 rule label:
     input:
         images="results/{dataset}/images.csv",
+        generated=generated_folder,
     output:
         store=directory("results/{dataset}/labels.zarr"),
         manifest="results/{dataset}/labels.manifest.json",

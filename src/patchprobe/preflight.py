@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from patchprobe.errors import ConfigError
+
 
 def check(config: Mapping[str, Any], *, device: str) -> None:
     """Open every data set and corruption of a validated configuration, and see that ``device`` is there.
@@ -13,10 +15,16 @@ def check(config: Mapping[str, Any], *, device: str) -> None:
     # Imported here, since the workflow imports this module on every parse and runs it once.
     from patchprobe.corruptions import open_corruption
     from patchprobe.datasets import open_dataset
+    from patchprobe.datasets.demo.generators import open_generator
     from patchprobe.devices import check_device
 
     check_device(device)
     for kind, entry in config["corruptions"].items():
         open_corruption(kind, entry)
     for name, entry in config["datasets"].items():
-        open_dataset(entry, Path(config["data_root"]), name=name)
+        if entry["generate"]:
+            if entry["root"]:
+                raise ConfigError(f"datasets.{name}.root has no meaning for a generated data set; remove it, or generate")
+            open_generator(entry["generate"], name=name)
+        else:
+            open_dataset(entry, Path(config["data_root"]), name=name)

@@ -1,0 +1,21 @@
+rule generate:
+    output:
+        folder=directory("results/{dataset}/raw"),
+        manifest="results/{dataset}/raw.manifest.json",
+    log:
+        "logs/generate/{dataset}.log",
+    benchmark:
+        "logs/generate/{dataset}.benchmark.tsv"
+    wildcard_constraints:
+        dataset="|".join(GENERATED) or "none",
+    conda:
+        "../envs/core.yaml"
+    threads: 4
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        spec=generation_spec,
+        code=generator_code,
+    script:
+        "../workflow/scripts/generate.py"

@@ -1,0 +1,89 @@
+"""Generators of whole data sets, found by name, and the folder that one writes: whole or absent, with a manifest.
+
+The generator called ``street`` is the module ``patchprobe.datasets.demo.street_data`` with ``GENERATOR = StreetData`` in
+it. It is built as ``GENERATOR(seed, options)`` and raises ConfigError messages that begin with the option.
+"""
+
+import difflib
+import errno
+import fcntl
+import hashlib
+import importlib
+import json
+import pkgutil
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from patchprobe.datasets import demo
+from patchprobe.errors import ConfigError, StoreError
+from patchprobe.stores import file_sha256, manifest_path, write_atomic
+
+FORMAT = "patchprobe-generated-v1"
+_SUFFIX = "_data"
+
+
+class Generator(Protocol):
+    """What the workflow asks of a generator."""
+
+    def write(self, root: Path, *, threads: int = 1) -> None:
+        """Write the data set below an empty folder; the same bytes for the same seed and options."""
+
+
+def open_generator(entry: Mapping[str, Any], *, name: str = "<name>") -> Generator:
+    """Build the generator of a config entry (keys ``generator``, ``seed`` and ``options``).
+
+    ``name`` is the key of the data set, for messages. Raises ConfigError for an unknown generator or option.
+    """
+    key, generator = f"datasets.{name}.generate", str(entry["generator"])
+    known = sorted(
+        module.name.removesuffix(_SUFFIX)
+        for module in pkgutil.iter_modules(demo.__path__)
+        if module.name.endswith(_SUFFIX)
+    )
+    if generator not in known:
+        nearest = difflib.get_close_matches(generator, known, n=1)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(known)}"
+        raise ConfigError(f"{key}.generator: there is no generator {generator!r}; {hint}")
+    module = importlib.import_module(f"{demo.__name__}.{generator}{_SUFFIX}")
+    try:
+        built: Generator = module.GENERATOR(entry["seed"], entry.get("options") or {})
+    except ConfigError as error:
+        raise ConfigError(f"{key}.{error}") from None
+    return built
+
+
+def write_generated(generator: Generator, folder: Path, *, spec: str, code: str, threads: int = 1) -> None:
+    """Write a data set into ``folder`` and its manifest beside it, as ``<folder>.manifest.json``.
+
+    Everything is written under a hidden name first; the folder appears whole, the manifest last. The manifest holds the
+    spec, the digest of the code, and number, bytes and SHA-256 of the files. Raises StoreError when the disk is full.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.with_name(f".{folder.name}.partial")
+    # A job that outlived a killed run may still be writing; the lock ends with its process.
+    with folder.with_name(f".{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        try:
+            generator.write(partial, threads=threads)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            shutil.rmtree(partial, ignore_errors=True)
+            raise StoreError(f"the disk is full while writing {folder}; free some space and run again") from error
+        manifest = {"format": FORMAT, "spec": json.loads(spec), "code": code, **_content(partial)}
+        manifest_path(folder).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+        write_atomic(manifest_path(folder), json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+
+
+def _content(folder: Path) -> dict[str, Any]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(folder).as_posix()} {file_sha256(path)}\n".encode())
+    return {"files": len(files), "bytes": sum(path.stat().st_size for path in files), "sha256": digest.hexdigest()}
