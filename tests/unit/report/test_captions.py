@@ -15,6 +15,7 @@ from patchprobe import measurements
 CAPTIONS = (
     "workflow", "table", "datasets", "clean_scores", "robustness", "class_iou", "corruption_sheet",
     "segmentation_sheet", "variance_spectrum", "variance_spectrum_table", "removal_sweep", "removal_sweep_table",
+    "loss_curves",
 )  # fmt: skip
 # What the report appends to every text.
 LINKS = "\n\n.. _Workflow: javascript:show_panel('workflow')\n.. _Tables: javascript:app.showCategory('Tables')\n"
