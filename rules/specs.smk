@@ -122,8 +122,11 @@ def checkpoint_file(wildcards):
 def variant_values(wildcards):
     """What identifies a variant of a model: its entry (null for the model as it is) and the name of that."""
     model, variant = wildcards.model, wildcards.variant.removeprefix("@")
+    variants = config["models"][model]["variants"]
+    if variant and variant not in variants:
+        raise WorkflowError(f"models.{model}.variants has no {variant}: add it, or ask for another target")
     return {
-        "transform": config["models"][model]["variants"][variant] if variant else None,
+        "transform": variants[variant] if variant else None,
         "key": f"models.{model}.variants.{variant}",
     }
 
