@@ -1,7 +1,5 @@
 """Strict loading of weight files, and every way in which one can be wrong."""
 
-import argparse
-
 import pytest
 import timm
 import torch
@@ -55,8 +53,8 @@ def test_missing_surplus_and_reshaped_names_are_listed(tmp_path, weights):
 
 
 def test_many_wrong_names_are_counted(tmp_path, weights):
-    save_file({f"backbone.{name}": value for name, value in weights.items()}, tmp_path / "w.safetensors")
-    with pytest.raises(ModelError, match=r"missing: .* and \d+ more; \d+ surplus: backbone\."):
+    save_file({name.replace("blocks", "layers"): value for name, value in weights.items()}, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=r"missing: .* and \d+ more; \d+ surplus: layers\."):
         load(tmp_path, "w.safetensors")
 
 
@@ -73,9 +71,9 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_another_format_is_refused(tmp_path):
-    (tmp_path / "w.bin").write_bytes(b"x")
-    with pytest.raises(ModelError, match=r"neither \.safetensors nor \.pth"):
-        load(tmp_path, "w.bin")
+    (tmp_path / "w.onnx").write_bytes(b"x")
+    with pytest.raises(ModelError, match=r"w\.onnx is none of \.safetensors, \.pth, "):
+        load(tmp_path, "w.onnx")
 
 
 @pytest.mark.parametrize("file", ["w.safetensors", "w.pth"])
@@ -102,18 +100,6 @@ def test_truncated_files_are_called_damaged(tmp_path, weights, file, share):
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(ModelError, match="damaged"):
         load(tmp_path, file)
-
-
-def test_a_file_with_python_objects_is_refused(tmp_path, weights):
-    torch.save({"model": weights, "args": argparse.Namespace(lr=1)}, tmp_path / "w.pth")
-    with pytest.raises(ModelError, match="Python objects beside tensors, which are refused"):
-        load(tmp_path, "w.pth")
-
-
-def test_a_nested_file_says_what_it_holds(tmp_path, weights):
-    torch.save({"model": weights, "epoch": 3}, tmp_path / "w.pth")
-    with pytest.raises(ModelError, match=r"not a flat dictionary .* \(it holds: model, epoch\)"):
-        load(tmp_path, "w.pth")
 
 
 def test_half_precision_weights_are_used_in_float32(tmp_path, weights):
