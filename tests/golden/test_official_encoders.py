@@ -11,18 +11,10 @@ from patchprobe.models import load_model
 REDUCED = {"embed_dim": 48, "depth": 3, "num_heads": 3}
 ENTRIES = {
     "torchvision_vit_b_16": {"architecture": "vit_base_patch16_224", "layout": "torchvision"},
-    "dino_vitb16": {
-        "architecture": "vit_base_patch16_224.dino",
-        "layout": "dino",
-        "position_embedding": "dino",
-    },
-    "dinov2_vitb14": {
-        "architecture": "vit_base_patch14_dinov2.lvd142m",
-        "layout": "dinov2",
-        "position_embedding": "dino",
-    },
+    "dino_vitb16": {"architecture": "vit_base_patch16_224.dino", "layout": "dino"},
+    "dinov2_vitb14": {"architecture": "vit_base_patch14_dinov2.lvd142m", "layout": "dinov2"},
     "dinov2_vitb14_reg": {"architecture": "vit_base_patch14_reg4_dinov2.lvd142m", "layout": "dinov2"},
-    "ibot_vitb16": {"architecture": "vit_base_patch16_224", "layout": "ibot", "position_embedding": "dino"},
+    "ibot_vitb16": {"architecture": "vit_base_patch16_224", "layout": "ibot"},
     "mocov3_vitb16": {"architecture": "vit_base_patch16_224", "layout": "moco-v3"},
     "dinov3_vitb16": {"architecture": "vit_base_patch16_dinov3_qkvb", "layout": "dinov3"},
 }

@@ -36,6 +36,8 @@ _HARMLESS: list[Any] = [
     *(type(np.dtype(code)) for code in "?bhilqBHILQefdSU"),
 ]
 
+_OTHER_ARCHITECTURE = "Name the architecture these weights were trained with"
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -81,7 +83,7 @@ def open_checkpoint(name: str, entry: Mapping[str, Any], checkpoint_root: Path) 
     try:
         contents = open_layout(layout, f"models.{name}.layout")(file, key)
     except ModelError as error:
-        raise ModelError(f"{error}{_layout_hint(name, layout, file)}") from error
+        raise ModelError(f"{error}{_layout_hint(name, file)}") from error
     for part in (contents.encoder, contents.decoder):
         _refuse_unfinite(part, key, path)
     return Checkpoint(
@@ -148,17 +150,18 @@ def load_strictly(module: nn.Module, weights: Mapping[str, torch.Tensor], key: s
         *_listed("reshaped", reshaped),
     ]
     if problems:
+        classifier = "fc_norm.weight" in weights.keys() - expected.keys()
         raise ModelError(
             f"{key}: the weights do not fit {type(module).__name__}: {'; '.join(problems)}. "
-            "Name the architecture these weights were trained with"
+            + ("They were fine-tuned as a classifier, take the pre-trained ones" if classifier else _OTHER_ARCHITECTURE)
         )
     module.load_state_dict(dict(weights), strict=True)
 
 
 def layout_hint(name: str, checkpoint: Checkpoint) -> str:
-    """Return a sentence that names the layouts that a file fits, or nothing."""
+    """Return a sentence that names the layouts under which a file has other names, or nothing."""
     file = read_checkpoint(checkpoint.path, f"models.{name}.checkpoint")
-    return _layout_hint(name, checkpoint.provenance["layout"], file)
+    return _layout_hint(name, file, checkpoint.contents)
 
 
 def summary(names: Iterable[str]) -> list[str]:
@@ -167,8 +170,9 @@ def summary(names: Iterable[str]) -> list[str]:
     return [group if n == 1 else f"{group} ({n} tensors)" for group, n in sorted(groups.items())]
 
 
-def _layout_hint(name: str, layout: str, file: Mapping[str, Any]) -> str:
-    fitting = [other for other in fitting_layouts(file) if other != layout]
+def _layout_hint(name: str, file: Mapping[str, Any], contents: Contents | None = None) -> str:
+    read_as = contents.encoder.keys() if contents else None
+    fitting = [other for other, found in fitting_layouts(file).items() if found.encoder.keys() != read_as]
     return f". The file is laid out like {' or '.join(fitting)}: set models.{name}.layout" if fitting else ""
 
 

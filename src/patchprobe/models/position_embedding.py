@@ -7,7 +7,7 @@ provenance records. Scale-MAE computes its embedding from the size of a pixel on
 """
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from timm.layers import resample_abs_pos_embed
@@ -15,16 +15,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from patchprobe.errors import ModelError
-from patchprobe.models.layouts import Weights
+from patchprobe.models.layouts import PositionEmbedding, Weights
 
-Method = Literal["timm", "dino", "vitmae", "gsd"]
 Grid = tuple[int, int]
 
 
 def fit_position_embedding(
     weights: Weights,
     module: nn.Module,
-    method: Method,
+    method: PositionEmbedding,
     name: str,
     ground_sample_distance: float | None = None,
 ) -> tuple[Weights, dict[str, Any]]:

@@ -20,7 +20,7 @@ from patchprobe.models.checkpoints import (
     summary,
 )
 from patchprobe.models.layouts import Weights
-from patchprobe.models.position_embedding import Method, fit_position_embedding
+from patchprobe.models.position_embedding import fit_position_embedding
 from patchprobe.models.vit import TimmViT, build_vit, check_size, set_norm_eps, set_rope_periods
 
 _HUB_SECONDS = 5
@@ -40,25 +40,27 @@ def load_timm(
 
     ``entry["checkpoint"]`` is a file under ``checkpoint_root``, ``entry["layout"]`` says how it names its tensors; null
     takes the pretrained weights from timm's hub. ``entry["position_embedding"]`` says how the position embedding gets to
-    another input size (``timm``, ``dino`` or ``vitmae``), or that it is computed (``gsd``).
+    another input size (``timm``, ``dino`` or ``vitmae``), or that it is computed (``gsd``); null takes the way of the
+    code that the layout belongs to.
     """
     architecture, arguments = entry.get("architecture"), entry.get("arguments") or {}
-    method: Method = entry.get("position_embedding") or "timm"
-    module = build_vit(name, architecture, input_size, arguments)
     checkpoint = None
+    if not entry.get("checkpoint"):
+        _refuse_layout(name, entry)
+    module = build_vit(name, architecture, input_size, arguments)
     if entry.get("checkpoint"):
         checkpoint = open_checkpoint(name, entry, checkpoint_root)
         weights, origin = dict(checkpoint.contents.encoder), checkpoint.provenance
     else:
-        _refuse_layout(name, entry)
         weights = _hub_weights(name, entry, module, checkpoint_root)
         origin = {"checkpoint": f"hub: {_hub_file(module)}", "checkpoint_sha256": None}
     weights, classifier = drop_classifier(weights, module)
     if checkpoint and classifier:
         origin = {**origin, "left_out": summary([*checkpoint.contents.left_out, *classifier])}
+    method = entry.get("position_embedding") or (checkpoint.contents.position_embedding if checkpoint else "timm")
     periods = weights.pop("rope.periods", None)
-    check_size(name, str(architecture), module, weights)
     try:
+        check_size(name, str(architecture), module, weights)
         weights, position = fit_position_embedding(weights, module, method, name, ground_sample_distance)
         load_strictly(module, weights, f"models.{name}.checkpoint")
     except ModelError as error:
@@ -74,6 +76,7 @@ def load_timm(
         norm=norm,
         device=device,
         provenance={**origin, "position_embedding": position},
+        decoder_weights=checkpoint.contents.decoder if checkpoint else None,
     )
 
 

@@ -15,7 +15,7 @@ from patchprobe.errors import ModelError
 from patchprobe.models import Norm, Tokens
 
 _OWN_ARGUMENTS = {
-    "img_size": "set models.<name>.input_size instead",
+    "img_size": "set models.{name}.input_size instead",
     "num_classes": "remove it, a backbone has no classifier",
     "in_chans": "remove it, images have 3 channels",
     "device": "set device instead",
@@ -62,7 +62,7 @@ def build_vit(
 def _check_arguments(name: str, architecture: str | None, arguments: Mapping[str, Any]) -> None:
     """Raise ModelError naming the first argument that the loader sets itself or the architecture does not take."""
     for argument in sorted(arguments.keys() & _OWN_ARGUMENTS.keys()):
-        raise ModelError(f"models.{name}.arguments.{argument}: {_OWN_ARGUMENTS[argument]}")
+        raise ModelError(f"models.{name}.arguments.{argument}: {_OWN_ARGUMENTS[argument].format(name=name)}")
     if not arguments:
         return
     with torch.device("meta"):
@@ -132,7 +132,8 @@ class TimmViT:
     Works for every timm model whose blocks keep one sequence of prefix and patch tokens (ViT, DeiT, BEiT, EVA,
     DINOv2, DINOv3, ...). Where the architecture norms only its pooled vector (its token norm is an identity),
     ``final`` leaves the tokens as the last block gives them, as its own ``forward_features`` does; the
-    provenance says so.
+    provenance says so. ``decoder_weights`` are those of the decoder that the file brought along, empty if none; see
+    :mod:`patchprobe.models.reconstruction`.
     """
 
     def __init__(
@@ -144,9 +145,11 @@ class TimmViT:
         norm: Norm,
         device: str,
         provenance: Mapping[str, Any],
+        decoder_weights: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         vit: Any = module.eval().requires_grad_(False).to(device)
         self.module = vit
+        self.decoder_weights = dict(decoder_weights or {})
         self._norm = norm
         self.name = name
         self.grid: tuple[int, int] = tuple(vit.patch_embed.grid_size)

@@ -1,12 +1,20 @@
 """Strict loading of weight files, and every way in which one can be wrong."""
 
+import hashlib
+import time
+from pathlib import Path
+
+import huggingface_hub
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from torch.nn import functional as F
 
+import patchprobe
 from patchprobe.errors import ModelError
-from patchprobe.models import load_model
+from patchprobe.models import load_model, timm_source
+from patchprobe.models.checkpoints import checkpoint_path
 
 
 @pytest.fixture
@@ -102,15 +110,130 @@ def test_truncated_files_are_called_damaged(tmp_path, weights, file, share):
         load(tmp_path, file)
 
 
+@pytest.mark.parametrize("digits", [8, 16, 64])
+def test_a_right_sha256_is_noted(tmp_path, weights, digits, capsys):
+    save_file(weights, tmp_path / "w.safetensors")
+    digest = hashlib.sha256((tmp_path / "w.safetensors").read_bytes()).hexdigest()
+    model = load(tmp_path, "w.safetensors", sha256=digest[:digits].upper())
+    assert model.provenance["checkpoint_sha256"] == digest
+    assert model.provenance["checkpoint_verified"] is True
+    assert capsys.readouterr().err == ""
+
+
+def test_an_unknown_sha256_is_printed_and_noted(tmp_path, weights, capsys):
+    save_file(weights, tmp_path / "w.safetensors")
+    digest = hashlib.sha256((tmp_path / "w.safetensors").read_bytes()).hexdigest()
+    model = load(tmp_path, "w.safetensors")
+    assert model.provenance["checkpoint_verified"] is False
+    assert capsys.readouterr().err == f"models.m: w.safetensors has sha256 {digest}; models.m.sha256 is not set\n"
+
+
+def test_a_wrong_sha256_is_an_error_with_both(tmp_path, weights):
+    save_file(weights, tmp_path / "w.safetensors")
+    digest = hashlib.sha256((tmp_path / "w.safetensors").read_bytes()).hexdigest()
+    wrong = "0" * 64
+    with pytest.raises(ModelError, match=rf"models\.m\.sha256 is {wrong}, but .*w\.safetensors .* has {digest}"):
+        load(tmp_path, "w.safetensors", sha256=wrong)
+
+
+def test_another_file_is_not_even_read_if_its_sha256_is_wrong(tmp_path):
+    (tmp_path / "w.pth").write_bytes(b"no pickle")
+    with pytest.raises(ModelError, match=r"models\.m\.sha256 is 0{8}"):
+        load(tmp_path, "w.pth", sha256="0" * 8)
+
+
+@pytest.mark.parametrize("sha256", ["1234567", "g" * 64, "0" * 65])
+def test_what_is_no_sha256_is_an_error(tmp_path, weights, sha256):
+    save_file(weights, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=r"models\.m\.sha256: .* is not a SHA-256, nor its first 8 or more digits"):
+        load(tmp_path, "w.safetensors", sha256=sha256)
+
+
+@pytest.mark.parametrize("file", ["../w.pth", "inner/../../w.pth", "/w.pth", "package:../w.pth", "package:/etc/w.pth"])
+def test_a_path_out_of_its_folder_is_an_error(tmp_path, file):
+    (tmp_path / "w.pth").write_bytes(b"x")
+    folder = tmp_path / "inner"
+    folder.mkdir()
+    with pytest.raises(ModelError, match=rf"models\.m\.checkpoint: {file} lies outside "):
+        load(folder, file)
+
+
+def test_links_and_folders_below_the_root_may_be_named(tmp_path, weights):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "root" / "vits").mkdir(parents=True)
+    save_file(weights, tmp_path / "store" / "w.safetensors")
+    (tmp_path / "root" / "vits" / "w.safetensors").symlink_to(tmp_path / "store" / "w.safetensors")
+    assert load(tmp_path / "root", "vits/../vits/w.safetensors").provenance["checkpoint"] == "w.safetensors"
+
+
+def test_weights_of_the_package_are_found_in_the_package():
+    path = checkpoint_path("m", {"checkpoint": "package:small.safetensors"}, Path("elsewhere"))
+    assert path == Path(patchprobe.__file__).parent / "weights" / "small.safetensors"
+
+
+@pytest.mark.parametrize("method", ["timm", "dino", "vitmae"])
+@pytest.mark.parametrize("size", [(96, 224), (160, 160)])
+def test_the_provenance_says_what_became_of_the_position_embedding(tmp_path, weights, method, size):
+    save_file(weights, tmp_path / "w.safetensors")
+    model = load(tmp_path, "w.safetensors", input_size=size, position_embedding=method)
+    grid = [size[0] // 16, size[1] // 16]
+    position = model.provenance["position_embedding"]
+    assert position == {"method": method, "applied": grid != [10, 10], "checkpoint_grid": [10, 10], "grid": grid}
+    assert (model.input_size, model.provenance["input_size"]) == (size, list(size))
+    stored, used = weights["pos_embed"], model.module.pos_embed
+    if grid == [10, 10]:
+        assert torch.equal(used, stored)
+        return
+    planes = stored[:, 1:].reshape(1, 10, 10, 64).permute(0, 3, 1, 2)
+    options = {
+        "timm": {"size": grid, "antialias": True},
+        "dino": {"scale_factor": ((grid[0] + 0.1) / 10, (grid[1] + 0.1) / 10)},
+        "vitmae": {"size": grid},
+    }
+    resized = F.interpolate(planes, mode="bicubic", align_corners=False, **options[method])
+    torch.testing.assert_close(used[:, 1:], resized.flatten(2).transpose(1, 2), atol=1e-6, rtol=0)
+    assert torch.equal(used[:, :1], stored[:, :1])
+
+
+def test_a_family_that_timm_resizes_in_its_own_way_keeps_its_size(tmp_path):
+    with torch.device("meta"):
+        shapes = {name: value.shape for name, value in timm.create_model("flexivit_small").state_dict().items()}
+    torch.save({name: torch.zeros(1).expand(shape) for name, shape in shapes.items()}, tmp_path / "w.pth")
+    with pytest.raises(ModelError, match=r"models\.m\.input_size: flexivit_small is only offered at its own 240 px"):
+        load(tmp_path, "w.pth", architecture="flexivit_small", input_size=224)
+
+
+def test_a_computed_position_embedding_needs_a_distance(tmp_path, weights):
+    save_file(weights, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=r"models\.m\.ground_sample_distance: .* set datasets\.<name>\.ground_sample"):
+        load(tmp_path, "w.safetensors", position_embedding="gsd")
+
+
 def test_half_precision_weights_are_used_in_float32(tmp_path, weights):
     save_file({name: value.half() for name, value in weights.items()}, tmp_path / "w.safetensors")
     model = load(tmp_path, "w.safetensors", input_size=96)
     assert {value.dtype for value in model.module.state_dict().values()} == {torch.float32}
 
 
-def test_without_network_the_remedy_is_named(tmp_path, monkeypatch):
-    import huggingface_hub
+def test_a_hub_that_does_not_answer_is_not_waited_for(tmp_path, monkeypatch):
+    asked, slept = [], []
 
+    class NoNetwork:
+        def head(self, url, **options):
+            asked.append(options)
+            raise OSError("no network")
+
+    monkeypatch.setattr(timm_source, "get_session", NoNetwork)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(time, "sleep", slept.append)
+    with pytest.raises(ModelError, match=r"models\.m\.checkpoint is null and .* cannot be had from the hub"):
+        load(tmp_path, None)
+    assert asked == [{"timeout": 5}] and slept == []
+    assert huggingface_hub.constants.HF_HUB_OFFLINE is False
+
+
+def test_without_network_the_remedy_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ModelError) as error:

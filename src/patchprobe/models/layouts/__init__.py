@@ -4,18 +4,20 @@ A model's `layout` in the config names the module that takes its file apart: lay
 ``layouts/moco_v3.py``, whose ``LAYOUT`` is a :class:`Layout`. There is no list to edit: a new layout is one new file.
 """
 
+import contextlib
 import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 
 from patchprobe.errors import ConfigError, ModelError
 
 Weights = dict[str, torch.Tensor]
+PositionEmbedding = Literal["timm", "dino", "vitmae", "gsd"]
 
 _SHOWN = 6
 
@@ -26,13 +28,15 @@ class Contents:
 
     ``encoder`` has timm's names for the architecture, ``decoder`` the official names of the decoder, free of any
     wrapping; ``left_out`` names what is knowingly not used (heads, projectors, training state), as the file has it.
-    ``norm_eps`` is the epsilon of all LayerNorms, if the code that the layout belongs to has another than timm.
+    ``norm_eps`` is the epsilon of all LayerNorms, if the code that the layout belongs to has another than timm, and
+    ``position_embedding`` how that code gets the position embedding to another input size.
     """
 
     encoder: Weights
     decoder: Weights = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     norm_eps: float | None = None
+    position_embedding: PositionEmbedding = "timm"
 
 
 class Layout(Protocol):
@@ -67,15 +71,13 @@ def layout_names() -> list[str]:
     return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))
 
 
-def fitting_layouts(file: Mapping[str, Any]) -> list[str]:
-    """Return the names of the layouts that can take the file apart; ``timm``, which takes any flat file, is left out."""
-    fitting = []
+def fitting_layouts(file: Mapping[str, Any]) -> dict[str, Contents]:
+    """Return what each layout that can take the file apart makes of it; ``timm``, which takes any flat file, is left out."""
+    fitting = {}
     for name in layout_names():
-        try:
-            if name != "timm" and open_layout(name)(file, "").encoder:
-                fitting.append(name)
-        except ModelError:
-            continue
+        with contextlib.suppress(ModelError):
+            if name != "timm":
+                fitting[name] = open_layout(name)(file, "")
     return fitting
 
 

@@ -22,7 +22,7 @@ def read_dino(file: Mapping[str, Any], key: str) -> Contents:
         present=["cls_token", "pos_embed", "patch_embed.proj.weight", "norm.weight"],
         absent=["mask_token", "blocks.0.ls1.gamma", "head.weight"],
     )
-    return Contents(tensors, left_out=left_out)
+    return Contents(tensors, left_out=left_out, position_embedding="dino")
 
 
 LAYOUT = read_dino

@@ -31,13 +31,15 @@ def read_dinov2(file: Mapping[str, Any], key: str) -> Contents:
     )
     if tensors.pop("mask_token", None) is not None:
         left_out += (f"{place}mask_token",)
-    if "register_tokens" in tensors:
+    registers = "register_tokens" in tensors
+    if registers:
         # timm adds no position to prefix tokens here, so [CLS] takes its position along
         position = tensors["pos_embed"]
         tensors["reg_token"] = tensors.pop("register_tokens")
         tensors["cls_token"] = tensors["cls_token"] + position[:, :1]
         tensors["pos_embed"] = position[:, 1:]
-    return Contents(tensors, left_out=left_out)
+    # its code resizes without antialiasing, but with it for models with registers
+    return Contents(tensors, left_out=left_out, position_embedding="timm" if registers else "dino")
 
 
 LAYOUT = read_dinov2

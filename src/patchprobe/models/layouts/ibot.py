@@ -27,7 +27,7 @@ def read_ibot(file: Mapping[str, Any], key: str) -> Contents:
     )
     if tensors.pop(_MASK, None) is not None:
         left_out += (f"{place}{_MASK}",)
-    return Contents(tensors, left_out=left_out)
+    return Contents(tensors, left_out=left_out, position_embedding="dino")
 
 
 LAYOUT = read_ibot
