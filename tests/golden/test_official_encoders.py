@@ -136,9 +136,27 @@ def test_other_files_of_the_same_weights_give_the_same_tokens(golden, fill, comp
     path = tmp_path / "file.pth"
     write(fill, model, variant, "reduced", path)
     backbone = check(golden, fill, compare, model, case, path, 1e-5, f" ({variant})", arguments=REDUCED)
-    if variant == "full_checkpoint":
-        assert "student.module (50 tensors)" in backbone.provenance["left_out"] or model == "ibot_vitb16"
-        assert "teacher.head (8 tensors)" in backbone.provenance["left_out"] or model == "ibot_vitb16"
+    left_out = {
+        "dino_vitb16": ["student.module (50 tensors)", "teacher.head (8 tensors)"],
+        "ibot_vitb16": ["student.module (53 tensors)", "teacher.head (10 tensors)"],
+        "torchvision_vit_b_16": ["heads.head (2 tensors)"],
+        "dinov2_vitb14": ["teacher.backbone"],
+        "dinov2_vitb14_reg": ["teacher.backbone"],
+    }
+    assert backbone.provenance["left_out"] == left_out[model]
+
+
+@pytest.mark.parametrize(("model", "variant"), [(model, variant) for model, variant, _ in VARIANTS])
+def test_other_full_size_files_load_without_a_name_left_over(fill, tmp_path, model, variant):
+    path = tmp_path / "file.pth"
+    write(fill, model, variant, "full", path)
+    backbone = load(model, path, 224)
+    path.unlink()
+    manifest = fill.load_spec(model)["manifests"]["full"]
+    name = {"torchvision": "encoder.ln.weight"}.get(ENTRIES[model]["layout"], "norm.weight")
+    expected = torch.from_numpy(fill.tensor(name, manifest[name]))
+    assert torch.equal(backbone.module.norm.weight, expected)
+    assert (backbone.features, backbone.blocks) == (768, 12)
 
 
 def test_every_case_of_the_goldens_is_compared(fill):
