@@ -91,7 +91,7 @@ def _fetch(wanted: Checkpoint, partial: PartialFile, patience: Patience) -> None
         raise ModelError(
             f"models.{wanted.model}.sha256 is {wanted.sha256} but the file from {source.shown} has {digest} "
             f"({size} bytes): it is another file, or was damaged on the way, and was deleted. Correct the url or, if "
-            f"this is the file you want, the sha256; {_by_hand(wanted)}"
+            f"this is the file you want, the sha256; or {_by_hand(wanted)}"
         )
     record = {"url": source.shown, "sha256": digest, "bytes": size}
     # Before the file has its name: a job that ends without a record has no file either.
@@ -136,8 +136,8 @@ class _Source:
         key = f"models.{wanted.model}"
         if not wanted.url:
             raise ModelError(
-                f"{key}.checkpoint: there is no file {wanted.path} and {key}.url does not say where to get it; "
-                f"{_by_hand(wanted)}"
+                f"{key}.checkpoint: there is no file {wanted.path} and {key}.url does not say where to get it: "
+                f"set it, or {_by_hand(wanted)}"
             )
         parts = urlsplit(wanted.url)
         shown = _without_secrets(parts)
@@ -146,7 +146,7 @@ class _Source:
         if _offline():
             raise ModelError(
                 f"{key}.checkpoint: there is no file {wanted.path}, and nothing is fetched because HF_HUB_OFFLINE is "
-                f"set; {_by_hand(wanted)}"
+                f"set: {_by_hand(wanted)}"
             )
         if parts.scheme in ("http", "https") and parts.hostname:
             return cls(wanted.url, shown, False)
@@ -195,7 +195,7 @@ def _receive(source: _Source, wanted: Checkpoint, partial: PartialFile, patience
             pause *= 2
     raise ModelError(
         f"models.{wanted.model}.url: {source.shown} failed {patience.attempts} times, at last: {reason}. The "
-        f"{partial.size} bytes that came are kept and the next run goes on from there; {_by_hand(wanted)}"
+        f"{partial.size} bytes that came are kept and the next run goes on from there; or {_by_hand(wanted)}"
     )
 
 
@@ -231,7 +231,7 @@ def _attempt(source: _Source, wanted: Checkpoint, partial: PartialFile, timeout:
     except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL, requests.TooManyRedirects) as error:
         raise ModelError(
             f"models.{wanted.model}.url: {source.shown} leads to an address that cannot be followed "
-            f"({type(error).__name__}); {_by_hand(wanted)}"
+            f"({type(error).__name__}); or {_by_hand(wanted)}"
         ) from error
     except requests.Timeout as error:
         raise _BrokenError(f"nothing came for {timeout:g} s") from error
@@ -248,7 +248,7 @@ def _check_answer(response: requests.Response, source: _Source, wanted: Checkpoi
         if "html" in response.headers.get("Content-Type", "").lower():
             raise _web_page(source, wanted)
         if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise ModelError(f"{key}: {source.shown} comes packed, which cannot be checked; {_by_hand(wanted)}")
+            raise ModelError(f"{key}: {source.shown} comes packed, which cannot be checked; or {_by_hand(wanted)}")
         return
     if status == 416 and partial.size:
         partial.restart(None, None, None)
@@ -268,7 +268,7 @@ def _check_answer(response: requests.Response, source: _Source, wanted: Checkpoi
         remedy = f"there is no such file (any more): correct {key}, it may name a mirror"
     else:
         remedy = f"correct {key}, it may name a mirror"
-    raise ModelError(f"{key}: {answer}: {remedy}; {_by_hand(wanted)}")
+    raise ModelError(f"{key}: {answer}: {remedy}; or {_by_hand(wanted)}")
 
 
 def _prepare(response: requests.Response, source: _Source, partial: PartialFile) -> None:
@@ -334,13 +334,13 @@ def _fits(digest: str, expected: str | None) -> bool:
 def _by_hand(wanted: Checkpoint) -> str:
     origin = f"get {_without_secrets(urlsplit(wanted.url))} elsewhere" if wanted.url else "get it"
     known = f" (sha256 {wanted.sha256})" if wanted.sha256 else ""
-    return f"or {origin} and put it into the folder {wanted.path.parent.resolve()} as {wanted.path.name}{known}"
+    return f"{origin} and put it into the folder {wanted.path.parent.resolve()} as {wanted.path.name}{known}"
 
 
 def _web_page(source: _Source, wanted: Checkpoint) -> ModelError:
     return ModelError(
         f"models.{wanted.model}.url: {source.shown} answers with a web page, probably to log in or to accept a "
-        f"licence; name the address of the file itself, {_by_hand(wanted)}"
+        f"licence; name the address of the file itself, or {_by_hand(wanted)}"
     )
 
 
