@@ -58,19 +58,26 @@ def corruption_spec(wildcards):
 
 
 def model_values(model):
-    """What identifies a model; the probe's options are not part of it."""
+    """What identifies a model: neither its probe's options nor the place that its checkpoint comes from."""
     entry = config["models"][model]
+    apart = ("probe", "url", "ground_sample_distance")
     return {
         "name": model,
-        "model": {key: value for key, value in entry.items() if key != "probe"},
+        "model": {key: value for key, value in entry.items() if key not in apart},
         "checkpoint_root": config["checkpoint_root"] if entry.get("checkpoint") else "",
     }
+
+
+def ground_values(wildcards):
+    """The size of a pixel on the ground, for a model that uses it."""
+    distance = ground_sample_distance(config, wildcards.dataset, wildcards.model)
+    return {} if distance is None else {"ground_sample_distance": distance}
 
 
 def model_spec(wildcards):
     own = config["models"][wildcards.model].get("input_size")
     tile = config["datasets"][wildcards.dataset]["tiling"]["resize"]
-    return spec(**model_values(wildcards.model), input_size=own or tile)
+    return spec(**model_values(wildcards.model), **ground_values(wildcards), input_size=own or tile)
 
 
 def extraction_spec(wildcards):
@@ -78,16 +85,23 @@ def extraction_spec(wildcards):
     layers = extraction["layers"]["clean" if wildcards.corruption == "clean" else "corrupted"]
     return spec(
         **model_values(wildcards.model),
+        **ground_values(wildcards),
         device=config["device"],
         extraction={**extraction, "layers": layers},
     )
 
 
 def source_code(script):
-    """The code of a script that builds models, with the module of the model's source, found by name at run time."""
-    return lambda wildcards: code(
-        script, f"patchprobe.models.{config['models'][wildcards.model]['source']}_source"
-    )
+    """The code of a script that builds models, with the modules that the model finds by name at run time."""
+    return lambda wildcards: code(script, *model_modules(config["models"][wildcards.model]))
+
+
+def model_modules(entry):
+    """The modules of a model's source and of the layout of its checkpoint."""
+    modules = [f"patchprobe.models.{entry['source'].replace('-', '_')}_source"]
+    if entry.get("layout"):
+        modules.append(f"patchprobe.models.layouts.{entry['layout'].replace('-', '_')}")
+    return modules
 
 
 def checkpoint_file(wildcards):
