@@ -6,7 +6,7 @@ import os
 import pickle
 import re
 import sys
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,9 +165,11 @@ def layout_hint(name: str, checkpoint: Checkpoint) -> str:
 
 
 def summary(names: Iterable[str]) -> list[str]:
-    """Return names grouped by their first two parts, with the number of tensors of each group."""
-    groups = Counter(".".join(name.split(".")[:2]) for name in names)
-    return [group if n == 1 else f"{group} ({n} tensors)" for group, n in sorted(groups.items())]
+    """Return names, those that share their first two parts as one, with the number of tensors."""
+    groups: dict[str, list[str]] = {}
+    for name in sorted(names):
+        groups.setdefault(".".join(name.split(".")[:2]), []).append(name)
+    return [same[0] if len(same) == 1 else f"{group} ({len(same)} tensors)" for group, same in sorted(groups.items())]
 
 
 def _layout_hint(name: str, file: Mapping[str, Any], contents: Contents | None = None) -> str:

@@ -175,7 +175,7 @@ def test_simmim_is_split_into_encoder_and_decoder(tmp_path):
     for name, value in model.module.state_dict().items():
         assert torch.equal(value, file["model"][f"encoder.{name}"])
     assert model.decoder_weights.keys() == {"mask_token", "decoder.0.weight", "decoder.0.bias"}
-    assert model.provenance["left_out"] == ["epoch", "model.encoder"]
+    assert model.provenance["left_out"] == ["epoch", "model.encoder.rel_pos_bias.relative_position_index"]
 
 
 def test_the_two_files_of_simmim_are_told_apart(tmp_path):
