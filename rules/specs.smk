@@ -1,5 +1,8 @@
 """The specs, code digests and inputs of the rules, as functions of wildcards; no rules."""
 
+import re
+from os.path import normpath
+
 
 def dataset_values(dataset):
     """What identifies the pixels of a data set."""
@@ -104,11 +107,40 @@ def model_modules(entry):
     return modules
 
 
+def checkpoint_name(model):
+    """The model's file below checkpoint_root, there or not; empty if it has none or the package brings it along."""
+    name = config["models"][model].get("checkpoint") or ""
+    below = name and not name.startswith("package:") and not Path(name).is_absolute()
+    return normpath(name) if below and not normpath(name).startswith("..") else ""
+
+
 def checkpoint_file(wildcards):
-    """The model's checkpoint if it is there, so that another file under its name makes the tokens stale."""
-    name = config["models"][wildcards.model].get("checkpoint")
-    path = Path(config["checkpoint_root"]) / (name or "")
-    return [str(path)] if name and path.is_file() else []
+    """The model's checkpoint, so that another file under its name makes the tokens stale."""
+    name = checkpoint_name(wildcards.model)
+    return [str(Path(config["checkpoint_root"]) / name)] if name else []
+
+
+def absent_checkpoints():
+    """The pattern of the checkpoints that are not there; one that is there is no output, so nothing deletes it."""
+    names = sorted({name for model in MODELS if (name := checkpoint_name(model))})
+    absent = [name for name in names if not (Path(config["checkpoint_root"]) / name).exists()]
+    return "|".join(map(re.escape, absent)) or "(?!)"
+
+
+def fetching_spec(wildcards, output):
+    """Where to get a checkpoint, from the first model with its address.
+
+    Takes the output, because Snakemake does not compare such params: another address makes nothing stale.
+    """
+    models = [model for model in MODELS if checkpoint_name(model) == wildcards.checkpoint]
+    model = next((model for model in models if config["models"][model]["url"]), models[0])
+    entry = config["models"][model]
+    return spec(name=model, url=entry["url"], sha256=entry["sha256"])
+
+
+def fetching_code(wildcards, output):
+    """The code that fetches; not compared either, since the content of a file does not depend on it."""
+    return code("fetch_checkpoint")
 
 
 def probe_spec(wildcards):
