@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from patchprobe.errors import ModelError
+from patchprobe.models.gsd import gsd_position_embedding
 from patchprobe.models.layouts import PositionEmbedding, Weights
 
 Grid = tuple[int, int]
@@ -49,12 +50,22 @@ def fit_position_embedding(
             f"{prefix} prefix tokens; name the architecture these weights were trained with"
         )
     applied = (side, side) != grid
-    if applied and method == "timm":
-        _refuse_other_resize(vit, name)
+    if applied and method == "timm" and resized_when_loaded(vit):
+        own = vit.pretrained_cfg["input_size"][-1]
+        raise ModelError(
+            f"models.{name}.input_size: a file of {vit.pretrained_cfg['architecture']} is only used at its own {own} px; "
+            f"set models.{name}.checkpoint to null for timm's way to other sizes"
+        )
     if applied:
         # float32 first: timm would round its result back to the file's float16
         weights = weights | {"pos_embed": _RESIZE[method](stored.float(), (side, side), grid, prefix)}
     return weights, {"method": method, "applied": applied, "checkpoint_grid": [side, side], "grid": list(grid)}
+
+
+def resized_when_loaded(module: nn.Module) -> bool:
+    """Tell whether timm resizes the embedding as it loads the weights, and then otherwise (bilinear) than elsewhere."""
+    architecture = str(getattr(module, "pretrained_cfg", {}).get("architecture"))
+    return "flexi" in architecture or "radio" in architecture
 
 
 def resize_like_dino(embedding: torch.Tensor, old: Grid, new: Grid, prefix: int) -> torch.Tensor:
@@ -87,14 +98,6 @@ def _resize_like_timm(embedding: torch.Tensor, old: Grid, new: Grid, prefix: int
 _RESIZE = {"timm": _resize_like_timm, "dino": resize_like_dino, "vitmae": resize_like_vitmae}
 
 
-def _refuse_other_resize(vit: Any, name: str) -> None:
-    """Refuse the two families that timm resizes when it loads them (bilinear) otherwise than later."""
-    architecture = str(vit.pretrained_cfg.get("architecture"))
-    if "flexi" in architecture or "radio" in architecture:
-        own = vit.pretrained_cfg["input_size"][-1]
-        raise ModelError(f"models.{name}.input_size: {architecture} is only offered at its own {own} px")
-
-
 def _split(embedding: torch.Tensor, grid: Grid, prefix: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the prefix (1, prefix, D) and the patches as planes (1, D, rows, columns)."""
     return embedding[:, :prefix], embedding[:, prefix:].reshape(1, *grid, -1).permute(0, 3, 1, 2)
@@ -107,8 +110,6 @@ def _join(kept: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
 def _computed(
     weights: Weights, vit: Any, grid: Grid, name: str, ground_sample_distance: float | None
 ) -> tuple[Weights, dict[str, Any]]:
-    from patchprobe.models.gsd import gsd_position_embedding
-
     if not ground_sample_distance:
         raise ModelError(
             f"models.{name}.ground_sample_distance: position_embedding gsd needs the size of a pixel on the ground; set "

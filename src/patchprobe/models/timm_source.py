@@ -19,8 +19,8 @@ from patchprobe.models.checkpoints import (
     open_checkpoint,
     summary,
 )
-from patchprobe.models.layouts import Weights
-from patchprobe.models.position_embedding import fit_position_embedding
+from patchprobe.models.layouts import PositionEmbedding, Weights
+from patchprobe.models.position_embedding import fit_position_embedding, resized_when_loaded
 from patchprobe.models.vit import TimmViT, build_vit, check_size, set_norm_eps, set_rope_periods
 
 _HUB_SECONDS = 5
@@ -43,40 +43,37 @@ def load_timm(
     another input size (``timm``, ``dino`` or ``vitmae``), or that it is computed (``gsd``); null takes the way of the
     code that the layout belongs to.
     """
-    architecture, arguments = entry.get("architecture"), entry.get("arguments") or {}
-    checkpoint = None
     if not entry.get("checkpoint"):
         _refuse_layout(name, entry)
-    module = build_vit(name, architecture, input_size, arguments)
-    if entry.get("checkpoint"):
-        checkpoint = open_checkpoint(name, entry, checkpoint_root)
-        weights, origin = dict(checkpoint.contents.encoder), checkpoint.provenance
-    else:
-        weights = _hub_weights(name, entry, module, checkpoint_root)
-        origin = {"checkpoint": f"hub: {_hub_file(module)}", "checkpoint_sha256": None}
-    weights, classifier = drop_classifier(weights, module)
-    if checkpoint and classifier:
-        origin = {**origin, "left_out": summary([*checkpoint.contents.left_out, *classifier])}
-    method = entry.get("position_embedding") or (checkpoint.contents.position_embedding if checkpoint else "timm")
+    architecture = entry.get("architecture")
+    module = build_vit(name, architecture, input_size, entry.get("arguments"))
+    if not entry.get("checkpoint"):
+        provenance = _load_from_hub(name, entry, module, checkpoint_root, ground_sample_distance)
+        return TimmViT(name, module, entry, norm=norm, device=device, provenance=provenance)
+    checkpoint = open_checkpoint(name, entry, checkpoint_root)
+    contents = checkpoint.contents
+    weights, classifier = drop_classifier(contents.encoder, module)
     periods = weights.pop("rope.periods", None)
+    method = entry.get("position_embedding") or contents.position_embedding
     try:
         check_size(name, str(architecture), module, weights)
         weights, position = fit_position_embedding(weights, module, method, name, ground_sample_distance)
         load_strictly(module, weights, f"models.{name}.checkpoint")
     except ModelError as error:
-        raise ModelError(f"{error}{layout_hint(name, checkpoint) if checkpoint else ''}") from error
+        raise ModelError(f"{error}{layout_hint(name, checkpoint)}") from error
     if periods is not None:
         set_rope_periods(name, module, periods)
-    if checkpoint and checkpoint.contents.norm_eps is not None:
-        set_norm_eps(module, checkpoint.contents.norm_eps)
+    if contents.norm_eps is not None:
+        set_norm_eps(module, contents.norm_eps)
+    left_out = summary([*contents.left_out, *classifier])
     return TimmViT(
         name,
         module,
         entry,
         norm=norm,
         device=device,
-        provenance={**origin, "position_embedding": position},
-        decoder_weights=checkpoint.contents.decoder if checkpoint else None,
+        provenance={**checkpoint.provenance, "left_out": left_out, "position_embedding": position},
+        decoder_weights=contents.decoder,
     )
 
 
@@ -93,15 +90,38 @@ def _refuse_layout(name: str, entry: Mapping[str, Any]) -> None:
         )
 
 
-def _hub_weights(name: str, entry: Mapping[str, Any], module: nn.Module, checkpoint_root: Path) -> Weights:
+def _load_from_hub(
+    name: str,
+    entry: Mapping[str, Any],
+    module: nn.Module,
+    checkpoint_root: Path,
+    ground_sample_distance: float | None,
+) -> dict[str, Any]:
+    """Load the weights that timm publishes for the architecture, and return what the provenance says of them."""
+    vit: Any = module
+    method: PositionEmbedding = entry.get("position_embedding") or "timm"
+    if method == "timm" and resized_when_loaded(module):
+        weights = _hub_weights(name, entry, module, checkpoint_root, img_size=vit.patch_embed.img_size)
+        position = {"method": method, "applied": True, "checkpoint_grid": None, "grid": list(vit.patch_embed.grid_size)}
+    else:
+        weights = _hub_weights(name, entry, module, checkpoint_root)
+        weights, position = fit_position_embedding(weights, module, method, name, ground_sample_distance)
+    load_strictly(module, drop_classifier(weights, module)[0], f"models.{name}.checkpoint")
+    return {"checkpoint": f"hub: {_hub_file(module)}", "checkpoint_sha256": None, "position_embedding": position}
+
+
+def _hub_weights(
+    name: str, entry: Mapping[str, Any], module: nn.Module, checkpoint_root: Path, **arguments: Any
+) -> Weights:
     """Return the pretrained weights at their own size, as timm fetches (or has cached) and converts them.
 
     The classifier stays on, because timm loads strictly only then.
     """
     architecture, key = str(entry["architecture"]), f"models.{name}.checkpoint"
+    arguments = {**(entry.get("arguments") or {}), **arguments}
     try:
         with _no_waiting_for_the_hub():
-            pretrained: nn.Module = timm.create_model(architecture, pretrained=True, **(entry.get("arguments") or {}))
+            pretrained: nn.Module = timm.create_model(architecture, pretrained=True, **arguments)
     except Exception as error:  # the hub's client, the network and timm each raise their own kinds
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(

@@ -195,12 +195,38 @@ def test_the_provenance_says_what_became_of_the_position_embedding(tmp_path, wei
     assert torch.equal(used[:, :1], stored[:, :1])
 
 
-def test_a_family_that_timm_resizes_in_its_own_way_keeps_its_size(tmp_path):
-    with torch.device("meta"):
-        shapes = {name: value.shape for name, value in timm.create_model("flexivit_small").state_dict().items()}
-    torch.save({name: torch.zeros(1).expand(shape) for name, shape in shapes.items()}, tmp_path / "w.pth")
-    with pytest.raises(ModelError, match=r"models\.m\.input_size: flexivit_small is only offered at its own 240 px"):
-        load(tmp_path, "w.pth", architecture="flexivit_small", input_size=224)
+@pytest.fixture
+def flexible(tmp_path, monkeypatch):
+    """A file of a FlexiViT, and timm's hub serving it."""
+    torch.manual_seed(0)
+    weights = timm.create_model("flexivit_small", depth=1).state_dict()
+    torch.save(weights, tmp_path / "w.pth")
+    create = timm.create_model
+
+    def published(architecture, pretrained=False, **kwargs):
+        overlay = {"file": str(tmp_path / "w.pth")} if pretrained else None
+        return create(architecture, pretrained=pretrained, pretrained_cfg_overlay=overlay, **kwargs)
+
+    monkeypatch.setattr(timm, "create_model", published)
+    return weights["pos_embed"]
+
+
+def test_a_family_that_timm_resizes_as_it_loads_is_resized_so_from_the_hub(tmp_path, flexible):
+    arguments = {"depth": 1}
+    model = load(tmp_path, None, architecture="flexivit_small", input_size=(96, 128), arguments=arguments)
+    planes = flexible.reshape(1, 15, 15, 384).permute(0, 3, 1, 2)
+    resized = F.interpolate(planes, size=(6, 8), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(model.module.pos_embed, resized.flatten(2).transpose(1, 2), atol=1e-6, rtol=0)
+    assert model.provenance["position_embedding"]["applied"]
+
+
+def test_a_file_of_such_a_family_keeps_its_size(tmp_path, flexible):
+    entry = {"architecture": "flexivit_small", "arguments": {"depth": 1}}
+    assert torch.equal(load(tmp_path, "w.pth", input_size=240, **entry).module.pos_embed, flexible)
+    with pytest.raises(
+        ModelError, match=r"models\.m\.input_size: a file of flexivit_small is only used at its own 240"
+    ):
+        load(tmp_path, "w.pth", input_size=224, **entry)
 
 
 def test_a_computed_position_embedding_needs_a_distance(tmp_path, weights):
