@@ -26,8 +26,8 @@ def validate(config: Mapping[str, Any], schema: Mapping[str, Any], registry: Pat
     """Return a copy of ``config`` with its models resolved and the defaults of the schema filled in.
 
     A model gets the keys that it takes from the folder ``registry`` (:func:`patchprobe.model_registry.resolve`), so that
-    what follows sees values only and never the registry. Raises ConfigError with one line for each wrong key or value: its
-    full name, what is allowed, and for an unknown key the nearest valid one.
+    what follows sees values only and never the registry. Raises ConfigError with one line for each wrong key or value:
+    its full name, what is allowed, and for an unknown key the nearest valid one.
     """
     filled, messages = _resolved(config, registry)
     validator = jsonschema.Draft202012Validator(schema)
@@ -50,7 +50,7 @@ def ground_sample_distance(config: Mapping[str, Any], dataset: str, model: str) 
     which a tile is made smaller for the model. ``config`` is validated.
     """
     entry, data = config["models"][model], config["datasets"][dataset]
-    if entry.get("position_embedding") != "gsd":
+    if _position_embedding(entry) != "gsd":
         return None
     if entry["ground_sample_distance"] is not None:
         return float(entry["ground_sample_distance"])
@@ -85,17 +85,23 @@ def _resolved(config: Mapping[str, Any], registry: Path) -> tuple[dict[str, Any]
 def _conflicts(config: Mapping[str, Any]) -> Iterator[str]:
     """Say which keys do not go together, though each is valid by itself."""
     for model, entry in config["models"].items():
-        method = entry.get("position_embedding")
+        method = _position_embedding(entry)
         if method != "gsd" and entry.get("ground_sample_distance") is not None:
             yield (
                 f"key models.{model}.ground_sample_distance has no effect, since models.{model}.position_embedding is "
-                f"{method} and not gsd: remove it"
+                "not gsd: remove it"
             )
         for dataset in config["datasets"]:
             try:
                 ground_sample_distance(config, dataset, model)
             except ConfigError as error:
                 yield str(error)
+
+
+def _position_embedding(entry: Mapping[str, Any]) -> str | None:
+    """Return the method of an entry; the layout of Scale-MAE is the only one that computes positions by itself."""
+    method: str | None = entry.get("position_embedding")
+    return "gsd" if method is None and entry.get("layout") == "scalemae" else method
 
 
 def _messages(error: jsonschema.ValidationError) -> Iterator[str]:
@@ -123,7 +129,8 @@ def _messages(error: jsonschema.ValidationError) -> Iterator[str]:
     elif error.validator == "enum":
         near = difflib.get_close_matches(str(error.instance), list(map(str, rule)), n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        yield f"key {key} is {error.instance!r}, allowed are {', '.join(map(str, rule))}{hint}"
+        choices = ", ".join("null" if value is None else str(value) for value in rule)
+        yield f"key {key} is {error.instance!r}, allowed are {choices}{hint}"
     elif error.validator == "minProperties":
         yield f"key {key} is empty: name at least one"
     elif error.validator == "pattern" and "propertyNames" not in error.absolute_schema_path:

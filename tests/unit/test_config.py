@@ -53,7 +53,7 @@ def test_defaults_depend_on_the_source(schema):
         "patch_size": 16,
         "probe": {"batch_norm": False},
     }
-    assert models["dino"]["position_embedding"] == "timm" and "patch_size" not in models["dino"]
+    assert models["dino"]["position_embedding"] is None and "patch_size" not in models["dino"]
 
 
 def test_registry_gives_the_keys_that_the_config_leaves_out(schema):
@@ -80,7 +80,10 @@ def test_registry_gives_the_keys_that_the_config_leaves_out(schema):
 def test_ground_sample_distance_is_per_pixel_of_the_models_input(schema, dataset, model, distance):
     config = changed("models.scalemae", model)
     config["datasets"]["street"] |= dataset
+    own = {"source": "timm", "architecture": "vit_base_patch16_224", "layout": "scalemae", "input_size": 224}
+    config["models"]["own"] = own | model
     filled = validate(config, schema)
+    assert ground_sample_distance(filled, "street", "own") == pytest.approx(distance)
     assert ground_sample_distance(filled, "street", "scalemae") == pytest.approx(distance)
     assert ground_sample_distance(filled, "street", "dino") is None
     assert ground_sample_distance(filled, "street", "pixels") is None
@@ -119,7 +122,7 @@ def test_partial_corruption_list_is_kept(schema):
         ("datasets.street.tiling.size", "big", "key datasets.street.tiling.size: 'big' is not of type 'integer'"),
         ("models.pixels.layout", "mae", "key models.pixels.layout has no meaning with this models.pixels.source"),
         ("models.dino.input_size", [224], "key models.dino.input_size: [224] is too short"),
-        ("models.dino.position_embedding", "mae", "allowed are timm, dino, vitmae, gsd"),
+        ("models.dino.position_embedding", "mae", "allowed are timm, dino, vitmae, gsd, null"),
         (
             "models.dino.sha256",
             "C867DB91",
@@ -140,7 +143,7 @@ def test_partial_corruption_list_is_kept(schema):
         ("models.m", {"registry": "dinov22"}, "key models.m.registry is 'dinov22', allowed are beit-v2, dino,"),
         ("models.m", {"registry": "mae", "source": "random"}, "key models.m.source is 'random', but the model mae"),
         ("models.m", "mae", "key models.m: 'mae' is not of type 'object'"),
-        ("models.dino.ground_sample_distance", 1.0, "has no effect, since models.dino.position_embedding is timm"),
+        ("models.dino.ground_sample_distance", 1.0, "has no effect, since models.dino.position_embedding is not gsd"),
         (
             "models.scalemae",
             {},
