@@ -40,6 +40,13 @@ def run() -> list[Result]:
             if device == "cuda":
                 torch.cuda.synchronize()
 
+        def forward_passes(layers: list[int]) -> None:
+            with torch.inference_mode():
+                for batch in images.split(_BATCH[device]):
+                    model.tokens(batch, layers)
+            if device == "cuda":
+                torch.cuda.synchronize()
+
         def extraction(layers: str) -> None:
             store = folder / "features.zarr"
             with build_store(store, spec=json.dumps({"build": next(builds)}), code="") as build:
@@ -50,6 +57,8 @@ def run() -> list[Result]:
                 "forward": forward_loop,
                 "last": lambda: extraction("last"),
                 "all": lambda: extraction("all"),
+                "passes for the last block": lambda: forward_passes([model.blocks]),
+                "passes for all blocks": lambda: forward_passes(list(range(1, model.blocks + 1))),
             },
             rounds=5,
         )
@@ -59,6 +68,12 @@ def run() -> list[Result]:
             "extraction of the last block, against the bare forward loop", speed["last"], speed["forward"], "tiles/s"
         ),
         Result("extraction of all 12 blocks, against that of the last", speed["all"], speed["last"], "tiles/s"),
+        Result(
+            "forward passes for the tokens of all 12 blocks, against those for the last (time, storage apart)",
+            seconds["passes for all blocks"],
+            seconds["passes for the last block"],
+            "s",
+        ),
     ]
 
 

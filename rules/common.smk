@@ -10,11 +10,15 @@ BASE = Path(workflow.basedir)
 sys.path.insert(0, str(BASE / "src"))
 
 from patchprobe import preflight, provenance, runlock  # noqa: E402
-from patchprobe.config import load_schema, validate  # noqa: E402
+from patchprobe.config import ground_sample_distance, load_schema, validate  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
 
 try:
-    config = validate(config, load_schema(BASE / "config/schema/config.schema.yaml"))
+    config = validate(
+        config,
+        load_schema(BASE / "config/schema/config.schema.yaml"),
+        registry=BASE / "src/patchprobe/models/registry",
+    )
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 

@@ -26,6 +26,7 @@ rule extract:
         store=ancient("results/{dataset}/tiles/{corruption}.zarr"),
         manifest="results/{dataset}/tiles/{corruption}.manifest.json",
         card="results/{dataset}/features/{model}/card.json",
+        checkpoint=checkpoint_file,
     output:
         store=directory("results/{dataset}/features/{model}/{corruption}.zarr"),
         manifest="results/{dataset}/features/{model}/{corruption}.manifest.json",

@@ -1,5 +1,8 @@
 """The specs, code digests and inputs of the rules, as functions of wildcards; no rules."""
 
+import re
+from os.path import normpath
+
 
 def dataset_values(dataset):
     """What identifies the pixels of a data set."""
@@ -80,19 +83,26 @@ def corruption_spec(wildcards):
 
 
 def model_values(model):
-    """What identifies a model; its probe's options and its variants, which are made of its tokens, are no part of it."""
+    """What identifies a model; its probe's options, its variants and its checkpoint's address are no part of it."""
     entry = config["models"][model]
+    apart = ("probe", "variants", "url", "ground_sample_distance")
     return {
         "name": model,
-        "model": {key: value for key, value in entry.items() if key not in ("probe", "variants")},
+        "model": {key: value for key, value in entry.items() if key not in apart},
         "checkpoint_root": config["checkpoint_root"] if entry.get("checkpoint") else "",
     }
+
+
+def ground_values(wildcards):
+    """The size of a pixel on the ground, for a model that uses it."""
+    distance = ground_sample_distance(config, wildcards.dataset, wildcards.model)
+    return {} if distance is None else {"ground_sample_distance": distance}
 
 
 def model_spec(wildcards):
     own = config["models"][wildcards.model].get("input_size")
     tile = config["datasets"][wildcards.dataset]["tiling"]["resize"]
-    return spec(**model_values(wildcards.model), input_size=own or tile)
+    return spec(**model_values(wildcards.model), **ground_values(wildcards), input_size=own or tile)
 
 
 def extraction_spec(wildcards):
@@ -100,23 +110,59 @@ def extraction_spec(wildcards):
     layers = extraction["layers"]["clean" if wildcards.corruption == "clean" else "corrupted"]
     return spec(
         **model_values(wildcards.model),
+        **ground_values(wildcards),
         device=config["device"],
         extraction={**extraction, "layers": layers},
     )
 
 
 def source_code(script):
-    """The code of a script that builds models, with the module of the model's source, found by name at run time."""
-    return lambda wildcards: code(
-        script, f"patchprobe.models.{config['models'][wildcards.model]['source']}_source"
-    )
+    """The code of a script that builds models, with the modules that the model finds by name at run time."""
+    return lambda wildcards: code(script, *model_modules(config["models"][wildcards.model]))
+
+
+def model_modules(entry):
+    """The modules of a model's source and of the layout of its checkpoint."""
+    modules = [f"patchprobe.models.{entry['source'].replace('-', '_')}_source"]
+    if entry.get("layout"):
+        modules.append(f"patchprobe.models.layouts.{entry['layout'].replace('-', '_')}")
+    return modules
+
+
+def checkpoint_name(model):
+    """The model's file below checkpoint_root, there or not; empty if it has none or the package brings it along."""
+    name = config["models"][model].get("checkpoint") or ""
+    below = name and not name.startswith("package:") and not Path(name).is_absolute()
+    return normpath(name) if below and not normpath(name).startswith("..") else ""
 
 
 def checkpoint_file(wildcards):
-    """The model's checkpoint if it is there, so that another file under its name makes the tokens stale."""
-    name = config["models"][wildcards.model].get("checkpoint")
-    path = Path(config["checkpoint_root"]) / (name or "")
-    return [str(path)] if name and path.is_file() else []
+    """The model's checkpoint, so that another file under its name makes the tokens stale."""
+    name = checkpoint_name(wildcards.model)
+    return [str(Path(config["checkpoint_root"]) / name)] if name else []
+
+
+def absent_checkpoints():
+    """The pattern of the checkpoints that are not there; one that is there is no output, so nothing deletes it."""
+    names = sorted({name for model in MODELS if (name := checkpoint_name(model))})
+    absent = [name for name in names if not (Path(config["checkpoint_root"]) / name).exists()]
+    return "|".join(map(re.escape, absent)) or "(?!)"
+
+
+def fetching_spec(wildcards, output):
+    """Where to get a checkpoint, from the first model with its address.
+
+    Takes the output, because Snakemake does not compare such params: another address makes nothing stale.
+    """
+    models = [model for model in MODELS if checkpoint_name(model) == wildcards.checkpoint]
+    model = next((model for model in models if config["models"][model]["url"]), models[0])
+    entry = config["models"][model]
+    return spec(name=model, url=entry["url"], sha256=entry["sha256"])
+
+
+def fetching_code(wildcards, output):
+    """The code that fetches; not compared either, since the content of a file does not depend on it."""
+    return code("fetch_checkpoint")
 
 
 def variant_values(wildcards):
@@ -263,7 +309,7 @@ def pretraining_spec(wildcards):
     return spec(
         objective=wildcards.objective,
         training=own["objectives"][wildcards.objective],
-        **{key: own[key] for key in ("architecture", "crop", "images", "precision", "save_every", "warmup")},
+        **{key: own[key] for key in ("architecture", "crop", "images", "precision", "save_every", "threads", "warmup")},
         device=config["device"],
         seed=config["seed"],
     )

@@ -21,3 +21,13 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"shared folder {folder} is absent (set PATCHPROBE_SHARED)")
     return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of outputs of official model code; the test skips where it is absent."""
+    shared = Path(os.environ.get("PATCHPROBE_SHARED", REPOSITORY.parent / "shared"))
+    folder = Path(os.environ.get("PATCHPROBE_GOLDEN", shared / "golden"))
+    if not (folder / "fill.py").is_file():
+        pytest.skip(f"folder of golden outputs {folder} is absent (set PATCHPROBE_GOLDEN)")
+    return folder.resolve()

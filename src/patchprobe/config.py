@@ -1,4 +1,7 @@
-"""Validation of the configuration against its JSON schema, with messages that name the key and the nearest valid one."""
+"""Validation of the configuration: models looked up in the registry, the JSON schema, and what keys mean together.
+
+Messages name the key and the nearest valid one.
+"""
 
 import copy
 import difflib
@@ -10,6 +13,7 @@ import jsonschema
 import yaml
 
 from patchprobe.errors import ConfigError
+from patchprobe.model_registry import FOLDER, resolve
 
 
 def load_schema(path: Path) -> dict[str, Any]:
@@ -18,22 +22,86 @@ def load_schema(path: Path) -> dict[str, Any]:
     return schema
 
 
-def validate(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of ``config`` with the defaults of the schema filled in.
+def validate(config: Mapping[str, Any], schema: Mapping[str, Any], registry: Path = FOLDER) -> dict[str, Any]:
+    """Return a copy of ``config`` with its models resolved and the defaults of the schema filled in.
 
-    Raises ConfigError with one line for each wrong key or value: its full name, what is allowed, and for an unknown
-    key the nearest valid one.
+    A model gets the keys that it takes from the folder ``registry`` (:func:`patchprobe.model_registry.resolve`), so that
+    what follows sees values only and never the registry. Raises ConfigError with one line for each wrong key or value:
+    its full name, what is allowed, and for an unknown key the nearest valid one.
     """
+    filled, messages = _resolved(config, registry)
     validator = jsonschema.Draft202012Validator(schema)
     errors = sorted(
-        validator.iter_errors(config), key=lambda error: (list(map(str, error.absolute_path)), error.message)
+        validator.iter_errors(filled), key=lambda error: (list(map(str, error.absolute_path)), error.message)
     )
-    messages = [message for error in errors for message in _messages(error)]
+    messages += [message for error in errors for message in _messages(error)]
+    if not messages:
+        _fill(filled, schema, schema)
+        messages = list(_conflicts(filled))
     if messages:
         raise ConfigError("the configuration is not valid:\n" + "\n".join(f"  - {m}" for m in dict.fromkeys(messages)))
-    filled: dict[str, Any] = copy.deepcopy(dict(config))
-    _fill(filled, schema, schema)
     return filled
+
+
+def ground_sample_distance(config: Mapping[str, Any], dataset: str, model: str) -> float | None:
+    """Return the side of a pixel of the model's input on the ground, in metres, or None if the model does not use it.
+
+    That is the model's own ``ground_sample_distance``, or the data set's per pixel of its images times the factor by
+    which a tile is made smaller for the model. ``config`` is validated.
+    """
+    entry, data = config["models"][model], config["datasets"][dataset]
+    if _position_embedding(entry) != "gsd":
+        return None
+    if entry["ground_sample_distance"] is not None:
+        return float(entry["ground_sample_distance"])
+    if data["ground_sample_distance"] is None:
+        raise ConfigError(
+            f"the position embedding of models.{model} depends on the ground sample distance: give "
+            f"datasets.{dataset}.ground_sample_distance (metres per pixel of its images) or "
+            f"models.{model}.ground_sample_distance (metres per pixel of the model's input)"
+        )
+    size = entry["input_size"] or data["tiling"]["resize"]
+    side = size if isinstance(size, int) else size[0]
+    return float(data["ground_sample_distance"]) * data["tiling"]["size"] / side
+
+
+def _resolved(config: Mapping[str, Any], registry: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return a deep copy with the models resolved, and a message for each that cannot be."""
+    filled: dict[str, Any] = copy.deepcopy(dict(config))
+    messages: list[str] = []
+    models = filled.get("models")
+    if not isinstance(models, dict):
+        return filled, messages
+    for name, entry in models.items():
+        if entry is None or isinstance(entry, dict):
+            try:
+                models[name] = resolve(name, entry, registry)
+            except ConfigError as error:
+                messages.append(str(error))
+                models[name] = {"source": "pixels"}  # anything valid: its one message is enough
+    return filled, messages
+
+
+def _conflicts(config: Mapping[str, Any]) -> Iterator[str]:
+    """Say which keys do not go together, though each is valid by itself."""
+    for model, entry in config["models"].items():
+        method = _position_embedding(entry)
+        if method != "gsd" and entry.get("ground_sample_distance") is not None:
+            yield (
+                f"key models.{model}.ground_sample_distance has no effect, since models.{model}.position_embedding is "
+                "not gsd: remove it"
+            )
+        for dataset in config["datasets"]:
+            try:
+                ground_sample_distance(config, dataset, model)
+            except ConfigError as error:
+                yield str(error)
+
+
+def _position_embedding(entry: Mapping[str, Any]) -> str | None:
+    """Return the method of an entry; the layout of Scale-MAE is the only one that computes positions by itself."""
+    method: str | None = entry.get("position_embedding")
+    return "gsd" if method is None and entry.get("layout") == "scalemae" else method
 
 
 def _messages(error: jsonschema.ValidationError) -> Iterator[str]:
@@ -63,9 +131,12 @@ def _messages(error: jsonschema.ValidationError) -> Iterator[str]:
     elif error.validator == "enum":
         near = difflib.get_close_matches(str(error.instance), list(map(str, rule)), n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        yield f"key {key} is {error.instance!r}, allowed are {', '.join(map(str, rule))}{hint}"
+        choices = ", ".join("null" if value is None else str(value) for value in rule)
+        yield f"key {key} is {error.instance!r}, allowed are {choices}{hint}"
     elif error.validator == "minProperties":
         yield f"key {key} is empty: name at least one"
+    elif error.validator == "pattern" and "propertyNames" not in error.absolute_schema_path:
+        yield f"key {key} is {instance!r}: {schema['description']}"
     elif error.validator == "pattern":
         yield f"name {error.instance!r} under {key} must be lower-case letters, digits, '-' and '_'" + (
             ", and not models, tables, figures or pretraining" if key == "datasets" else ""

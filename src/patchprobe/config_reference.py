@@ -88,7 +88,7 @@ def _rows(part: Mapping[str, Any], root: Mapping[str, Any], prefix: str) -> Iter
 
 def _kind(rule: Mapping[str, Any]) -> str:
     if "enum" in rule:
-        return ", ".join(f"`{value}`" for value in rule["enum"])
+        return ", ".join("null" if value is None else f"`{value}`" for value in rule["enum"])
     kinds = rule.get("type", "")
     return " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
 

@@ -7,7 +7,7 @@ works on one unit, one thread reads the next and another writes the last.
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,10 +18,10 @@ import torch
 import xarray as xr
 import zarr
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from patchprobe.errors import ModelError
 from patchprobe.models import Backbone
+from patchprobe.progress import Progress
 from patchprobe.stores import Build
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -285,34 +285,5 @@ def _full_float32() -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
-def _progress(total: int, done: int, job: _Job) -> "_Progress":
-    interactive = sys.stderr.isatty()
-    return _Progress(
-        total=total,
-        initial=done,
-        desc=job.model.name,
-        unit="tile",
-        ascii=True,
-        file=sys.stderr,
-        miniters=1,
-        mininterval=0.5 if interactive else 10.0,
-        ncols=None if interactive else 90,
-    )
-
-
-class _Progress(tqdm):
-    """A progress bar that writes a line per update where it cannot redraw one, such as in a log file."""
-
-    monitor_interval = 0  # no thread that outlives the bar
-
-    @staticmethod
-    def status_printer(file: Any) -> Callable[[str], None]:
-        if file.isatty():
-            redraw: Callable[[str], None] = tqdm.status_printer(file)
-            return redraw
-
-        def print_line(text: str) -> None:
-            file.write(f"{text.rstrip()}\n")
-            file.flush()
-
-        return print_line
+def _progress(total: int, done: int, job: _Job) -> Progress:
+    return Progress(file=sys.stderr, total=total, initial=done, desc=job.model.name, unit="tile")

@@ -3,7 +3,7 @@ import copy
 import pytest
 import yaml
 
-from patchprobe.config import load_schema, validate
+from patchprobe.config import ground_sample_distance, load_schema, validate
 from patchprobe.config_reference import reference
 from patchprobe.errors import ConfigError
 
@@ -54,7 +54,40 @@ def test_defaults_depend_on_the_source(schema):
         "probe": {"batch_norm": False},
         "variants": {},
     }
-    assert models["dino"]["position_embedding"] == "timm" and "patch_size" not in models["dino"]
+    assert models["dino"]["position_embedding"] is None and "patch_size" not in models["dino"]
+
+
+def test_registry_gives_the_keys_that_the_config_leaves_out(schema):
+    config = changed("models.mae", None)
+    config["models"]["wide"] = {"registry": "mae", "input_size": [224, 448], "probe": {"batch_norm": False}}
+    models = validate(config, schema)["models"]
+    mae, wide = models["mae"], models["wide"]
+    assert mae["layout"] == "mae" and mae["probe"] == {"batch_norm": True} and mae["arguments"] == {}
+    assert "registry" not in mae and "registry" not in wide
+    assert {key for key in mae if mae[key] != wide[key]} == {"input_size", "probe"}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "model", "distance"),
+    [
+        ({"ground_sample_distance": 0.7}, {}, 0.7 * 64 / 224),
+        ({"ground_sample_distance": 0.7}, {"input_size": 32}, 0.7 * 2),
+        ({"ground_sample_distance": 0.7}, {"input_size": [16, 16]}, 0.7 * 4),
+        ({"ground_sample_distance": 0.7, "tiling": {"size": 64, "resize": 128}}, {"input_size": None}, 0.35),
+        ({"ground_sample_distance": 0.7}, {"ground_sample_distance": 3}, 3.0),
+        ({}, {"ground_sample_distance": 3}, 3.0),
+    ],
+)
+def test_ground_sample_distance_is_per_pixel_of_the_models_input(schema, dataset, model, distance):
+    config = changed("models.scalemae", model)
+    config["datasets"]["street"] |= dataset
+    own = {"source": "timm", "architecture": "vit_base_patch16_224", "layout": "scalemae", "input_size": 224}
+    config["models"]["own"] = own | model
+    filled = validate(config, schema)
+    assert ground_sample_distance(filled, "street", "own") == pytest.approx(distance)
+    assert ground_sample_distance(filled, "street", "scalemae") == pytest.approx(distance)
+    assert ground_sample_distance(filled, "street", "dino") is None
+    assert ground_sample_distance(filled, "street", "pixels") is None
 
 
 def test_variants_have_the_keys_of_their_transform(schema):
@@ -93,7 +126,7 @@ def test_partial_corruption_list_is_kept(schema):
         (
             "datasets.street.zzz",
             1,
-            "unknown key datasets.street.zzz: allowed are adapter, generate, options, root, splits, tiling",
+            "unknown key datasets.street.zzz: allowed are adapter, generate, ground_sample_distance, options, root, splits, tiling",
         ),
         ("models.pixels.seed", 1, "key models.pixels.seed has no meaning with this models.pixels.source: remove it"),
         ("models.dino", {"source": "timm"}, "key models.dino.architecture is missing"),
@@ -103,6 +136,36 @@ def test_partial_corruption_list_is_kept(schema):
         ("models", {}, "key models is empty: name at least one"),
         ("device", "gpu", "key device is 'gpu', allowed are auto, cpu, cuda"),
         ("datasets.street.tiling.size", "big", "key datasets.street.tiling.size: 'big' is not of type 'integer'"),
+        ("models.pixels.layout", "mae", "key models.pixels.layout has no meaning with this models.pixels.source"),
+        ("models.dino.input_size", [224], "key models.dino.input_size: [224] is too short"),
+        ("models.dino.position_embedding", "mae", "allowed are timm, dino, vitmae, gsd, null"),
+        (
+            "models.dino.sha256",
+            "C867DB91",
+            "key models.dino.sha256 is 'C867DB91': SHA-256 of the checkpoint in lower-case",
+        ),
+        ("models.dino.sha256", 73958219, "key models.dino.sha256: 73958219 is not of type 'string'"),
+        ("models.dino.arguments", {"depth": [1]}, "key models.dino.arguments.depth: [1] is not of type"),
+        (
+            "models.maee",
+            {},
+            "key models.maee.source is missing, and the registry has no model maee (did you mean mae?)",
+        ),
+        (
+            "models.maee",
+            None,
+            "key models.maee.source is missing, and the registry has no model maee (did you mean mae?)",
+        ),
+        ("models.m", {"registry": "dinov22"}, "key models.m.registry is 'dinov22', allowed are beit-v2, dino,"),
+        ("models.m", {"registry": "mae", "source": "random"}, "key models.m.source is 'random', but the model mae"),
+        ("models.m", "mae", "key models.m: 'mae' is not of type 'object'"),
+        ("models.dino.ground_sample_distance", 1.0, "has no effect, since models.dino.position_embedding is not gsd"),
+        (
+            "models.scalemae",
+            {},
+            "give datasets.street.ground_sample_distance (metres per pixel of its images) or "
+            "models.scalemae.ground_sample_distance (metres per pixel of the model's input)",
+        ),
         ("extraction", None, "key extraction: None is not of type 'object'"),
         (
             "models.dino.variants",

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 import yaml
 from packaging.requirements import Requirement
@@ -20,6 +21,8 @@ from PIL import Image
 from patchprobe.config import load_schema, validate
 from patchprobe.datasets import open_dataset
 from patchprobe.datasets.index import build_index
+from patchprobe.models import load_model
+from patchprobe.models.mae_decoder import MAEDecoder
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "results/README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -248,7 +251,7 @@ def test_example_adapter_works(tmp_path, monkeypatch):
 
 
 def test_example_source_works():
-    (source,) = blocks(ROOT / "docs/models.md", "python")
+    source = blocks(ROOT / "docs/models.md", "python")[-1]
     load = module(source, "colour_source").SOURCE
     entry = {"source": "colour", "patch_size": 4}
     model = load("colour", entry, checkpoint_root=Path(), input_size=8, norm="final", device="cpu")
@@ -256,6 +259,22 @@ def test_example_source_works():
     tokens = model.tokens(images, [1]).patch
     assert tokens.shape == (1, 2, 4, 3) and model.grid == (2, 2)
     torch.testing.assert_close(tokens[0, 1, 2], images[1, :, 4:, :4].mean(dim=(1, 2)))
+
+
+def test_example_reconstruction_works(tmp_path):
+    arguments = {"embed_dim": 240, "depth": 1, "num_heads": 4}
+    weights = timm.create_model("vit_tiny_patch16_224", img_size=32, num_classes=0, **arguments).state_dict()
+    decoder = MAEDecoder(240, width=16, depth=1, heads=16, patches=4, values=768, norm_eps=1e-6).state_dict()
+    torch.save({"model": weights | decoder}, tmp_path / "w.pth")
+    entry = {"source": "timm", "architecture": "vit_tiny_patch16_224", "arguments": arguments, "layout": "mae"}
+    entry["checkpoint"] = "w.pth"
+    names = {
+        "model": load_model("m", entry, checkpoint_root=tmp_path, input_size=32, device="cpu"),
+        "images": torch.rand(2, 3, 32, 32),
+    }
+    exec(blocks(ROOT / "docs/models.md", "python")[0], names)
+    assert names["reconstructed"].shape == (2, 3, 32, 32)
+    assert (names["encoded"].mask.sum(dim=1) == 3).all()
 
 
 def test_changelog_has_the_version():

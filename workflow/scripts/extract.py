@@ -23,6 +23,7 @@ with run_job(snakemake) as job:
         input_size=spec["model"]["input_size"] or tiles.sizes["y"],
         device=device,
         norm=spec["extraction"].pop("norm"),
+        ground_sample_distance=spec.get("ground_sample_distance"),
     )
     inputs = [job.input.manifest, job.input.card]
     with build_store(job.output.store, spec=job.spec_text, code=job.code, inputs=inputs) as build:

@@ -15,5 +15,6 @@ with run_job(snakemake) as job:
         spec["model"],
         checkpoint_root=Path(spec["checkpoint_root"]),
         input_size=spec["input_size"],
+        ground_sample_distance=spec.get("ground_sample_distance"),
     )
     write_atomic(job.output.card, card)

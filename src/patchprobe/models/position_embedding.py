@@ -1,12 +1,13 @@
 """Position embeddings at another size than the checkpoint's.
 
-Published results differ by code base here: timm resizes with antialiasing to the exact grid, while DINO, iBOT and
-DINOv2 (without registers) resize without it and with a scale factor that is slightly too large. Far from the
-training size the two give clearly different tokens, so the config chooses and the provenance records.
+Published results differ by code base here: timm resizes with antialiasing to the exact grid; DINO, iBOT and DINOv2
+(without registers) resize without it and with a scale factor that is slightly too large; MAE resizes without it to
+the exact grid. Far from the training size these give clearly different tokens, so the config chooses and the
+provenance records. Scale-MAE computes its embedding from the size of a pixel on the ground.
 """
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from timm.layers import resample_abs_pos_embed
@@ -14,22 +15,30 @@ from torch import nn
 from torch.nn import functional as F
 
 from patchprobe.errors import ModelError
-from patchprobe.models.checkpoints import Weights
+from patchprobe.models.gsd import gsd_position_embedding
+from patchprobe.models.layouts import PositionEmbedding, Weights
 
-Method = Literal["timm", "dino"]
 Grid = tuple[int, int]
 
 
 def fit_position_embedding(
-    weights: Weights, module: nn.Module, method: Method, key: str
+    weights: Weights,
+    module: nn.Module,
+    method: PositionEmbedding,
+    name: str,
+    ground_sample_distance: float | None = None,
 ) -> tuple[Weights, dict[str, Any]]:
     """Return the weights with the absolute position embedding resized to the model's grid, and what was done.
 
     The second value is for the provenance: ``method``, ``applied``, ``checkpoint_grid`` and ``grid`` (rows,
-    columns). Raises ModelError if the stored embedding is not that of a square grid.
+    columns). With the method ``gsd`` the embedding is computed for ``ground_sample_distance``, in metres per pixel of
+    the model's input. Raises ModelError naming the key of ``models.<name>`` if the stored embedding is not that of a
+    square grid, or if the distance is not known.
     """
     vit: Any = module
     grid: Grid = tuple(vit.patch_embed.grid_size)
+    if method == "gsd":
+        return _computed(weights, vit, grid, name, ground_sample_distance)
     stored = weights.get("pos_embed")
     if stored is None or getattr(vit, "pos_embed", None) is None:
         return weights, {"method": None, "applied": False, "checkpoint_grid": None, "grid": list(grid)}
@@ -37,15 +46,26 @@ def fit_position_embedding(
     side = math.isqrt(max(stored.shape[1] - prefix, 0))
     if side * side + prefix != stored.shape[1]:
         raise ModelError(
-            f"{key}: pos_embed has {stored.shape[1]} positions, which is not a square grid and {prefix} prefix "
-            "tokens; name the architecture these weights were trained with"
+            f"models.{name}.checkpoint: pos_embed has {stored.shape[1]} positions, which is not a square grid and "
+            f"{prefix} prefix tokens; name the architecture these weights were trained with"
         )
     applied = (side, side) != grid
+    if applied and method == "timm" and resized_when_loaded(vit):
+        own = vit.pretrained_cfg["input_size"][-1]
+        raise ModelError(
+            f"models.{name}.input_size: a file of {vit.pretrained_cfg['architecture']} is only used at its own {own} px; "
+            f"set models.{name}.checkpoint to null for timm's way to other sizes"
+        )
     if applied:
         # float32 first: timm would round its result back to the file's float16
-        resize = resize_like_dino if method == "dino" else _resize_like_timm
-        weights = weights | {"pos_embed": resize(stored.float(), (side, side), grid, prefix)}
+        weights = weights | {"pos_embed": _RESIZE[method](stored.float(), (side, side), grid, prefix)}
     return weights, {"method": method, "applied": applied, "checkpoint_grid": [side, side], "grid": list(grid)}
+
+
+def resized_when_loaded(module: nn.Module) -> bool:
+    """Tell whether timm resizes the embedding as it loads the weights, and then otherwise (bilinear) than elsewhere."""
+    architecture = str(getattr(module, "pretrained_cfg", {}).get("architecture"))
+    return "flexi" in architecture or "radio" in architecture
 
 
 def resize_like_dino(embedding: torch.Tensor, old: Grid, new: Grid, prefix: int) -> torch.Tensor:
@@ -55,13 +75,46 @@ def resize_like_dino(embedding: torch.Tensor, old: Grid, new: Grid, prefix: int)
     offset once guarded against rounding down and was kept so that results stay the same. Source:
     ``interpolate_pos_encoding`` of facebookresearch/dino (7c446df5) and facebookresearch/dinov2 (b8931f7b).
     """
-    kept, patches = embedding[:, :prefix], embedding[:, prefix:]
-    planes = patches.reshape(1, *old, -1).permute(0, 3, 1, 2)
+    kept, planes = _split(embedding, old, prefix)
     scale = [(n + 0.1) / o for n, o in zip(new, old, strict=True)]
-    planes = F.interpolate(planes, scale_factor=scale, mode="bicubic")
-    return torch.cat([kept, planes.permute(0, 2, 3, 1).reshape(1, new[0] * new[1], -1)], dim=1)
+    return _join(kept, F.interpolate(planes, scale_factor=scale, mode="bicubic"))
+
+
+def resize_like_vitmae(embedding: torch.Tensor, old: Grid, new: Grid, prefix: int) -> torch.Tensor:
+    """Resize (1, prefix + rows * columns, D) from grid ``old`` to ``new`` as MAE and Hugging Face's ViTMAE do.
+
+    Bicubic, no antialiasing, to the exact grid. Source: ``util/pos_embed.py`` of facebookresearch/mae (efb2a806) and
+    ``interpolate_pos_encoding`` of ``modeling_vit_mae.py`` in transformers 4.57.
+    """
+    kept, planes = _split(embedding, old, prefix)
+    return _join(kept, F.interpolate(planes, size=new, mode="bicubic"))
 
 
 def _resize_like_timm(embedding: torch.Tensor, old: Grid, new: Grid, prefix: int) -> torch.Tensor:
     resized: torch.Tensor = resample_abs_pos_embed(embedding, list(new), list(old), num_prefix_tokens=prefix)
     return resized
+
+
+_RESIZE = {"timm": _resize_like_timm, "dino": resize_like_dino, "vitmae": resize_like_vitmae}
+
+
+def _split(embedding: torch.Tensor, grid: Grid, prefix: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the prefix (1, prefix, D) and the patches as planes (1, D, rows, columns)."""
+    return embedding[:, :prefix], embedding[:, prefix:].reshape(1, *grid, -1).permute(0, 3, 1, 2)
+
+
+def _join(kept: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
+    return torch.cat([kept, planes.flatten(2).transpose(1, 2)], dim=1)
+
+
+def _computed(
+    weights: Weights, vit: Any, grid: Grid, name: str, ground_sample_distance: float | None
+) -> tuple[Weights, dict[str, Any]]:
+    if not ground_sample_distance:
+        raise ModelError(
+            f"models.{name}.ground_sample_distance: position_embedding gsd needs the size of a pixel on the ground; set "
+            "datasets.<name>.ground_sample_distance, or this key, in metres"
+        )
+    embedding = gsd_position_embedding(grid, vit.embed_dim, ground_sample_distance)
+    facts = {"method": "gsd", "applied": True, "checkpoint_grid": None, "grid": list(grid)}
+    return weights | {"pos_embed": embedding}, {**facts, "ground_sample_distance": ground_sample_distance}

@@ -15,12 +15,14 @@ from patchprobe.errors import ModelError
 from patchprobe.models import Norm, Tokens
 
 _OWN_ARGUMENTS = {
-    "img_size": "set models.<name>.input_size instead",
+    "img_size": "set models.{name}.input_size instead",
     "num_classes": "remove it, a backbone has no classifier",
     "in_chans": "remove it, images have 3 channels",
     "device": "set device instead",
     "dtype": "set extraction.precision instead",
 }
+
+_SIZES = {(192, 12): "Ti", (384, 12): "S", (768, 12): "B", (1024, 24): "L", (1280, 32): "H", (1536, 40): "g"}
 
 
 def build_vit(
@@ -60,7 +62,7 @@ def build_vit(
 def _check_arguments(name: str, architecture: str | None, arguments: Mapping[str, Any]) -> None:
     """Raise ModelError naming the first argument that the loader sets itself or the architecture does not take."""
     for argument in sorted(arguments.keys() & _OWN_ARGUMENTS.keys()):
-        raise ModelError(f"models.{name}.arguments.{argument}: {_OWN_ARGUMENTS[argument]}")
+        raise ModelError(f"models.{name}.arguments.{argument}: {_OWN_ARGUMENTS[argument].format(name=name)}")
     if not arguments:
         return
     with torch.device("meta"):
@@ -90,13 +92,48 @@ def check_architecture(name: str, architecture: str | None) -> None:
     raise ModelError(f"{key}: timm {timm.__version__} has no {architecture!r}{hint}")
 
 
+def check_size(name: str, architecture: str, module: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Raise ModelError saying what a file holds if its width, depth or patch size is not that of the model."""
+    vit: Any = module
+    held, built = _size(weights), _size(vit.state_dict())
+    if held is None or built is None or held == built:
+        return
+    raise ModelError(
+        f"models.{name}.checkpoint: the file holds {_describe_size(*held)}, but models.{name}.architecture is "
+        f"{architecture}, {_describe_size(*built)}; name the architecture of the file, or another file"
+    )
+
+
+def set_rope_periods(name: str, module: nn.Module, periods: torch.Tensor) -> None:
+    """Put a file's RoPE periods (head width / 4,) in place of those that timm computes, which it never loads.
+
+    Raises ModelError naming the key if the model has no such periods.
+    """
+    rope: Any = getattr(module, "rope", None)
+    if getattr(rope, "periods", None) is None or rope.periods.shape != periods.shape:
+        raise ModelError(
+            f"the weights hold {len(periods)} RoPE periods, which {type(module).__name__} has no place for"
+        )
+    rope.periods.copy_(periods.float())
+    if rope.feat_shape is not None:
+        rope._cache_embed(rope.feat_shape)
+
+
+def set_norm_eps(module: nn.Module, eps: float) -> None:
+    """Set the epsilon of every LayerNorm."""
+    for part in module.modules():
+        if isinstance(part, nn.LayerNorm):
+            part.eps = eps
+
+
 class TimmViT:
     """A timm ViT as a :class:`patchprobe.models.Backbone`.
 
     Works for every timm model whose blocks keep one sequence of prefix and patch tokens (ViT, DeiT, BEiT, EVA,
     DINOv2, DINOv3, ...). Where the architecture norms only its pooled vector (its token norm is an identity),
     ``final`` leaves the tokens as the last block gives them, as its own ``forward_features`` does; the
-    provenance says so.
+    provenance says so. ``decoder_weights`` are those of the decoder that the file brought along, empty if none; see
+    :mod:`patchprobe.models.reconstruction`.
     """
 
     def __init__(
@@ -108,9 +145,11 @@ class TimmViT:
         norm: Norm,
         device: str,
         provenance: Mapping[str, Any],
+        decoder_weights: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         vit: Any = module.eval().requires_grad_(False).to(device)
         self.module = vit
+        self.decoder_weights = dict(decoder_weights or {})
         self._norm = norm
         self.name = name
         self.grid: tuple[int, int] = tuple(vit.patch_embed.grid_size)
@@ -177,6 +216,20 @@ def weights_sha256(weights: Mapping[str, torch.Tensor]) -> str:
         digest.update(f"{name} {tuple(values.shape)} {values.dtype}\n".encode())
         digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def _size(weights: Mapping[str, torch.Tensor]) -> tuple[int, int, int] | None:
+    """Return features, blocks and patch side, or None where names do not tell them."""
+    kernel = weights.get("patch_embed.proj.weight")
+    blocks = {name.split(".")[1] for name in weights if name.startswith("blocks.")}
+    if kernel is None or kernel.ndim != 4 or not blocks:
+        return None
+    return kernel.shape[0], len(blocks), kernel.shape[-1]
+
+
+def _describe_size(features: int, blocks: int, patch: int) -> str:
+    known = _SIZES.get((features, blocks))
+    return f"a ViT{f'-{known}' if known else ''}/{patch} ({features} features, {blocks} blocks)"
 
 
 def _keeps_patch_tokens(module: nn.Module) -> bool:

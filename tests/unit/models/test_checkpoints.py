@@ -1,14 +1,20 @@
 """Strict loading of weight files, and every way in which one can be wrong."""
 
-import argparse
+import hashlib
+import time
+from pathlib import Path
 
+import huggingface_hub
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from torch.nn import functional as F
 
+import patchprobe
 from patchprobe.errors import ModelError
-from patchprobe.models import load_model
+from patchprobe.models import load_model, timm_source
+from patchprobe.models.checkpoints import checkpoint_path
 
 
 @pytest.fixture
@@ -55,8 +61,8 @@ def test_missing_surplus_and_reshaped_names_are_listed(tmp_path, weights):
 
 
 def test_many_wrong_names_are_counted(tmp_path, weights):
-    save_file({f"backbone.{name}": value for name, value in weights.items()}, tmp_path / "w.safetensors")
-    with pytest.raises(ModelError, match=r"missing: .* and \d+ more; \d+ surplus: backbone\."):
+    save_file({name.replace("blocks", "layers"): value for name, value in weights.items()}, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=r"missing: .* and \d+ more; \d+ surplus: layers\."):
         load(tmp_path, "w.safetensors")
 
 
@@ -73,9 +79,9 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_another_format_is_refused(tmp_path):
-    (tmp_path / "w.bin").write_bytes(b"x")
-    with pytest.raises(ModelError, match=r"neither \.safetensors nor \.pth"):
-        load(tmp_path, "w.bin")
+    (tmp_path / "w.onnx").write_bytes(b"x")
+    with pytest.raises(ModelError, match=r"w\.onnx is none of \.safetensors, \.pth, "):
+        load(tmp_path, "w.onnx")
 
 
 @pytest.mark.parametrize("file", ["w.safetensors", "w.pth"])
@@ -104,16 +110,129 @@ def test_truncated_files_are_called_damaged(tmp_path, weights, file, share):
         load(tmp_path, file)
 
 
-def test_a_file_with_python_objects_is_refused(tmp_path, weights):
-    torch.save({"model": weights, "args": argparse.Namespace(lr=1)}, tmp_path / "w.pth")
-    with pytest.raises(ModelError, match="Python objects beside tensors, which are refused"):
-        load(tmp_path, "w.pth")
+@pytest.mark.parametrize("digits", [8, 16, 64])
+def test_a_right_sha256_is_noted(tmp_path, weights, digits, capsys):
+    save_file(weights, tmp_path / "w.safetensors")
+    digest = hashlib.sha256((tmp_path / "w.safetensors").read_bytes()).hexdigest()
+    model = load(tmp_path, "w.safetensors", sha256=digest[:digits].upper())
+    assert model.provenance["checkpoint_sha256"] == digest
+    assert model.provenance["checkpoint_verified"] is True
+    assert capsys.readouterr().err == ""
 
 
-def test_a_nested_file_says_what_it_holds(tmp_path, weights):
-    torch.save({"model": weights, "epoch": 3}, tmp_path / "w.pth")
-    with pytest.raises(ModelError, match=r"not a flat dictionary .* \(it holds: model, epoch\)"):
-        load(tmp_path, "w.pth")
+def test_an_unknown_sha256_is_printed_and_noted(tmp_path, weights, capsys):
+    save_file(weights, tmp_path / "w.safetensors")
+    digest = hashlib.sha256((tmp_path / "w.safetensors").read_bytes()).hexdigest()
+    model = load(tmp_path, "w.safetensors")
+    assert model.provenance["checkpoint_verified"] is False
+    assert capsys.readouterr().err == f"models.m: w.safetensors has sha256 {digest}; models.m.sha256 is not set\n"
+
+
+def test_a_wrong_sha256_is_an_error_with_both(tmp_path, weights):
+    save_file(weights, tmp_path / "w.safetensors")
+    digest = hashlib.sha256((tmp_path / "w.safetensors").read_bytes()).hexdigest()
+    wrong = "0" * 64
+    with pytest.raises(ModelError, match=rf"models\.m\.sha256 is {wrong}, but .*w\.safetensors .* has {digest}"):
+        load(tmp_path, "w.safetensors", sha256=wrong)
+
+
+def test_another_file_is_not_even_read_if_its_sha256_is_wrong(tmp_path):
+    (tmp_path / "w.pth").write_bytes(b"no pickle")
+    with pytest.raises(ModelError, match=r"models\.m\.sha256 is 0{8}"):
+        load(tmp_path, "w.pth", sha256="0" * 8)
+
+
+@pytest.mark.parametrize("sha256", ["1234567", "g" * 64, "0" * 65])
+def test_what_is_no_sha256_is_an_error(tmp_path, weights, sha256):
+    save_file(weights, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=r"models\.m\.sha256: .* is not a SHA-256, nor its first 8 or more digits"):
+        load(tmp_path, "w.safetensors", sha256=sha256)
+
+
+@pytest.mark.parametrize("file", ["../w.pth", "inner/../../w.pth", "/w.pth", "package:../w.pth", "package:/etc/w.pth"])
+def test_a_path_out_of_its_folder_is_an_error(tmp_path, file):
+    (tmp_path / "w.pth").write_bytes(b"x")
+    folder = tmp_path / "inner"
+    folder.mkdir()
+    with pytest.raises(ModelError, match=rf"models\.m\.checkpoint: {file} lies outside "):
+        load(folder, file)
+
+
+def test_links_and_folders_below_the_root_may_be_named(tmp_path, weights):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "root" / "vits").mkdir(parents=True)
+    save_file(weights, tmp_path / "store" / "w.safetensors")
+    (tmp_path / "root" / "vits" / "w.safetensors").symlink_to(tmp_path / "store" / "w.safetensors")
+    assert load(tmp_path / "root", "vits/../vits/w.safetensors").provenance["checkpoint"] == "w.safetensors"
+
+
+def test_weights_of_the_package_are_found_in_the_package():
+    path = checkpoint_path("m", {"checkpoint": "package:small.safetensors"}, Path("elsewhere"))
+    assert path == Path(patchprobe.__file__).parent / "weights" / "small.safetensors"
+
+
+@pytest.mark.parametrize("method", ["timm", "dino", "vitmae"])
+@pytest.mark.parametrize("size", [(96, 224), (160, 160)])
+def test_the_provenance_says_what_became_of_the_position_embedding(tmp_path, weights, method, size):
+    save_file(weights, tmp_path / "w.safetensors")
+    model = load(tmp_path, "w.safetensors", input_size=size, position_embedding=method)
+    grid = [size[0] // 16, size[1] // 16]
+    position = model.provenance["position_embedding"]
+    assert position == {"method": method, "applied": grid != [10, 10], "checkpoint_grid": [10, 10], "grid": grid}
+    assert (model.input_size, model.provenance["input_size"]) == (size, list(size))
+    stored, used = weights["pos_embed"], model.module.pos_embed
+    if grid == [10, 10]:
+        assert torch.equal(used, stored)
+        return
+    planes = stored[:, 1:].reshape(1, 10, 10, 64).permute(0, 3, 1, 2)
+    options = {
+        "timm": {"size": grid, "antialias": True},
+        "dino": {"scale_factor": ((grid[0] + 0.1) / 10, (grid[1] + 0.1) / 10)},
+        "vitmae": {"size": grid},
+    }
+    resized = F.interpolate(planes, mode="bicubic", align_corners=False, **options[method])
+    torch.testing.assert_close(used[:, 1:], resized.flatten(2).transpose(1, 2), atol=1e-6, rtol=0)
+    assert torch.equal(used[:, :1], stored[:, :1])
+
+
+@pytest.fixture
+def flexible(tmp_path, monkeypatch):
+    """A file of a FlexiViT, and timm's hub serving it."""
+    torch.manual_seed(0)
+    weights = timm.create_model("flexivit_small", depth=1).state_dict()
+    torch.save(weights, tmp_path / "w.pth")
+    create = timm.create_model
+
+    def published(architecture, pretrained=False, **kwargs):
+        overlay = {"file": str(tmp_path / "w.pth")} if pretrained else None
+        return create(architecture, pretrained=pretrained, pretrained_cfg_overlay=overlay, **kwargs)
+
+    monkeypatch.setattr(timm, "create_model", published)
+    return weights["pos_embed"]
+
+
+def test_a_family_that_timm_resizes_as_it_loads_is_resized_so_from_the_hub(tmp_path, flexible):
+    arguments = {"depth": 1}
+    model = load(tmp_path, None, architecture="flexivit_small", input_size=(96, 128), arguments=arguments)
+    planes = flexible.reshape(1, 15, 15, 384).permute(0, 3, 1, 2)
+    resized = F.interpolate(planes, size=(6, 8), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(model.module.pos_embed, resized.flatten(2).transpose(1, 2), atol=1e-6, rtol=0)
+    assert model.provenance["position_embedding"]["applied"]
+
+
+def test_a_file_of_such_a_family_keeps_its_size(tmp_path, flexible):
+    entry = {"architecture": "flexivit_small", "arguments": {"depth": 1}}
+    assert torch.equal(load(tmp_path, "w.pth", input_size=240, **entry).module.pos_embed, flexible)
+    with pytest.raises(
+        ModelError, match=r"models\.m\.input_size: a file of flexivit_small is only used at its own 240"
+    ):
+        load(tmp_path, "w.pth", input_size=224, **entry)
+
+
+def test_a_computed_position_embedding_needs_a_distance(tmp_path, weights):
+    save_file(weights, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=r"models\.m\.ground_sample_distance: .* set datasets\.<name>\.ground_sample"):
+        load(tmp_path, "w.safetensors", position_embedding="gsd")
 
 
 def test_half_precision_weights_are_used_in_float32(tmp_path, weights):
@@ -122,9 +241,25 @@ def test_half_precision_weights_are_used_in_float32(tmp_path, weights):
     assert {value.dtype for value in model.module.state_dict().values()} == {torch.float32}
 
 
-def test_without_network_the_remedy_is_named(tmp_path, monkeypatch):
-    import huggingface_hub
+def test_a_hub_that_does_not_answer_is_not_waited_for(tmp_path, monkeypatch):
+    asked, slept = [], []
 
+    class NoNetwork:
+        def head(self, url, **options):
+            asked.append(options)
+            raise OSError("no network")
+
+    monkeypatch.setattr(timm_source, "get_session", NoNetwork)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(time, "sleep", slept.append)
+    with pytest.raises(ModelError, match=r"models\.m\.checkpoint is null and .* cannot be had from the hub"):
+        load(tmp_path, None)
+    assert asked == [{"timeout": 5}] and slept == []
+    assert huggingface_hub.constants.HF_HUB_OFFLINE is False
+
+
+def test_without_network_the_remedy_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ModelError) as error:

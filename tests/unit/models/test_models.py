@@ -63,6 +63,42 @@ def test_the_entry_input_size_goes_before_the_tile_size():
     assert (model.input_size, model.grid) == ((96, 96), (6, 6))
 
 
+def test_arguments_are_those_of_timm():
+    arguments = {"embed_dim": 48, "depth": 2, "num_heads": 3}
+    model = load({"source": "random", "architecture": "test_vit", "arguments": arguments})
+    assert (model.features, model.blocks) == (48, 2)
+    assert model.provenance["arguments"] == arguments
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"embed_dimm": 48}, r"embed_dimm: test_vit has no such argument; did you mean embed_dim\?"),
+        ({"use_rel_pos_bias": True}, "use_rel_pos_bias: test_vit has no such argument; it takes "),
+        ({"img_size": 48}, "img_size: set models.m.input_size instead"),
+        ({"num_classes": 0}, "num_classes: remove it"),
+        ({"norm_layer": ["LayerNorm"]}, "norm_layer: .* is neither a number, a text"),
+    ],
+)
+def test_a_wrong_argument_is_named(arguments, message):
+    with pytest.raises(ModelError, match=rf"models\.m\.arguments\.{message}"):
+        load({"source": "random", "architecture": "test_vit", "arguments": arguments})
+
+
+def test_arguments_that_timm_cannot_build_are_an_error():
+    with pytest.raises(ModelError, match=r"models\.m\.architecture: timm cannot build test_vit at 160 x 160 px"):
+        load({"source": "random", "architecture": "test_vit", "arguments": {"num_heads": 5}})
+
+
+def test_rectangular_inputs_have_rows_and_columns():
+    model = load({"source": "random", "architecture": "test_vit", "input_size": [96, 160]})
+    assert (model.input_size, model.grid) == ((96, 160), (6, 10))
+    tokens = model.tokens(torch.zeros(1, 3, 96, 160), [1])
+    assert tokens.patch.shape == (1, 1, 60, 64)
+    pixels = load({"source": "pixels", "patch_size": 4, "input_size": [8, 12]})
+    assert pixels.grid == (2, 3)
+
+
 @pytest.mark.parametrize(
     ("architecture", "has_cls", "registers"),
     [

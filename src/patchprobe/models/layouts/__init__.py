@@ -4,18 +4,20 @@ A model's `layout` in the config names the module that takes its file apart: lay
 ``layouts/moco_v3.py``, whose ``LAYOUT`` is a :class:`Layout`. There is no list to edit: a new layout is one new file.
 """
 
+import contextlib
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 
 from patchprobe.errors import ConfigError, ModelError
 
 Weights = dict[str, torch.Tensor]
+PositionEmbedding = Literal["timm", "dino", "vitmae", "gsd"]
 
 _SHOWN = 6
 
@@ -26,13 +28,15 @@ class Contents:
 
     ``encoder`` has timm's names for the architecture, ``decoder`` the official names of the decoder, free of any
     wrapping; ``left_out`` names what is knowingly not used (heads, projectors, training state), as the file has it.
-    ``norm_eps`` is the epsilon of all LayerNorms, if the code that the layout belongs to has another than timm.
+    ``norm_eps`` is the epsilon of all LayerNorms, if the code that the layout belongs to has another than timm, and
+    ``position_embedding`` how that code gets the position embedding to another input size.
     """
 
     encoder: Weights
     decoder: Weights = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     norm_eps: float | None = None
+    position_embedding: PositionEmbedding = "timm"
 
 
 class Layout(Protocol):
@@ -67,15 +71,13 @@ def layout_names() -> list[str]:
     return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))
 
 
-def fitting_layouts(file: Mapping[str, Any]) -> list[str]:
-    """Return the names of the layouts that can take the file apart; ``timm``, which takes any flat file, is left out."""
-    fitting = []
+def fitting_layouts(file: Mapping[str, Any]) -> dict[str, Contents]:
+    """Return what each layout that can take the file apart makes of it; ``timm``, which takes any flat file, is left out."""
+    fitting = {}
     for name in layout_names():
-        try:
-            if name != "timm" and open_layout(name)(file, "").encoder:
-                fitting.append(name)
-        except ModelError:
-            continue
+        with contextlib.suppress(ModelError):
+            if name != "timm":
+                fitting[name] = open_layout(name)(file, "")
     return fitting
 
 
@@ -100,9 +102,57 @@ def entry(file: Mapping[str, Any], name: str, layout: str, key: str) -> Weights:
     return flat(file[name], layout, key, where=repr(name))
 
 
-def without_prefix(tensors: Mapping[str, torch.Tensor], prefix: str) -> Weights:
+def require(tensors: Weights, layout: str, key: str, *, present: Sequence[str], absent: Sequence[str] = ()) -> None:
+    """Raise ModelError unless the tensors have the names that tell a layout from others, and none that belie it."""
+    for name in present:
+        if name not in tensors:
+            raise ModelError(
+                f"{key}: not of layout {layout}: there is no {name} (but {shortened(sorted(tensors)) or 'nothing'})"
+            )
+    for name in absent:
+        if name in tensors:
+            raise ModelError(f"{key}: not of layout {layout}: there is a {name}")
+
+
+def under(tensors: Mapping[str, torch.Tensor], prefix: str) -> Weights:
     """Return those tensors whose names start with ``prefix``, without it."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def names_of(file: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Yield the dotted names of everything in a file: of tensors, and of whatever is not a dictionary of tensors."""
+    for name, value in file.items():
+        if isinstance(value, Mapping) and value and all(isinstance(part, torch.Tensor) for part in value.values()):
+            yield from names_of(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}"
+
+
+def renamed(tensors: Weights, rename: Callable[[str], str], layout: str, key: str) -> Weights:
+    """Return the tensors under new names; raises ModelError if two of them would get the same."""
+    result: Weights = {}
+    for name, value in tensors.items():
+        if rename(name) in result:
+            raise ModelError(f"{key}: not of layout {layout}: {name} is there a second time under another name")
+        result[rename(name)] = value
+    return result
+
+
+def teacher_backbone(file: Mapping[str, Any], layout: str, key: str) -> tuple[Weights, str, tuple[str, ...]]:
+    """Return the backbone of the teacher of a training checkpoint, its dotted place, and the names of all else.
+
+    The teacher, a running mean of the student, is what DINO, iBOT and DINOv2 evaluate and release.
+    """
+    tensors = entry(file, "teacher", layout, key)
+    prefix = "module.backbone." if any(name.startswith("module.") for name in tensors) else "backbone."
+    backbone = under(tensors, prefix)
+    if not backbone:
+        raise ModelError(
+            f"{key}: not of layout {layout}: 'teacher' has no {prefix}* (but {shortened(sorted(tensors))})"
+        )
+    place = f"teacher.{prefix}"
+    used = {f"{place}{name}" for name in backbone}
+    return backbone, place, tuple(name for name in names_of(file) if name not in used)
 
 
 def shortened(names: Sequence[str]) -> str:

@@ -1,0 +1,93 @@
+"""Layout ``hf-vitmae``: Hugging Face's ``ViTMAEForPreTraining``, as on its hub, as transformers 5 names or saves it.
+
+Source: ``modeling_vit_mae.py`` of transformers 4.57.6 and 5.23.0, whose ``save_pretrained`` writes the old names but for
+``decoder.decoder_encoder.layer``. The decoder gets the names of the official MAE. The LayerNorms' epsilon, 1e-12, is the
+default of ``ViTMAEConfig``; that of the official MAE is 1e-6.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from patchprobe.errors import ModelError
+from patchprobe.models.layouts import Contents, Weights, flat, renamed, require
+
+_NORM_EPS = 1e-12
+_NAMES = {
+    "vit.embeddings.cls_token": "cls_token",
+    "vit.embeddings.position_embeddings": "pos_embed",
+    "vit.embeddings.patch_embeddings.projection.": "patch_embed.proj.",
+    "vit.layernorm.": "norm.",
+    "decoder.": "",
+}
+_BLOCK = re.compile(r"(vit|decoder)\.(?:encoder\.layer|layers|decoder_layers|decoder_encoder\.layer)\.(\d+)\.(.+)")
+_BLOCK_NAMES = {
+    "layernorm_before.": "norm1.",
+    "layernorm_after.": "norm2.",
+    "attention.attention.": "attn.",
+    "attention.output.dense.": "attn.proj.",
+    "intermediate.dense.": "mlp.fc1.",
+    "output.dense.": "mlp.fc2.",
+    "attention.o_proj.": "attn.proj.",
+    "attention.q_proj.": "attn.query.",
+    "attention.k_proj.": "attn.key.",
+    "attention.v_proj.": "attn.value.",
+}
+_DECODER = ("decoder_", "mask_token")
+_QUERY = re.compile(r"(.+\.attn)\.query\.(weight|bias)")
+
+
+def read_hf_vitmae(file: Mapping[str, Any], key: str) -> Contents:
+    """See :class:`patchprobe.models.layouts.Layout`; a model with a classifier is refused."""
+    tensors = flat(file, "hf-vitmae", key)
+    require(
+        tensors,
+        "hf-vitmae",
+        key,
+        present=[name for name in _NAMES if name.startswith("vit.embeddings.") and not name.endswith(".")],
+    )
+    if any(name.startswith("classifier.") for name in tensors):
+        raise ModelError(
+            f"{key}: a ViTForImageClassification (it has a classifier), whose encoder is not that of the pre-training; "
+            "take the file of facebook/vit-mae-base"
+        )
+    packed = _pack_attention(renamed(tensors, _official_name, "hf-vitmae", key))
+    return Contents(
+        encoder={name: value for name, value in packed.items() if not name.startswith(_DECODER)},
+        decoder={name: value for name, value in packed.items() if name.startswith(_DECODER)},
+        norm_eps=_NORM_EPS,
+        position_embedding="vitmae",
+    )
+
+
+LAYOUT = read_hf_vitmae
+
+
+def _official_name(name: str) -> str:
+    block = _BLOCK.fullmatch(name)
+    if not block:
+        return _replaced(name, _NAMES)
+    blocks = "decoder_blocks" if block[1] == "decoder" else "blocks"
+    return f"{blocks}.{block[2]}.{_replaced(block[3], _BLOCK_NAMES)}"
+
+
+def _replaced(name: str, names: Mapping[str, str]) -> str:
+    for theirs, official in names.items():
+        if name.startswith(theirs):
+            return official + name.removeprefix(theirs)
+    return name
+
+
+def _pack_attention(tensors: Weights) -> Weights:
+    """Join query, key and value into one projection; where one is absent the others keep their names."""
+    packed = dict(tensors)
+    for name in tensors:
+        query = _QUERY.fullmatch(name)
+        if not query:
+            continue
+        parts = [f"{query[1]}.{part}.{query[2]}" for part in ("query", "key", "value")]
+        if all(part in tensors for part in parts):
+            packed[f"{query[1]}.qkv.{query[2]}"] = torch.cat([packed.pop(part) for part in parts])
+    return packed

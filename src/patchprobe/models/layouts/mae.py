@@ -1,0 +1,40 @@
+"""Layout ``mae``: a checkpoint of MAE, the encoder alone or with its decoder.
+
+Source: ``models_mae.py`` and ``util/misc.py`` of facebookresearch/mae (efb2a806). Its encoder has timm's names.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from patchprobe.errors import ModelError
+from patchprobe.models.layouts import Contents, entry, names_of, require
+
+_DECODER = ("decoder_", "mask_token")
+_CLASSIFIER = ("head.", "fc_norm.")
+
+
+def read_mae(file: Mapping[str, Any], key: str) -> Contents:
+    """See :class:`patchprobe.models.layouts.Layout`; a model with a classifier, such as a fine-tuned one, is refused."""
+    tensors = entry(file, "model", "mae", key)
+    require(
+        tensors,
+        "mae",
+        key,
+        present=["cls_token", "pos_embed", "patch_embed.proj.weight", "blocks.0.norm1.weight"],
+        absent=["mask_token_decoder", "dist_token", "reg_token", "blocks.0.ls1.gamma"],
+    )
+    if any(name.startswith(_CLASSIFIER) for name in tensors):
+        raise ModelError(
+            f"{key}: a model trained with labels (it has a classifier), such as a fine-tuned MAE, whose encoder is no "
+            "longer that of the pre-training; take mae_pretrain_vit_base.pth, or with its decoder "
+            "mae_visualize_vit_base.pth"
+        )
+    return Contents(
+        encoder={name: value for name, value in tensors.items() if not name.startswith(_DECODER)},
+        decoder={name: value for name, value in tensors.items() if name.startswith(_DECODER)},
+        left_out=tuple(name for name in names_of(file) if not name.startswith("model.")),
+        position_embedding="vitmae",
+    )
+
+
+LAYOUT = read_mae

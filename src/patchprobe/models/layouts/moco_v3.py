@@ -1,0 +1,26 @@
+"""Layout ``moco-v3``: a training checkpoint of MoCo v3, as released.
+
+Source: ``main_moco.py`` and ``main_lincls.py`` of facebookresearch/moco-v3 (c349e6e2): evaluation takes the base
+encoder without its projector, not the momentum encoder.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from patchprobe.models.layouts import Contents, entry, names_of, require, under
+
+_ENCODER = "module.base_encoder."
+
+
+def read_moco_v3(file: Mapping[str, Any], key: str) -> Contents:
+    """See :class:`patchprobe.models.layouts.Layout`; projectors, predictor and momentum encoder are left out."""
+    tensors = entry(file, "state_dict", "moco-v3", key)
+    require(
+        tensors, "moco-v3", key, present=[f"{_ENCODER}{name}" for name in ("cls_token", "pos_embed", "norm.weight")]
+    )
+    encoder = {name: value for name, value in under(tensors, _ENCODER).items() if not name.startswith("head.")}
+    used = {f"state_dict.{_ENCODER}{name}" for name in encoder}
+    return Contents(encoder, left_out=tuple(name for name in names_of(file) if name not in used))
+
+
+LAYOUT = read_moco_v3

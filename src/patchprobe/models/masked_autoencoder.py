@@ -1,0 +1,85 @@
+"""Masked image modelling with its pretrained decoder: images to encoder tokens, and tokens to a reconstructed image."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import nn
+
+from patchprobe.models.vit import TimmViT
+
+Scope = Literal["all", "patch"]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Tokens of B images with N patches each, of which the encoder may have seen but some.
+
+    ``cls`` (B, D) and ``patch`` (B, K, D) carry the encoder's final norm. ``mask`` bool (B, N), row-major, is true where
+    a patch was hidden. ``ids_restore`` int64 (B, N) is the place of each patch, row-major, when the K patches of
+    ``patch`` are followed by what the encoder did not get.
+    """
+
+    cls: torch.Tensor
+    patch: torch.Tensor
+    mask: torch.Tensor
+    ids_restore: torch.Tensor
+
+
+class MaskedAutoencoder(ABC):
+    """A frozen encoder, its decoder, and the order of values in what the decoder predicts for a patch.
+
+    The subclasses add ``encode``, whose masking differs. Images are normalised with the encoder's mean and std, going
+    in and coming out.
+    """
+
+    encoder: TimmViT
+    decoder: nn.Module
+
+    def __init__(self, encoder: TimmViT, decoder: nn.Module) -> None:
+        self.encoder = encoder
+        self.decoder = decoder.eval().requires_grad_(False).to(encoder.module.cls_token.device)
+
+    def decode(self, encoded: Encoded, *, zeroed: Sequence[int] = (), scope: Scope = "all") -> torch.Tensor:
+        """Return the decoder's prediction (B, N, 3 * patch * patch) for every patch, hidden or not, row-major.
+
+        The features ``zeroed`` of the tokens are set to zero before: those of all tokens with the scope ``all``, those
+        of the patches but not of [CLS] with ``patch``. Raises ValueError for a feature that the tokens do not have.
+        """
+        predicted: torch.Tensor = self.decoder(_without(encoded, zeroed, scope))
+        return predicted
+
+    @abstractmethod
+    def unpatchify(self, patches: torch.Tensor) -> torch.Tensor:
+        """Put predictions or patches (B, N, 3 * patch * patch) together to images (B, 3, H, W)."""
+
+    @abstractmethod
+    def patchify(self, images: torch.Tensor) -> torch.Tensor:
+        """Take images (B, 3, H, W) apart to patches (B, N, 3 * patch * patch), with values in the decoder's order."""
+
+    @property
+    def patches(self) -> int:
+        """The number N of patches of an image."""
+        rows, columns = self.encoder.grid
+        return rows * columns
+
+
+def _without(encoded: Encoded, features: Sequence[int], scope: Scope) -> Encoded:
+    width = encoded.patch.shape[-1]
+    unknown = sorted(feature for feature in features if not 0 <= feature < width)
+    if unknown:
+        raise ValueError(f"feature {unknown[0]} cannot be zeroed: tokens have the features 0 to {width - 1}")
+    if scope not in ("all", "patch"):
+        raise ValueError(
+            f"unknown scope {scope!r}; features are zeroed in all tokens (all), or in patches alone (patch)"
+        )
+    if not len(features):
+        return encoded
+    index = torch.as_tensor(features, dtype=torch.int64, device=encoded.patch.device)
+    return replace(
+        encoded,
+        patch=encoded.patch.index_fill(-1, index, 0.0),
+        cls=encoded.cls.index_fill(-1, index, 0.0) if scope == "all" else encoded.cls,
+    )

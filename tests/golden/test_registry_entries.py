@@ -1,0 +1,72 @@
+"""Every model of the registry that has official outputs, named in a configuration and nothing more, gives them.
+
+The layout, the arguments and the interpolation of positions are those of the registry; only the size of the model is
+that of the reduced files, and their weights are no one's, so that no SHA-256 fits.
+"""
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from patchprobe.config import ground_sample_distance, load_schema, validate
+from patchprobe.models import load_model
+
+REDUCED = {"embed_dim": 48, "depth": 3, "num_heads": 3}
+# model of the registry, golden folder, case at the size of the position embedding and, where there is one, at another
+CASES = [
+    ("supervised", "torchvision_vit_b_16", "native"),
+    ("dino", "dino_vitb16", "native"),
+    ("dino", "dino_vitb16", "small_112"),
+    ("dinov2", "dinov2_vitb14", "img_224"),
+    ("dinov2-reg", "dinov2_vitb14_reg", "img_224"),
+    ("dinov3", "dinov3_vitb16", "native"),
+    ("ibot", "ibot_vitb16", "native"),
+    ("ibot", "ibot_vitb16", "rect_256x320"),
+    ("moco-v3", "mocov3_vitb16", "native"),
+    ("mae", "mae_vitb16", "native_nomask"),
+    ("mae-visualize", "mae_vitb16", "native_nomask"),
+    ("hf-vitmae", "hf_vitmae_base", "native_nomask"),
+    ("hf-vitmae", "hf_vitmae_base", "interp_128"),
+    ("simmim", "simmim_vitb16", "native_nomask"),
+    ("scalemae", "scalemae_vitl16", "res1_224"),
+]
+
+
+def tensors(part):
+    return {key: tensors(value) if isinstance(value, dict) else torch.from_numpy(value) for key, value in part.items()}
+
+
+@pytest.mark.parametrize(("name", "model", "case"), CASES)
+def test_named_model_gives_the_official_tokens(repository, golden, fill, compare, tmp_path, name, model, case):
+    spec = fill.load_spec(model)
+    images = torch.from_numpy(fill.image(spec["cases"][case]))
+    # 256 px of 0.875 m in 224 px: one pixel of the input is 1 m, as in Scale-MAE's case
+    data = {"adapter": "synthetic", "tiling": {"size": 256}, "ground_sample_distance": 0.875}
+    data["splits"] = {"train": {"source": "train"}, "evaluation": {"source": "val"}}
+    own = {"arguments": REDUCED, "sha256": None}
+    if images.shape[2:] != (224, 224):
+        own["input_size"] = list(images.shape[2:])
+    schema = load_schema(repository / "config/schema/config.schema.yaml")
+    config = validate({"datasets": {"streets": data}, "models": {name: own}}, schema)
+    entry = config["models"][name]
+    variant = "encoder_only" if name == "mae" else "primary"
+    content, path = tensors(fill.checkpoint(spec, variant, "reduced")), tmp_path / entry["checkpoint"]
+    if path.suffix == ".safetensors":
+        safetensors.torch.save_file(content, path)
+    else:
+        torch.save(content, path)
+    backbone = load_model(
+        name,
+        entry,
+        checkpoint_root=tmp_path,
+        input_size=224,
+        device="cpu",
+        ground_sample_distance=ground_sample_distance(config, "streets", name),
+    )
+    with torch.inference_mode():
+        tokens = backbone.tokens(images, [1, 2, 3])
+    expected = np.load(golden / model / "cases.npz")
+    atol = spec["tolerance"]["suggested_atol"]
+    compare(f"registry: {name}", case, "patch", tokens.patch, expected[f"{case}/patch"], atol)
+    compare(f"registry: {name}", case, "cls", tokens.cls, expected[f"{case}/cls"], atol)

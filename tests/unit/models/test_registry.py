@@ -1,0 +1,182 @@
+"""The registry against timm, torchvision and the layouts; what is in a file of weights is for the golden tests."""
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import torchvision
+import yaml
+from timm.models import get_pretrained_cfg
+
+from patchprobe.config import load_schema, validate
+from patchprobe.errors import ConfigError
+from patchprobe.model_reference import with_reference
+from patchprobe.model_registry import registered_model, registered_models, resolve
+from patchprobe.models import load_model
+from patchprobe.models.layouts import open_layout
+from patchprobe.models.vit import build_vit
+
+NAMES = registered_models()
+PAPER = ["supervised", "dino", "dinov2", "ibot", "mae", "simmim", "scalemae"]
+# Architectures with timm's tag of the very weights of the entry.
+TAGGED = [name for name in NAMES if "." in registered_model(name).entry["architecture"]]
+# Names that differ from the address's, since that is the same for many models.
+RENAMED = {"ibot", "hf-vitmae"}
+
+every_model = pytest.mark.parametrize("name", NAMES)
+
+
+def test_models_of_the_study_and_newer_ones_are_there():
+    newer = {"dinov2-reg", "moco-v3", "dinov3", "hf-vitmae", "tips-v2", "pe-spatial", "eupe", "radio", "beit-v2"}
+    assert {*PAPER, *newer} <= set(NAMES)
+
+
+@every_model
+def test_entry_is_a_valid_configuration_by_its_name_alone(repository, name):
+    schema = load_schema(repository / "config/schema/config.schema.yaml")
+    splits = {"train": {"source": "train"}, "evaluation": {"source": "val"}}
+    data = {"adapter": "synthetic", "splits": splits, "tiling": {"size": 256}, "ground_sample_distance": 1.0}
+    model = validate({"datasets": {"streets": data}, "models": {name: None}}, schema)["models"][name]
+    assert "registry" not in model
+    assert registered_model(name).entry.items() <= model.items()
+
+
+@every_model
+def test_facts_are_complete(name):
+    model = registered_model(name)
+    assert set(model.paper) == {"title", "authors", "year", "url"} and set(model.licence) == {"code", "weights"}
+    assert model.paper["url"].startswith("https://arxiv.org/abs/")
+    assert model.title and model.family and model.trained_on and model.get and model.quirks
+    assert all(isinstance(quirk, str) for quirk in model.quirks)
+    assert {"mean", "std", "input_size", "position_embedding"} <= model.entry.keys()
+
+
+@every_model
+def test_architecture_gives_tokens_of_the_grid(name):
+    model = registered_model(name)
+    arguments = {**model.entry.get("arguments", {}), "depth": 1}
+    side = model.entry["input_size"]
+    entry = {"source": "random", "architecture": model.entry["architecture"], "arguments": arguments}
+    backbone = load_model(name, entry, checkpoint_root=Path(), input_size=side, device="cpu")
+    with torch.inference_mode():
+        tokens = backbone.tokens(torch.zeros(1, 3, side, side), [1])
+    assert backbone.grid == model.grid
+    assert tokens.patch.shape == (1, 1, model.grid[0] * model.grid[1], backbone.features)
+    assert bool(getattr(backbone.module, "pos_embed", None) is not None) == (
+        model.positions.startswith("absolute") or model.positions == "computed"
+    )
+    assert bool(getattr(backbone.module, "rope", None) is not None) == ("rotary" in model.positions)
+
+
+@pytest.mark.parametrize("name", TAGGED)
+def test_normalisation_and_size_are_those_of_timm(name):
+    model = registered_model(name)
+    known = get_pretrained_cfg(model.entry["architecture"])
+    assert (tuple(model.entry["mean"]), tuple(model.entry["std"])) == (known.mean, known.std)
+    assert known.input_size == (3, model.native_size, model.native_size)
+    if known.url:
+        assert model.entry["url"] == known.url
+
+
+def test_supervised_is_the_file_of_torchvision():
+    weights = torchvision.models.ViT_B_16_Weights.IMAGENET1K_V1
+    entry = registered_model("supervised").entry
+    transform = weights.transforms()
+    assert entry["url"] == weights.url
+    assert (entry["mean"], entry["std"]) == (transform.mean, transform.std)
+
+
+@pytest.mark.parametrize("name", [name for name in PAPER if name != "scalemae"])
+def test_models_of_the_study_are_vit_base(name):
+    entry = registered_model(name).entry
+    with torch.device("meta"):
+        module = build_vit(name, entry["architecture"], (224, 224), entry.get("arguments"))
+    assert (module.embed_dim, len(module.blocks)) == (768, 12)
+
+
+def test_scalemae_is_vit_large():
+    with torch.device("meta"):
+        module = timm.create_model(registered_model("scalemae").entry["architecture"])
+    assert (module.embed_dim, len(module.blocks)) == (1024, 24)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if registered_model(name).entry["checkpoint"]])
+def test_files_have_a_layout_and_the_name_of_their_address(name):
+    entry = registered_model(name).entry
+    assert callable(open_layout(entry["layout"]))
+    if entry["url"] and name not in RENAMED:
+        assert entry["url"].endswith(f"/{entry['checkpoint']}")
+    if entry["sha256"] and len(entry["sha256"]) < 64:
+        assert f"-{entry['sha256']}." in entry["checkpoint"]
+    files = [registered_model(other).entry["checkpoint"] for other in NAMES]
+    assert files.count(entry["checkpoint"]) == 1
+
+
+def test_batch_norm_is_for_mae_only():
+    probes = {name: registered_model(name).entry.get("probe", {}).get("batch_norm", False) for name in NAMES}
+    assert {name for name, batch_norm in probes.items() if batch_norm} == {"mae", "mae-visualize", "hf-vitmae"}
+
+
+def test_page_of_models_is_made_from_the_registry(repository):
+    page = (repository / "docs/models.md").read_text()
+    assert page == with_reference(page), "run: python -m patchprobe.model_reference docs/models.md"
+    for name in NAMES:
+        model = registered_model(name)
+        assert f"### {name}\n" in page and model.get in page and all(quirk in page for quirk in model.quirks)
+
+
+def test_page_without_the_two_lines_is_refused():
+    with pytest.raises(ConfigError, match="has no lines"):
+        with_reference("# Models\n")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A registry with the one model ``vit``."""
+    facts = {"title": "V", "family": "supervised", "paper": {}, "trained_on": "x", "native_size": 8, "patch_size": 4}
+    facts |= {"positions": "absolute", "licence": {}, "get": "x", "quirks": []}
+    entry = {"source": "timm", "architecture": "vit", "checkpoint": "a.pth", "url": "http://a", "sha256": "0" * 8}
+    entry |= {"arguments": {"depth": 2, "num_heads": 3}, "input_size": 8}
+    (tmp_path / "vit.yaml").write_text(yaml.safe_dump({"model": facts, "entry": entry}))
+    return tmp_path
+
+
+def test_own_keys_win_inside_mappings_too(folder):
+    resolved = resolve("vit", {"arguments": {"depth": 1}, "input_size": None, "url": "http://mirror"}, folder)
+    assert resolved["arguments"] == {"depth": 1, "num_heads": 3}
+    assert resolved["input_size"] is None and resolved["architecture"] == "vit"
+    assert (resolved["url"], resolved["sha256"]) == ("http://mirror", "0" * 8)
+    assert resolve("other", {"registry": "vit", "seed": 1}, folder) == {**resolve("vit", {}, folder), "seed": 1}
+    assert resolve("vit", {"source": "pixels"}, folder) == {"source": "pixels"}
+
+
+def test_another_file_has_neither_address_nor_digest_of_the_registrys(folder):
+    resolved = resolve("vit", {"checkpoint": "b.pth"}, folder)
+    assert resolved["checkpoint"] == "b.pth" and not {"url", "sha256"} & resolved.keys()
+    assert resolve("vit", {"checkpoint": "b.pth", "sha256": "1" * 8}, folder)["sha256"] == "1" * 8
+    assert resolve("vit", {"checkpoint": "a.pth"}, folder)["url"] == "http://a"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model: {title: x}\nentry: {}", "missing under model: family, get, licence"),
+        ("model: [1]\nentry: {}", "has no mapping 'model'"),
+        ("entry: {", "is not YAML"),
+    ],
+)
+def test_damaged_file_is_named(folder, text, message):
+    (folder / "vit.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        registered_model("vit", folder)
+    assert str(folder / "vit.yaml") in str(caught.value)
+
+
+def test_unknown_fact_is_named(folder):
+    file = folder / "vit.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["model"]["licens"] = "x"
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match="unknown under model: licens"):
+        registered_model("vit", folder)

@@ -1,0 +1,110 @@
+"""The configuration of the paper on a machine without data and weights, and models that come from the registry."""
+
+import pytest
+import yaml
+from test_staleness import FINAL, chain, computed
+
+from patchprobe.model_registry import registered_model
+
+pytestmark = pytest.mark.workflow
+
+PAPER = ["supervised", "dino", "dinov2", "ibot", "mae", "simmim", "scalemae"]
+VERSIONS = ["clean", "blur", "noise", "band-noise", "shift", "rotate", "scale"]
+
+
+@pytest.fixture
+def empty(repository, tmp_path):
+    """The project without data, weights and results."""
+    from conftest import TINY, make_project
+
+    return make_project(repository, tmp_path / "project", TINY)
+
+
+def test_paper_resolves_without_data_and_weights(empty):
+    jobs = empty.plan("--configfile", "config/paper.yaml")
+    assert jobs.total() < 1500
+    for model in PAPER:
+        assert jobs[f"inspect_model cityscapes,{model}"] == jobs[f"model_table {model}"] == 1
+        for version in VERSIONS:
+            assert jobs[f"extract cityscapes,{model},{version}"] == 1
+
+
+def test_paper_takes_its_images_and_tiles(repository):
+    data = yaml.safe_load((repository / "config/paper.yaml").read_text())["datasets"]["cityscapes"]
+    assert data["splits"]["train"] == {"source": "train", "per_group": 4}
+    assert data["splits"]["evaluation"] == {"source": "val", "per_group": 10}
+    assert data["tiling"] == {"size": 256, "resize": 224}
+    assert data["ground_sample_distance"] * 256 / 224 == 1.0
+
+
+def test_ground_sample_distance_that_is_missing_ends_the_run_before_any_job(empty):
+    config = empty.config()
+    config["models"]["scalemae"] = {}
+    empty.write_config(config)
+    done = empty.snakemake("--cores", "1", "--dry-run", check=False)
+    assert done.returncode != 0
+    assert "give datasets.streets.ground_sample_distance" in done.stdout
+    assert "models.scalemae.ground_sample_distance" in done.stdout
+
+
+def test_unknown_model_of_the_registry_ends_the_run_before_any_job(empty):
+    config = empty.config()
+    config["models"]["mine"] = {"registry": "dinov22"}
+    empty.write_config(config)
+    done = empty.snakemake("--cores", "1", "--dry-run", check=False)
+    assert done.returncode != 0
+    assert "key models.mine.registry is 'dinov22'" in done.stdout and "did you mean dinov2?" in done.stdout
+
+
+def test_values_count_and_not_where_they_come_from(project):
+    facts = {field: getattr(registered_model("dino"), field) for field in registered_model("dino").__dataclass_fields__}
+    entry = project.config()["models"]["pixels-a"]
+    content = {"model": {**facts, "quirks": []}, "entry": entry}
+    del content["model"]["entry"]
+    file = project.folder / "src/patchprobe/models/registry/pixels-a.yaml"
+    file.write_text(yaml.safe_dump(content))
+    config = project.config()
+    config["models"]["pixels-a"] = {}
+    project.write_config(config)
+    assert not project.plan()
+    content["entry"]["patch_size"] = 4
+    file.write_text(yaml.safe_dump(content))
+    assert computed(project.plan()) == chain("pixels-a") | FINAL
+
+
+def test_ground_sample_distance_concerns_only_models_that_use_it(project):
+    config = project.config()
+    config["datasets"]["streets"]["ground_sample_distance"] = 2.0
+    project.write_config(config)
+    assert not project.plan()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "stale"),
+    [("ground_sample_distance", 3.0, {"scalemae"}), ("url", "https://mirror.example.org/a", set())],
+)
+def test_what_is_part_of_a_models_values(empty, key, value, stale):
+    """The specs of the graph, without running it: the file written by ``--detailed-summary`` does not hold them."""
+    script = empty.folder / "print_specs.smk"
+    script.write_text(
+        (empty.folder / "Snakefile").read_text()
+        + "\nfrom types import SimpleNamespace\n"
+        + "for model in MODELS:\n"
+        + "    given = SimpleNamespace(dataset='streets', model=model, corruption='clean')\n"
+        + "    print('SPEC', model, model_spec(given), extraction_spec(given))\n"
+    )
+
+    def specs():
+        done = empty.snakemake("-s", "print_specs.smk", "--cores", "1", "--dry-run", "--quiet", "all")
+        return {line.split()[1]: line for line in done.stdout.splitlines() if line.startswith("SPEC ")}
+
+    config = empty.config()
+    config["models"] |= {"scalemae": {"ground_sample_distance": 2.0}, "mae": {}}
+    empty.write_config(config)
+    before = specs()
+    config["models"]["scalemae"][key] = value
+    empty.write_config(config)
+    after = specs()
+    assert before.keys() == after.keys() == {"scalemae", "mae", "pixels-a", "pixels-b"}
+    assert {model for model in before if before[model] != after[model]} == stale
+    assert "ground_sample_distance" not in before["mae"]
