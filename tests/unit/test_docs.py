@@ -250,15 +250,15 @@ def test_example_adapter_works(tmp_path, monkeypatch):
     assert classes["pixels"].sum() == 3 * 32 * 48
 
 
-def test_example_source_works():
+def test_example_source_works(monkeypatch):
     source = blocks(ROOT / "docs/models.md", "python")[-1]
-    load = module(source, "colour_source").SOURCE
+    monkeypatch.setitem(sys.modules, "patchprobe.models.colour_source", module(source, "colour_source"))
     entry = {"source": "colour", "patch_size": 4}
-    model = load("colour", entry, checkpoint_root=Path(), input_size=8, norm="final", device="cpu")
-    images = torch.rand(2, 3, 8, 8)
+    model = load_model("colour", entry, checkpoint_root=Path(), input_size=[8, 12], device="cpu")
+    images = torch.rand(2, 3, 8, 12)
     tokens = model.tokens(images, [1]).patch
-    assert tokens.shape == (1, 2, 4, 3) and model.grid == (2, 2)
-    torch.testing.assert_close(tokens[0, 1, 2], images[1, :, 4:, :4].mean(dim=(1, 2)))
+    assert tokens.shape == (1, 2, 6, 3) and model.grid == (2, 3)
+    torch.testing.assert_close(tokens[0, 1, 3], images[1, :, 4:, :4].mean(dim=(1, 2)))
 
 
 def test_example_reconstruction_works(tmp_path):

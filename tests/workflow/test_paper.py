@@ -27,6 +27,10 @@ def test_paper_resolves_without_data_and_weights(empty):
         assert jobs[f"inspect_model cityscapes,{model}"] == jobs[f"model_table {model}"] == 1
         for version in VERSIONS:
             assert jobs[f"extract cityscapes,{model},{version}"] == 1
+    for model in ["mae", "simmim", "scalemae"]:
+        for variant in ["drop-200", "junk", "random-200", "batch-norm"]:
+            for version in VERSIONS:
+                assert jobs[f"patch_classification cityscapes,{model}@{variant},{version}"] == 1
 
 
 def test_paper_takes_its_images_and_tiles(repository):
