@@ -24,7 +24,9 @@ def check(config: Mapping[str, Any], *, device: str) -> None:
     for name, entry in config["datasets"].items():
         if entry["generate"]:
             if entry["root"]:
-                raise ConfigError(f"datasets.{name}.root has no meaning for a generated data set; remove it, or generate")
+                raise ConfigError(
+                    f"datasets.{name}.root has no meaning for a generated data set; remove it, or generate"
+                )
             open_generator(entry["generate"], name=name)
         else:
             open_dataset(entry, Path(config["data_root"]), name=name)
