@@ -43,7 +43,7 @@ rule pretrain:
         objective="|".join(sorted(set(OBJECTIVES).difference(RECONSTRUCTING))) or "none",
     conda:
         "../envs/pretrain.yaml"
-    threads: 8
+    threads: config["pretraining"]["threads"]
     resources:
         gpu=0 if config["device"] == "cpu" else 1,
         mem_mb=16000,

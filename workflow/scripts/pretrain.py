@@ -18,5 +18,4 @@ with run_job(snakemake) as job:
         identity=job.spec_text + job.code,
         snapshots=job.output.card.parents[1] / ".partial",
         device=device,
-        threads=job.threads,
     )

@@ -26,6 +26,8 @@ _ASPECT = (3 / 4, 4 / 3)
 # Factors of brightness, contrast and saturation (DINO's are 0.4, 0.4 and 0.2), for this share of the crops.
 _JITTER = (0.4, 0.4, 0.2)
 _JITTERED = 0.8
+# Threads that make crops: a GPU takes a step in less time than one thread makes the crops of it.
+_WORKERS = 4
 _GREY = (0.299, 0.587, 0.114)
 
 
@@ -58,12 +60,12 @@ class CropSampler:
         self._options = options
         self._seed = seed
 
-    def batches(self, start: int, stop: int, threads: int) -> Iterator[_Crops]:
-        """Yield the crops of steps ``start`` to ``stop - 1``, made ahead by ``threads`` threads."""
-        with ThreadPoolExecutor(threads, thread_name_prefix="crops") as workers:
+    def batches(self, start: int, stop: int) -> Iterator[_Crops]:
+        """Yield the crops of steps ``start`` to ``stop - 1``, made ahead by other threads."""
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="crops") as workers:
             ahead: deque[Future[_Crops]] = deque()
             for step in range(start, stop):
-                while len(ahead) <= threads and step + len(ahead) < stop:
+                while len(ahead) <= _WORKERS and step + len(ahead) < stop:
                     ahead.append(workers.submit(self.crops, step + len(ahead)))
                 yield ahead.popleft().result()
 

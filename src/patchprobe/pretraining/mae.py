@@ -76,6 +76,10 @@ class Decoder(nn.Module):
             block.attn.fused_attn = False  # type: ignore[union-attr]
         self.decoder_norm = nn.LayerNorm(features, eps=1e-6)
         self.decoder_pred = nn.Linear(features, network.patch_size**2 * 3)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
 
     def forward(self, tokens: torch.Tensor, restore: torch.Tensor) -> torch.Tensor:
         """Return (B, 1 + N, pixels) from tokens (B, 1 + visible, D); ``restore`` (B, N) is each patch's place in

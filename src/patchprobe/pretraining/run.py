@@ -34,12 +34,11 @@ def pretrain(
     identity: str,
     snapshots: Path,
     device: str,
-    threads: int,
 ) -> None:
     """Train the objective ``spec["objective"]`` and write its files, the card last.
 
     ``spec`` holds ``objective``, ``seed``, ``architecture``, ``training`` (its entry of ``pretraining.objectives``),
-    ``crop``, ``precision``, ``warmup``, ``save_every`` and ``images`` (for the card); ``identity`` is the spec and the
+    ``crop``, ``precision``, ``threads``, ``warmup``, ``save_every`` and ``images`` (for the card); ``identity`` is the spec and the
     code as text, ``snapshots`` the hidden folder. Raises ConfigError, ModelError or StoreError.
     """
     name, training, architecture = spec["objective"], spec["training"], spec["architecture"]
@@ -52,7 +51,7 @@ def pretrain(
         training["steps"], training["learning_rate"], training["weight_decay"], spec["warmup"], spec["save_every"]
     )
     precision = choose_precision(spec["precision"], device)
-    hardware = describe_hardware(device, threads)
+    hardware = describe_hardware(device, spec["threads"])
     # What the bits of the weights depend on; another one starts from the beginning.
     parts = (identity, images.sha256, precision, repr(hardware))
     with open_snapshots(snapshots, name, *parts) as saved:
@@ -65,7 +64,7 @@ def pretrain(
             seed=spec["seed"],
             device=device,
             precision=precision,
-            threads=threads,
+            threads=spec["threads"],
         )
         write_weights(outputs.encoder, objective.encoder().vit.state_dict())
         weights = {outputs.encoder.name: outputs.encoder}

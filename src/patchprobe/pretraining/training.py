@@ -91,7 +91,7 @@ def train(
         print(f"resuming: {first} of {plan.steps} steps are done", file=sys.stderr)
     bar = Progress(total=plan.steps, initial=first, desc=name, unit="step", file=sys.stderr)
     with _deterministic(threads), bar as progress:
-        for step, crops in enumerate(sampler.batches(first, plan.steps, threads), start=first):
+        for step, crops in enumerate(sampler.batches(first, plan.steps), start=first):
             _seed_step(seed, name, step)
             batch = to_batch(crops, objective.views, network.mean, network.std, device)
             with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16"):

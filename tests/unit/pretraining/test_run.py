@@ -37,6 +37,7 @@ def spec(objective):
         },
         "crop": [0.5, 0.9],
         "precision": "fp32",
+        "threads": 1,
         "warmup": 0.1,
         "save_every": 10,
         "images": {"folder": "pictures"},
@@ -47,7 +48,7 @@ def spec(objective):
 def outputs(request, images, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     made = files(folder, decoder=request.param == "mae")
-    arguments = {"identity": "", "snapshots": folder / ".partial", "device": "cpu", "threads": 1}
+    arguments = {"identity": "", "snapshots": folder / ".partial", "device": "cpu"}
     pretrain(spec(request.param), images, made, **arguments)
     return made
 
