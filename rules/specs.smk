@@ -309,7 +309,10 @@ def pretraining_spec(wildcards):
     return spec(
         objective=wildcards.objective,
         training=own["objectives"][wildcards.objective],
-        **{key: own[key] for key in ("architecture", "crop", "images", "precision", "save_every", "threads", "warmup")},
+        **{
+            key: own[key]
+            for key in ("architecture", "crop", "images", "precision", "save_every", "threads", "warmup")
+        },
         device=config["device"],
         seed=config["seed"],
     )
