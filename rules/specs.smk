@@ -311,7 +311,7 @@ def pretraining_spec(wildcards):
         training=own["objectives"][wildcards.objective],
         **{
             key: own[key]
-            for key in ("architecture", "crop", "images", "precision", "save_every", "threads", "warmup")
+            for key in ("architecture", "crop", "images", "precision", "region", "save_every", "threads", "warmup")
         },
         device=config["device"],
         seed=config["seed"],

@@ -78,7 +78,7 @@ def test_only_what_changed_is_trained_again(undisturbed, tmp_path):
     assert project.plan("pretraining") == trained | {"pretraining_images": 1, "pretrain supervised": 1}
 
 
-def test_supervised_training_without_classes_says_what_to_do(undisturbed, tmp_path):
+def test_a_missing_folder_of_images_is_named(undisturbed, tmp_path):
     project = undisturbed.copy(tmp_path / "project")
     config = project.config()
     config["pretraining"]["images"]["folder"] = "nowhere"

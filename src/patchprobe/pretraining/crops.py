@@ -33,11 +33,17 @@ _GREY = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class CropOptions:
-    """Sides of full crops as shares of the image's shorter side, least and most; local crops have half of both."""
+    """``sides`` of full crops as shares of the region's, least and most; local crops have half of both.
+
+    All crops of an image come from one region of it, a square whose side is ``region`` of the image's shorter side,
+    so that they have something in common. Without one they come from the whole image, and their sides are shares of
+    its shorter side.
+    """
 
     batch_size: int
     input_size: int
     sides: tuple[float, float]
+    region: float | None = None
 
 
 @dataclass(frozen=True)
@@ -76,8 +82,9 @@ class CropSampler:
         numbers = self._numbers(step)
         low, high = options.sides
         side = options.input_size
-        full = [self._boxes(rng, numbers, low, high) for _ in range(views.full)]
-        local = [self._boxes(rng, numbers, low / 2, high / 2) for _ in range(views.local)]
+        regions = self._regions(rng, len(numbers))
+        full = [_boxes(rng, regions, low, high) for _ in range(views.full)]
+        local = [_boxes(rng, regions, low / 2, high / 2) for _ in range(views.local)]
         return _Crops(
             full=self._cut(numbers, full, side, rng),
             local=self._cut(numbers, local, side // 2, rng),
@@ -92,19 +99,15 @@ class CropSampler:
         places = range(step * size, (step + 1) * size)
         return [int(_order(self._seed, place // count, count)[place % count]) for place in places]
 
-    def _boxes(
-        self, rng: np.random.Generator, numbers: Sequence[int], low: float, high: float
-    ) -> npt.NDArray[np.int64]:
-        """Return one box (top, left, rows, columns) in px for each image of a batch."""
+    def _regions(self, rng: np.random.Generator, n: int) -> npt.NDArray[np.int64]:
+        """Return one box (top, left, rows, columns) in px for each image of a batch, that its crops lie in."""
         height, width = self._images.images.shape[1:3]
-        n = len(numbers)
-        side = min(height, width) * rng.uniform(low, high, n)
-        root = np.sqrt(np.exp(rng.uniform(np.log(_ASPECT[0]), np.log(_ASPECT[1]), n)))
-        rows = np.clip(np.rint(side / root), 1, height).astype(np.int64)
-        columns = np.clip(np.rint(side * root), 1, width).astype(np.int64)
-        top = np.floor(rng.random(n) * (height - rows + 1)).astype(np.int64)
-        left = np.floor(rng.random(n) * (width - columns + 1)).astype(np.int64)
-        return np.stack([top, left, rows, columns], axis=1)
+        share = self._options.region
+        if share is None:
+            return np.tile((0, 0, height, width), (n, 1))
+        side = max(1, round(share * min(height, width)))
+        top, left = rng.integers(0, (height - side + 1, width - side + 1), (n, 2)).T
+        return np.stack([top, left, np.full(n, side), np.full(n, side)], axis=1)
 
     def _cut(
         self, numbers: Sequence[int], boxes: Sequence[npt.NDArray[np.int64]], side: int, rng: np.random.Generator
@@ -132,6 +135,19 @@ class CropSampler:
             shares = np.bincount(labels.ravel(), minlength=256)[:classes] / labels.size
             row[shares >= MIN_SHARE] = 1
         return present
+
+
+def _boxes(rng: np.random.Generator, regions: npt.NDArray[np.int64], low: float, high: float) -> npt.NDArray[np.int64]:
+    """Return one box (top, left, rows, columns) in px inside each region, of ``low`` to ``high`` of its shorter side."""
+    n = len(regions)
+    height, width = regions[:, 2], regions[:, 3]
+    side = regions[:, 2:].min(axis=1) * rng.uniform(low, high, n)
+    root = np.sqrt(np.exp(rng.uniform(np.log(_ASPECT[0]), np.log(_ASPECT[1]), n)))
+    rows = np.clip(np.rint(side / root), 1, height).astype(np.int64)
+    columns = np.clip(np.rint(side * root), 1, width).astype(np.int64)
+    top = regions[:, 0] + np.floor(rng.random(n) * (height - rows + 1)).astype(np.int64)
+    left = regions[:, 1] + np.floor(rng.random(n) * (width - columns + 1)).astype(np.int64)
+    return np.stack([top, left, rows, columns], axis=1)
 
 
 def to_batch(crops: _Crops, views: Views, mean: Sequence[float], std: Sequence[float], device: str) -> Batch:

@@ -21,7 +21,7 @@ from patchprobe.pretraining.self_distillation import SelfDistillation
 class Options:
     """The head's outputs and width, the teacher's temperature and its momentum at the start, and the masks."""
 
-    outputs: int = 1024
+    outputs: int = 256
     hidden: int = 512
     bottleneck: int = 128
     teacher_temperature: float = 0.04

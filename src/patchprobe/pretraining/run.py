@@ -38,14 +38,14 @@ def pretrain(
     """Train the objective ``spec["objective"]`` and write its files, the card last.
 
     ``spec`` holds ``objective``, ``seed``, ``architecture``, ``training`` (its entry of ``pretraining.objectives``),
-    ``crop``, ``precision``, ``threads``, ``warmup``, ``save_every`` and ``images`` (for the card); ``identity`` is the spec and the
-    code as text, ``snapshots`` the hidden folder. Raises ConfigError, ModelError or StoreError.
+    ``crop``, ``region``, ``precision``, ``threads``, ``warmup``, ``save_every`` and ``images`` (for the card); ``identity``
+    is the spec and the code as text, ``snapshots`` the hidden folder. Raises ConfigError, ModelError or StoreError.
     """
     name, training, architecture = spec["objective"], spec["training"], spec["architecture"]
     seed_weights(spec["seed"])
     network = Network(architecture["name"], architecture["arguments"], architecture["input_size"])
     objective = build_objective(name, network, len(images.class_names), training["options"])
-    options = CropOptions(training["batch_size"], architecture["input_size"], tuple(spec["crop"]))
+    options = CropOptions(training["batch_size"], architecture["input_size"], tuple(spec["crop"]), spec["region"])
     sampler = CropSampler(images, objective.views, options, seed=spec["seed"])
     plan = Plan(
         training["steps"], training["learning_rate"], training["weight_decay"], spec["warmup"], spec["save_every"]
@@ -92,6 +92,7 @@ def pretrain(
                 "options": dataclasses.asdict(objective.options_type(**training["options"])),
                 "views": dataclasses.asdict(objective.views),
                 "crop": spec["crop"],
+                "region": spec["region"],
                 "warmup": spec["warmup"],
                 "precision": precision,
                 "seed": spec["seed"],

@@ -16,7 +16,10 @@ class Options:
 
 
 class Supervised(Objective):
-    """A linear classifier on [CLS], one independent yes or no per class."""
+    """A linear classifier on the mean of the patch tokens, one independent yes or no per class.
+
+    Measured: with [CLS] in place of the mean it takes several times as long to learn as much.
+    """
 
     views = Views(full=1, jitter=True, presence=True)
     options_type = Options
@@ -27,7 +30,7 @@ class Supervised(Objective):
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """See :meth:`patchprobe.pretraining.objective.Objective.loss`."""
-        logits = self.classifier(self.network(batch.full[0])[:, 0])
+        logits = self.classifier(self.network(batch.full[0])[:, 1:].mean(dim=1))
         assert batch.presence is not None
         return F.binary_cross_entropy_with_logits(logits.float(), batch.presence)
 

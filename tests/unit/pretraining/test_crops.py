@@ -64,6 +64,23 @@ def test_crops_have_the_size_asked_for():
         assert 0.25 < mirrored < 0.75
 
 
+def test_all_crops_of_an_image_come_from_one_region():
+    # Red tells the column, green the row: a crop's range tells where it was cut.
+    rows, columns = np.mgrid[:100, :200].astype(np.uint8)
+    picture = np.stack([columns, rows, np.zeros_like(rows)], axis=2)
+    images = Images(np.repeat(picture[None], 32, axis=0), np.full(32, 255, np.uint8), (), sha256="")
+    views = Views(full=2, local=4)
+    for region, widest in ((0.4, 40), (None, 200)):
+        crops = CropSampler(images, views, CropOptions(32, 16, (0.3, 1.0), region), seed=2).crops(0)
+        seen = [*crops.full.reshape(2, 32, -1, 3), *crops.local.reshape(4, 32, -1, 3)]
+        first = np.min([view.min(axis=1) for view in seen], axis=0).astype(int)
+        last = np.max([view.max(axis=1) for view in seen], axis=0).astype(int)
+        covered = (last - first + 1)[:, :2]
+        assert covered.max() <= widest
+        assert covered[:, 0].max() > 0.8 * min(widest, 150)
+        assert first[:, 0].max() - first[:, 0].min() > 30
+
+
 def test_presence_is_what_the_crop_shows():
     labels = np.full((1, 100, 200), 255, np.uint8)
     labels[:, :, :100], labels[:, :50, 100:] = 0, 1

@@ -36,6 +36,7 @@ def spec(objective):
             "options": OPTIONS.get(objective, {}),
         },
         "crop": [0.5, 0.9],
+        "region": 0.8,
         "precision": "fp32",
         "threads": 1,
         "warmup": 0.1,
