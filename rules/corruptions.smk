@@ -13,7 +13,7 @@ rule corrupt:
         corruption="|".join(CORRUPTIONS) or "none",
     conda:
         "../envs/core.yaml"
-    threads: 4
+    threads: min(4, config["threads"])
     resources:
         mem_mb=4000,
         runtime=240,

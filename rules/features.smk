@@ -36,7 +36,7 @@ rule extract:
         "logs/extract/{dataset}.{model}.{corruption}.benchmark.tsv"
     conda:
         "../envs/gpu.yaml"
-    threads: 8
+    threads: min(8, config["threads"])
     resources:
         gpu=0 if config["device"] == "cpu" else 1,
         mem_mb=16000,

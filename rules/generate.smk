@@ -10,7 +10,7 @@ rule generate:
         dataset="|".join(GENERATED) or "none",
     conda:
         "../envs/core.yaml"
-    threads: 4
+    threads: min(4, config["threads"])
     resources:
         mem_mb=2000,
         runtime=60,

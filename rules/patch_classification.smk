@@ -12,7 +12,7 @@ rule fit_probe:
         "logs/fit_probe/{dataset}.{model}{variant}.benchmark.tsv"
     conda:
         "../envs/core.yaml"
-    threads: 8
+    threads: min(8, config["threads"])
     resources:
         mem_mb=8000,
         runtime=240,
@@ -44,7 +44,7 @@ rule patch_classification:
         "logs/patch_classification/{dataset}.{model}{variant}.{corruption}.benchmark.tsv"
     conda:
         "../envs/core.yaml"
-    threads: 8
+    threads: min(8, config["threads"])
     resources:
         mem_mb=8000,
         runtime=240,

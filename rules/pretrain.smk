@@ -16,7 +16,7 @@ rule pretraining_images:
         "logs/pretraining_images.benchmark.tsv"
     conda:
         "../envs/core.yaml"
-    threads: 8
+    threads: min(8, config["threads"])
     resources:
         mem_mb=4000,
         runtime=120,

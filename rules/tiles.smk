@@ -11,7 +11,7 @@ rule index:
         "logs/index/{dataset}.benchmark.tsv"
     conda:
         "../envs/core.yaml"
-    threads: 4
+    threads: min(4, config["threads"])
     resources:
         mem_mb=2000,
         runtime=60,
@@ -35,7 +35,7 @@ rule tile:
         "logs/tile/{dataset}.benchmark.tsv"
     conda:
         "../envs/core.yaml"
-    threads: 4
+    threads: min(4, config["threads"])
     resources:
         mem_mb=4000,
         runtime=120,
@@ -59,7 +59,7 @@ rule label:
         "logs/label/{dataset}.benchmark.tsv"
     conda:
         "../envs/core.yaml"
-    threads: 4
+    threads: min(4, config["threads"])
     resources:
         mem_mb=4000,
         runtime=120,

@@ -37,7 +37,7 @@ rule removal_sweep:
         "logs/removal_sweep/{dataset}.{model}.benchmark.tsv"
     conda:
         "../envs/core.yaml"
-    threads: 8
+    threads: min(8, config["threads"])
     resources:
         mem_mb=8000,
         runtime=600,
