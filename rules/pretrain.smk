@@ -98,6 +98,31 @@ rule loss_curves_figure:
         "../workflow/scripts/loss_curves_figure.py"
 
 
+use rule loss_curves_figure as training_of_models_figure with:
+    input:
+        losses=list(packaged_losses().values()),
+    output:
+        svg=report(
+            "results/figures/training_of_models.svg",
+            caption="../workflow/report/loss_curves.rst",
+            category="Pretraining",
+            labels={"figure": "training of the models of this run", "format": "SVG"},
+        ),
+        png=report(
+            "results/figures/training_of_models.png",
+            caption="../workflow/report/loss_curves.rst",
+            category="Pretraining",
+            labels={"figure": "training of the models of this run", "format": "PNG"},
+        ),
+    log:
+        "logs/training_of_models_figure.log",
+    benchmark:
+        "logs/training_of_models_figure.benchmark.tsv"
+    params:
+        spec=packaged_losses_spec,
+        code=code("loss_curves_figure"),
+
+
 localrules:
     pretraining,
 

@@ -263,6 +263,7 @@ def report_files():
     figures, tables = ["clean_scores"], ["patch_classification", "datasets", "variance_spectrum"]
     by_corruption = ["corruptions", "robustness"] if CORRUPTIONS else []
     sweep = ["removal_sweep"] if config["removal_sweep"]["features"] else []
+    figures += ["training_of_models"] if packaged_losses() else []
     for figure in ["class_iou", "segmentations", "variance_spectrum", *by_corruption, *sweep]:
         figures += expand("{figure}.{dataset}", figure=figure, dataset=DATASETS)
     return [
@@ -320,6 +321,18 @@ def pretraining_spec(wildcards):
 
 def objectives_spec(wildcards):
     return spec(objectives=sorted(config["pretraining"]["objectives"]))
+
+
+def packaged_losses():
+    """The loss curves of those models whose weights come with the package, by model."""
+    named = {model: config["models"][model].get("checkpoint") or "" for model in MODELS}
+    packaged = {model: name.removeprefix("package:") for model, name in named.items() if name.startswith("package:")}
+    curves = {model: (BASE / "src/patchprobe/weights" / name).with_suffix(".csv") for model, name in packaged.items()}
+    return {model: str(curve) for model, curve in curves.items() if curve.exists()}
+
+
+def packaged_losses_spec(wildcards):
+    return spec(objectives=list(packaged_losses()))
 
 
 def image_source_code(script):
