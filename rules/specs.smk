@@ -312,7 +312,16 @@ def pretraining_spec(wildcards):
         training=own["objectives"][wildcards.objective],
         **{
             key: own[key]
-            for key in ("architecture", "crop", "images", "precision", "region", "save_every", "threads", "warmup")
+            for key in (
+                "architecture",
+                "crop",
+                "images",
+                "precision",
+                "region",
+                "save_every",
+                "threads",
+                "warmup",
+            )
         },
         device=config["device"],
         seed=config["seed"],
@@ -326,8 +335,13 @@ def objectives_spec(wildcards):
 def packaged_losses():
     """The loss curves of those models whose weights come with the package, by model."""
     named = {model: config["models"][model].get("checkpoint") or "" for model in MODELS}
-    packaged = {model: name.removeprefix("package:") for model, name in named.items() if name.startswith("package:")}
-    curves = {model: (BASE / "src/patchprobe/weights" / name).with_suffix(".csv") for model, name in packaged.items()}
+    packaged = {
+        model: name.removeprefix("package:") for model, name in named.items() if name.startswith("package:")
+    }
+    curves = {
+        model: (BASE / "src/patchprobe/weights" / name).with_suffix(".csv")
+        for model, name in packaged.items()
+    }
     return {model: str(curve) for model, curve in curves.items() if curve.exists()}
 
 
