@@ -174,6 +174,11 @@ def test_partial_corruption_list_is_kept(schema):
         ),
         (
             "models.dino.variants",
+            {"white": {"transform": "pca-whiten", "seed": 3}},
+            "key models.dino.variants.white.seed has no meaning with this models.dino.variants.white.transform: remove it",
+        ),
+        (
+            "models.dino.variants",
             {"top": {"transform": "keep-top-variance", "features": 3, "seed": 1}},
             "key models.dino.variants.top.seed has no meaning with this models.dino.variants.top.transform",
         ),
