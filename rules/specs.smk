@@ -57,11 +57,13 @@ def raw_files(wildcards):
 
 def index_spec(wildcards):
     entry = config["datasets"][wildcards.dataset]
+    tiling = entry["tiling"]
     return spec(
         **dataset_values(wildcards.dataset),
         seed=config["seed"],
         splits=entry["splits"],
-        tile_size=entry["tiling"]["size"],
+        # What has to fit; the rest of tiling is nothing to the index.
+        tiling={key: tiling[key] for key in ("size", "image_size")},
     )
 
 

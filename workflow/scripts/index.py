@@ -12,7 +12,6 @@ from patchprobe.stores import write_atomic
 with run_job(snakemake) as job:
     spec = job.spec
     dataset = open_dataset(spec["dataset"], Path(spec["data_root"]), name=spec["name"])
-    entry = {"splits": spec["splits"], "tiling": {"size": spec["tile_size"]}}
-    images, classes = build_index(dataset, spec["name"], entry, seed=spec["seed"], threads=job.threads)
+    images, classes = build_index(dataset, spec["name"], spec, seed=spec["seed"], threads=job.threads)
     write_atomic(job.output.classes, classes.to_csv(index=False))
     write_atomic(job.output.images, images.to_csv(index=False))

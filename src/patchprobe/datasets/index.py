@@ -39,7 +39,7 @@ def build_index(
     drawn = {split: _draw_split(dataset, name, split, entry["splits"][split], seed) for split in SPLITS}
     _check_disjoint(drawn, name)
     pairs = [(split, record) for split in SPLITS for record in drawn[split]]
-    check = partial(_check, dataset, name, int(entry["tiling"]["size"]))
+    check = partial(_check, dataset, name, entry["tiling"])
     with ThreadPoolExecutor(threads) as pool:
         checked = pool.map(check, (record for _, record in pairs))
         facts = list(tqdm(checked, f"{name}: checking images and labels", len(pairs), unit="image"))
@@ -129,7 +129,9 @@ def _check_disjoint(drawn: Mapping[str, Sequence[Record]], name: str) -> None:
         )
 
 
-def _check(dataset: Dataset, name: str, tile_size: int, record: Record) -> tuple[dict[str, Any], npt.NDArray[np.int64]]:
+def _check(
+    dataset: Dataset, name: str, tiling: Mapping[str, Any], record: Record
+) -> tuple[dict[str, Any], npt.NDArray[np.int64]]:
     image, label = dataset.read_image(record), dataset.read_label(record)
     height, width = label.shape
     if image.shape[:2] != label.shape:
@@ -137,10 +139,10 @@ def _check(dataset: Dataset, name: str, tile_size: int, record: Record) -> tuple
             f"image {record.image} is {image.shape[1]} x {image.shape[0]} pixels but its label map "
             f"{record.label} is {width} x {height}; copy both again from the original data set"
         )
-    if tile_size > min(height, width):
+    if tiling.get("image_size") is None and tiling["size"] > min(height, width):
         raise DataError(
-            f"datasets.{name}.tiling.size is {tile_size}, but image {record.image} is {width} x {height} "
-            f"pixels; set it to {min(height, width)} or less"
+            f"datasets.{name}.tiling.size is {tiling['size']}, but image {record.image} is {width} x {height} "
+            f"pixels; set it to {min(height, width)} or less, or set tiling.image_size"
         )
     counts = np.bincount(label.ravel(), minlength=256)
     allowed = (*dataset.classes.ids, dataset.classes.void)

@@ -117,6 +117,9 @@ def test_bad_files_are_found_before_anything_else(tmp_path: Path, write_pair: Wr
         build_index(dataset, "street", entry(), seed=0)
     with pytest.raises(DataError, match=r"datasets\.street\.tiling\.size is 37, but image .* is 48 x 36 pixels"):
         build_index(rebuilt(np.zeros((36, 48), np.uint8)), "street", entry(size=37), seed=0)
+    resized = entry(size=37)
+    resized["tiling"]["image_size"] = [40, 80]
+    assert len(build_index(rebuilt(np.zeros((36, 48), np.uint8)), "street", resized, seed=0)[0]) == 2
     (tmp_path / "train" / "a_1.png").write_bytes((tmp_path / "train" / "a_1.png").read_bytes()[:200])
     with pytest.raises(DataError, match=r"train/a_1\.png cannot be decoded"):
         build_index(dataset, "street", entry(), seed=0)
