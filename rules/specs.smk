@@ -67,6 +67,17 @@ def index_spec(wildcards):
     )
 
 
+def present_classes_spec(wildcards):
+    return spec(**dataset_values(wildcards.dataset))
+
+
+def present_classes_files(wildcards):
+    """The classes of every image of a data set's own splits, where a draw asks for images of every class."""
+    splits = config["datasets"][wildcards.dataset]["splits"].values()
+    sources = {split["source"] for split in splits if split["per_class"] is not None}
+    return [f"results/{wildcards.dataset}/present_classes/{source}.csv" for source in sorted(sources)]
+
+
 def tiling_spec(wildcards):
     return spec(
         **dataset_values(wildcards.dataset),
