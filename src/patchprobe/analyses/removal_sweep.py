@@ -1,7 +1,7 @@
 """Removal sweep: 1-NN and linear probe without the m features of highest variance (protocol section 5 f).
 
-Everything is clean tokens of the last stored layer. Both classifiers are made anew for every m, from what is left of
-the training tokens.
+Everything is clean tokens of the last stored layer. The nearest neighbours for all m come from one pass; the probe is
+fitted anew for every m, on what is left of the training tokens.
 """
 
 import logging
@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from patchprobe.errors import ConfigError
 from patchprobe.labelled_tokens import LabelledTokens, grid, token_blocks
-from patchprobe.neighbors import MemoryBank
+from patchprobe.neighbor_sweep import nearest_without
 from patchprobe.patch_scores import patch_scores
 from patchprobe.probe_fitting import ProbeOptions, fit_probe
-from patchprobe.variance import TransformedTokens, fit_transform
+from patchprobe.variance import by_variance, fit_transform, moments
 
 PROTOCOL = "removal-sweep-v1"
 
@@ -57,20 +57,27 @@ def sweep(
     ``features`` is the token store of clean tiles that ``training`` comes from.
     """
     tiles, patches = int((features.split == "evaluation").sum()), features.sizes["patch"]
+    order = by_variance(moments(training.tokens)[1])
+    blocks = list(token_blocks(features, level=0))
+    with tqdm(total=tiles * patches, desc="1-NN sweep", unit="patch", file=sys.stderr, mininterval=5) as bar:
+        nearest = nearest_without(training.tokens, order, counts, blocks, threads=threads, progress=bar.update)
     found: dict[int, dict[str, npt.NDArray[np.uint8]]] = {}
-    for count in tqdm(counts, desc="removal sweep", file=sys.stderr, mininterval=5):
-        entry = {"transform": "drop-top-variance", "features": count}
-        transform = fit_transform(entry, training.tokens, key="removal_sweep")
-        left = transform(training.tokens)
-        blocks = [TransformedTokens(block, transform) for block in token_blocks(features, level=0)]
-        nearest, _ = MemoryBank(left).search(blocks, threads=threads)
-        probe = fit_probe(left, training.ids, training.images, options, seed=seed)
-        linear = np.concatenate([probe.predict(np.asarray(block)) for block in blocks])
+    for count in tqdm(counts, desc="probe sweep", file=sys.stderr, mininterval=5):
         found[count] = {
-            "1-nn": training.ids[nearest].reshape(tiles, patches),
-            "linear": linear.astype(np.uint8).reshape(tiles, patches),
+            "1-nn": training.ids[nearest[count]].reshape(tiles, patches),
+            "linear": _by_probe(training, blocks, count, options, seed=seed).reshape(tiles, patches),
         }
     return found
+
+
+def _by_probe(
+    training: LabelledTokens, blocks: Sequence[Any], count: int, options: ProbeOptions, *, seed: int
+) -> npt.NDArray[np.uint8]:
+    """Return class ids (patches,) of all blocks by a probe without the ``count`` features of highest variance."""
+    entry = {"transform": "drop-top-variance", "features": count}
+    transform = fit_transform(entry, training.tokens, key="removal_sweep")
+    probe = fit_probe(transform(training.tokens), training.ids, training.images, options, seed=seed)
+    return np.concatenate([probe.predict(transform(np.asarray(block))) for block in blocks]).astype(np.uint8)
 
 
 def score(
