@@ -1,5 +1,7 @@
 """The configuration of the paper on a machine without data and weights, and models that come from the registry."""
 
+import shutil
+
 import pytest
 import yaml
 from test_staleness import FINAL, chain, computed
@@ -35,6 +37,14 @@ def test_paper_resolves_without_data_and_weights(empty):
                     assert jobs[f"patch_classification {dataset},{model}@{variant},{version}"] == 1
     # Only a draw for each class reads all label maps of a split.
     assert [job for job in jobs if job.startswith("present_classes ")] == ["present_classes ade20k,training"]
+
+
+@pytest.mark.parametrize("name", ["config", "camvid", "pretrain"])
+def test_other_configurations_resolve_without_data_and_weights(repository, empty, name):
+    shutil.copy2(repository / f"config/{name}.yaml", empty.folder / "config")
+    models = yaml.safe_load((repository / f"config/{name}.yaml").read_text())["models"]
+    jobs = empty.plan("--configfile", f"config/{name}.yaml")
+    assert models and all(jobs[f"model_table {model}"] == 1 for model in models)
 
 
 def test_paper_takes_its_images_and_tiles(repository):
