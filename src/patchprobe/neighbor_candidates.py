@@ -75,7 +75,7 @@ class Candidates:
         """Return the lowest score of every row and the few others below the limit; overwrites ``part``."""
         rows = np.arange(len(near))
         part[rows, nearest] = np.inf
-        limits = _round_up(self._kth[near] + self._margins[near], part.dtype)
+        limits = round_up(self._kth[near] + self._margins[near], part.dtype)
         # Few rows have a second candidate: only they are scanned.
         several = np.flatnonzero(part[rows, part.argmin(axis=1)] <= limits)
         others = part[several]
@@ -95,7 +95,7 @@ class Candidates:
         kth = self._kth[near]
         if part.shape[1] >= k and not np.isfinite(kth).all():
             np.minimum(kth, np.partition(part, k - 1, axis=1)[:, k - 1], out=kth)
-        limits = _round_up(kth + self._margins[near], part.dtype)
+        limits = round_up(kth + self._margins[near], part.dtype)
         row, column = np.divmod(np.flatnonzero(part <= limits[:, None]), part.shape[1])
         score = part[row, column]
         counts = np.bincount(row, minlength=len(near))
@@ -129,7 +129,7 @@ class Candidates:
         return row[alive], column[alive], score[alive]
 
 
-def _round_up(limits: npt.NDArray[np.float64], precision: np.dtype[np.floating]) -> npt.NDArray[np.floating]:
+def round_up(limits: npt.NDArray[np.float64], precision: np.dtype[np.floating]) -> npt.NDArray[np.floating]:
     """Convert to a precision without excluding anything but infinite scores."""
     largest = np.finfo(precision).max
     return np.minimum(np.nextafter(np.minimum(limits, largest).astype(precision), precision.type(np.inf)), largest)

@@ -127,7 +127,7 @@ class _GroupedBank:
                 scores += added
                 books[number].offer(scores, rows.start)
         for ranking, book in zip(rankings, books, strict=True):
-            self._rank(ranking, members, *book.remaining())
+            self._rank_remaining(ranking, members, book)
         return members[np.unique(np.concatenate([book.crowded for book in books]))]
 
     def _rank(
@@ -138,6 +138,14 @@ class _GroupedBank:
         number: npt.NDArray[np.intp],
     ) -> None:
         ranking.rank(members[query], self._rows[number])
+
+    def _rank_remaining(self, ranking: Ranking, members: npt.NDArray[np.intp], book: Candidates) -> None:
+        query, number = book.remaining()
+        # The only candidate is the nearest row, whatever its distance.
+        unranked = np.isinf(ranking.distance[members, 0])
+        alone = (unranked & (np.bincount(query, minlength=len(members)) == 1))[query]
+        ranking.index[members[query[alone]], 0] = self._rows[number[alone]]
+        self._rank(ranking, members, query[~alone], number[~alone])
 
     def _exact(
         self, rows: npt.NDArray[np.intp], features: npt.NDArray[np.intp] | slice = slice(None)

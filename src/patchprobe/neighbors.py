@@ -24,6 +24,7 @@ of the k-th lowest. These candidates are ranked by their distance in float64. A 
 almost equal on the scale of the bank) goes through the same search with scores in float64.
 """
 
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
@@ -32,10 +33,14 @@ import numpy.typing as npt
 
 from patchprobe.errors import DataError
 from patchprobe.neighbor_blocks import BANK_BLOCK, QUERY_BLOCK, check_bank, search_blocks, slices
+from patchprobe.neighbor_bounds import SAMPLE, LowerBounds, choose_axes
 from patchprobe.neighbor_candidates import Candidates
 from patchprobe.neighbor_duplicates import first_occurrences
 from patchprobe.neighbor_ranking import Ranking
 from patchprobe.neighbor_rounding import margins, mean_and_scale
+
+_REST = 15  # query blocks that take the full pass after one that bounds made dearer
+_PREPARING = threading.Lock()  # not of the bank, which can travel to another process
 
 Metric = Literal["euclidean", "cosine"]
 Neighbors = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
@@ -98,6 +103,10 @@ class MemoryBank:
         for part in self._parts():
             self._doubled[part], self._squares[part] = self._doubled_and_squares(part)
         self._radius = float(np.sqrt(self._squares.max()))
+        self._bounds: LowerBounds | None = None
+        self._decided = False
+        self._searched = 0
+        self._resting = 0
 
     @property
     def features(self) -> int:
@@ -198,12 +207,63 @@ class MemoryBank:
         if self._metric == "cosine":
             queries = _directions(queries, axis=1)
         rankings = [Ranking(queries, self._exact, k) for _ in range(1 if own is None else 2)]
+        members = self._search_by_bounds(queries, rankings, own)
         # From so many candidates on, float64 scores are cheaper than exact distances.
         crowd_limit = max(64 + 16 * k, len(self._rows) // 64)
-        crowded = self._propose(queries, rankings, np.arange(len(queries)), own, np.float32, crowd_limit)
+        crowded = self._propose(queries, rankings, members, own, np.float32, crowd_limit)
         if crowded.size:
             self._propose(queries, rankings, crowded, own, np.float64, None)
+        self._prepare_bounds(queries, rankings[-1])
         return rankings
+
+    def _search_by_bounds(
+        self, queries: npt.NDArray[np.float64], rankings: list[Ranking], own: npt.NDArray[np.intp] | None
+    ) -> npt.NDArray[np.intp]:
+        """Search with lower bounds where they pay; return the queries that are left for a full pass."""
+        everything = np.arange(len(queries))
+        if self._bounds is None or self._resting > 0:
+            self._resting -= 1
+            return everything
+
+        def leave_out_own(bounds: npt.NDArray[np.float32], numbers: npt.NDArray[np.intp]) -> None:
+            assert own is not None
+            self._leave_out_own(bounds, own, numbers)
+
+        left, cost = self._bounds.search(
+            (queries - self._mean) * self._scale,
+            self._scale,
+            rankings,
+            [self._ranks(ranking, everything) for ranking in rankings],
+            leave_out_own,
+        )
+        # Queries unlike the sample, such as corrupted ones: try again later.
+        self._resting = _REST if cost > 1 else 0
+        return left
+
+    def _prepare_bounds(self, queries: npt.NDArray[np.float64], ranking: Ranking) -> None:
+        """Decide on lower bounds once as many queries have been searched as preparing them costs."""
+        features, length = len(self._mean), len(self._rows)
+        self._searched += len(queries)
+        enough = (2 * SAMPLE * features + 20 * features**2) / length + features / 2
+        if self._decided or self._searched < enough or not _PREPARING.acquire(blocking=False):
+            return
+        try:
+            if not self._decided:
+                sample = np.linspace(0, len(queries) - 1, min(64, len(queries))).astype(int)
+                chosen = choose_axes(
+                    self._centred_numbers,
+                    length,
+                    (queries[sample] - self._mean) * self._scale,
+                    ranking.distance[sample, -1] * self._scale**2,
+                )
+                if chosen is not None:
+                    self._bounds = LowerBounds(self._centred_numbers, length, *chosen, self._block)
+                self._decided = True
+        finally:
+            _PREPARING.release()
+
+    def _centred_numbers(self, numbers: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+        return self._centred(self._rows[numbers])
 
     def _propose(
         self,
@@ -218,6 +278,8 @@ class MemoryBank:
 
         Queries with more than ``crowd_limit`` candidates are given up.
         """
+        if not members.size:
+            return members
         centred = (queries[members] - self._mean) * self._scale
         features = len(self._mean)
         norms = np.sqrt(np.square(centred).sum(axis=1))
@@ -235,7 +297,7 @@ class MemoryBank:
             scores += squares
             books[0].offer(scores, part.start)
             if own is not None:
-                self._leave_out_own(scores, own[members], part)
+                self._leave_out_own(scores, own[members], np.arange(part.start, part.stop))
                 books[1].offer(scores, part.start)
         for book, ranking in zip(books, rankings, strict=True):
             self._ranks(ranking, members)(*book.remaining())
@@ -246,8 +308,10 @@ class MemoryBank:
             return self._doubled[part], self._squares[part].astype(np.float32)
         return self._doubled_and_squares(part)
 
-    def _leave_out_own(self, scores: npt.NDArray[Any], own: npt.NDArray[np.intp], part: slice) -> None:
-        groups = self._groups[self._rows[part]]
+    def _leave_out_own(
+        self, scores: npt.NDArray[Any], own: npt.NDArray[np.intp], numbers: npt.NDArray[np.intp]
+    ) -> None:
+        groups = self._groups[self._rows[numbers]]
         for group in np.intersect1d(own, groups):
             scores[np.ix_(own == group, groups == group)] = np.inf
 
