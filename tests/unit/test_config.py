@@ -236,7 +236,7 @@ def test_probe_defaults_are_those_of_the_library(schema):
     from patchprobe.probe_fitting import ProbeOptions
 
     filled = validate(BASE, schema)["patch_classification"]["linear"]
-    filled["learning_rates"] = tuple(filled["learning_rates"])
+    filled |= {key: tuple(filled[key]) for key in ("learning_rates", "weight_decays")}
     assert ProbeOptions(**filled) == ProbeOptions()
 
 

@@ -1,7 +1,7 @@
 """Removal sweep: 1-NN and linear probe without the m features of highest variance (protocol section 5 f).
 
-Everything is clean tokens of the last stored layer. The nearest neighbours for all m come from one pass; the probe is
-fitted anew for every m, on what is left of the training tokens.
+Everything is clean tokens of the last stored layer. The nearest neighbours for all m come from one pass; the probes,
+one for each m on what is left of the training tokens, are fitted together.
 """
 
 import logging
@@ -18,8 +18,8 @@ from patchprobe.errors import ConfigError
 from patchprobe.labelled_tokens import LabelledTokens, grid, token_blocks
 from patchprobe.neighbor_sweep import nearest_without
 from patchprobe.patch_scores import patch_scores
-from patchprobe.probe_fitting import ProbeOptions, fit_probe
-from patchprobe.variance import by_variance, fit_transform, moments
+from patchprobe.probe_fitting import ProbeOptions, fit_probes
+from patchprobe.variance import FeatureTransform, by_variance, moments
 
 PROTOCOL = "removal-sweep-v1"
 
@@ -61,23 +61,35 @@ def sweep(
     blocks = list(token_blocks(features, level=0))
     with tqdm(total=tiles * patches, desc="1-NN sweep", unit="patch", file=sys.stderr, mininterval=5) as bar:
         nearest = nearest_without(training.tokens, order, counts, blocks, threads=threads, progress=bar.update)
-    found: dict[int, dict[str, npt.NDArray[np.uint8]]] = {}
-    for count in tqdm(counts, desc="probe sweep", file=sys.stderr, mininterval=5):
-        found[count] = {
+    linear = _by_probes(training, order, counts, blocks, options, seed=seed)
+    return {
+        count: {
             "1-nn": training.ids[nearest[count]].reshape(tiles, patches),
-            "linear": _by_probe(training, blocks, count, options, seed=seed).reshape(tiles, patches),
+            "linear": linear[count].reshape(tiles, patches),
         }
-    return found
+        for count in counts
+    }
 
 
-def _by_probe(
-    training: LabelledTokens, blocks: Sequence[Any], count: int, options: ProbeOptions, *, seed: int
-) -> npt.NDArray[np.uint8]:
-    """Return class ids (patches,) of all blocks by a probe without the ``count`` features of highest variance."""
-    entry = {"transform": "drop-top-variance", "features": count}
-    transform = fit_transform(entry, training.tokens, key="removal_sweep")
-    probe = fit_probe(transform(training.tokens), training.ids, training.images, options, seed=seed)
-    return np.concatenate([probe.predict(transform(np.asarray(block))) for block in blocks]).astype(np.uint8)
+def _by_probes(
+    training: LabelledTokens,
+    order: npt.NDArray[np.int64],
+    counts: Sequence[int],
+    blocks: Sequence[Any],
+    options: ProbeOptions,
+    *,
+    seed: int,
+) -> dict[int, npt.NDArray[np.uint8]]:
+    """Return class ids (patches,) of all blocks by a probe without the first ``count`` features of ``order``."""
+    none = np.empty(0, np.int64)
+    transforms = [FeatureTransform(len(order), np.sort(order[count:]), none) for count in counts]
+    probes = fit_probes(training.tokens, training.ids, training.images, transforms, options, seed=seed)
+    found: dict[int, list[npt.NDArray[np.uint8]]] = {count: [] for count in counts}
+    for block in tqdm(blocks, desc="probe sweep", unit="block", file=sys.stderr, mininterval=5):
+        tokens = np.asarray(block)
+        for count, transform, probe in zip(counts, transforms, probes, strict=True):
+            found[count].append(probe.predict(transform(tokens)).astype(np.uint8).ravel())
+    return {count: np.concatenate(parts) for count, parts in found.items()}
 
 
 def score(
