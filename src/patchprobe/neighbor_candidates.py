@@ -131,5 +131,5 @@ class Candidates:
 
 def round_up(limits: npt.NDArray[np.float64], precision: np.dtype[np.floating]) -> npt.NDArray[np.floating]:
     """Convert to a precision without excluding anything but infinite scores."""
-    largest = np.finfo(precision).max
-    return np.minimum(np.nextafter(np.minimum(limits, largest).astype(precision), precision.type(np.inf)), largest)
+    below_largest = np.nextafter(np.finfo(precision).max, precision.type(0))
+    return np.nextafter(np.minimum(limits, below_largest).astype(precision), precision.type(np.inf))
