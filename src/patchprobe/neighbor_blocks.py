@@ -1,7 +1,7 @@
 """Query blocks spread over workers, and the checks that every search of them needs."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import dask
@@ -12,10 +12,6 @@ from threadpoolctl import threadpool_limits
 
 from patchprobe.errors import DataError, ModelError
 
-QUERY_BLOCK = 512
-BANK_BLOCK = 2048
-
-Queries = npt.NDArray[np.float64]
 Found = tuple[npt.NDArray[Any], ...]
 
 
@@ -40,30 +36,13 @@ def search_blocks(
     # A lock cannot travel to another process.
     report = _one_at_a_time(progress) if progress is not None and configured is None else None
 
-    def search_block(block: Any, *companions: Any) -> list[Found]:
-        queries = np.asarray(block)
-        queries = queries.reshape(-1, queries.shape[-1])
-        check_matrix(queries, "queries")
-        if queries.shape[1] != features:
-            raise ModelError(
-                f"queries have {queries.shape[1]} features and the memory bank {features}: "
-                "both must come from the same model and layer"
-            )
-        columns = [np.asarray(companion).reshape(-1) for companion in companions]
-        found = []
-        with threadpool_limits(limits=1, user_api="blas"):
-            for rows in slices(len(queries), query_block):
-                part = queries[rows].astype(np.float64)
-                if not np.isfinite(part).all():
-                    raise not_finite("queries")
-                found.append(search(part, *(column[rows] for column in columns)))
-                if report is not None:
-                    report(len(part))
-        return found
-
-    # pure=False: otherwise dask would hash every block, and the bank in the closure with it.
-    task = dask.delayed(search_block, pure=False, traverse=False)
-    tasks = [task(block, *companions) for block, *companions in zip(blocks, *beside, strict=True)]
+    # The searcher, with its bank, is one value of the graph: a cluster sends it to each worker once.
+    searcher = dask.delayed(search, pure=False, traverse=False)
+    task = dask.delayed(_search_block, pure=False, traverse=False)
+    tasks = [
+        task(searcher, block, companions, features, query_block, report)
+        for block, *companions in zip(blocks, *beside, strict=True)
+    ]
     local = {"scheduler": "threads", "num_workers": threads} if configured is None else {}
     # Around all blocks too: limits that threads set and lift in turn would undo each other.
     with threadpool_limits(limits=1, user_api="blas"):
@@ -100,6 +79,35 @@ def not_finite(what: str) -> ModelError:
         f"{what}: some tokens are infinite or not a number; extract them again in a wider format "
         "(extraction: dtype float32, precision fp32)"
     )
+
+
+def _search_block(
+    search: Callable[..., Found],
+    block: Any,
+    companions: Sequence[Any],
+    features: int,
+    query_block: int,
+    report: Callable[[int], None] | None,
+) -> list[Found]:
+    queries = np.asarray(block)
+    queries = queries.reshape(-1, queries.shape[-1])
+    check_matrix(queries, "queries")
+    if queries.shape[1] != features:
+        raise ModelError(
+            f"queries have {queries.shape[1]} features and the memory bank {features}: "
+            "both must come from the same model and layer"
+        )
+    columns = [np.asarray(companion).reshape(-1) for companion in companions]
+    found = []
+    with threadpool_limits(limits=1, user_api="blas"):
+        for rows in slices(len(queries), query_block):
+            part = queries[rows].astype(np.float64)
+            if not np.isfinite(part).all():
+                raise not_finite("queries")
+            found.append(search(part, *(column[rows] for column in columns)))
+            if report is not None:
+                report(len(part))
+    return found
 
 
 def _one_at_a_time(progress: Callable[[int], object]) -> Callable[[int], None]:

@@ -60,6 +60,10 @@ class Candidates:
             row, column, score = self._among_lowest(part, near)
         self._keep(near[row], column + start, score)
 
+    def limits(self, precision: type[np.floating]) -> npt.NDArray[np.floating]:
+        """Return the score (Q,) above which a row is no candidate, in a precision."""
+        return round_up(self._kth + self._margins, np.dtype(precision))
+
     def remaining(self) -> Pairs:
         """Return the pairs (query, bank row) that are left to rank."""
         row, column, _ = self._alive()

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from patchprobe.neighbor_blocks import BANK_BLOCK, QUERY_BLOCK, check_bank, search_blocks, slices
+from patchprobe.neighbor_arrays import CpuArrays, arrays_on
+from patchprobe.neighbor_blocks import check_bank, search_blocks, slices
 from patchprobe.neighbor_candidates import Candidates
 from patchprobe.neighbor_duplicates import first_occurrences
 from patchprobe.neighbor_ranking import Ranking
@@ -32,21 +33,27 @@ def nearest_without(
     blocks: Iterable[Any],
     *,
     threads: int,
-    query_block: int = QUERY_BLOCK,
-    bank_block: int = BANK_BLOCK,
+    device: str = "cpu",
+    query_block: int | None = None,
+    bank_block: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> dict[int, npt.NDArray[np.int64]]:
     """Return for every number of removed features the nearest row (Q,) of ``tokens`` (N, K) to each query.
 
     ``order`` (K,) is the features in the order of their removal, the highest variance first; ``counts`` says how many
-    are removed, each below K. ``blocks``, ``threads`` and ``progress`` are those of
-    :meth:`patchprobe.neighbors.MemoryBank.search`, and so are the errors.
+    are removed, each below K. ``device`` is that of :class:`patchprobe.neighbors.MemoryBank`,
+    ``blocks``, ``threads`` and ``progress`` are those of its ``search``, and so are the errors.
     """
     check_bank(tokens)
     removed = sorted(set(counts))
-    bank = _GroupedBank(tokens, order, removed, bank_block)
+    bank = _GroupedBank(tokens, order, removed, bank_block, device)
     found = search_blocks(
-        bank.nearest, blocks, features=len(order), threads=threads, query_block=query_block, progress=progress
+        bank.nearest,
+        blocks,
+        features=len(order),
+        threads=threads,
+        query_block=query_block or bank.query_block,
+        progress=progress,
     )
     indices = np.concatenate([np.empty((0, len(removed)), np.int64), *(part[0] for part in found)])
     return dict(zip(removed, indices.T, strict=True))
@@ -59,22 +66,34 @@ class _GroupedBank:
     """
 
     def __init__(
-        self, tokens: npt.NDArray[Any], order: npt.NDArray[np.intp], removed: Sequence[int], block: int
+        self,
+        tokens: npt.NDArray[Any],
+        order: npt.NDArray[np.intp],
+        removed: Sequence[int],
+        block: int | None,
+        device: str,
     ) -> None:
         self._tokens = tokens
-        self._block = block
+        self._arrays = arrays_on(device)
+        self._block = block = block or self._arrays.bank_block
         # Rows that repeat an earlier row repeat it without some features too.
         self._rows = np.unique(first_occurrences(tokens, np.zeros(len(tokens), np.intp), block))
         self._mean, self._scale = mean_and_scale(self._exact, self._rows, block)
         self._features = [order[start:stop] for start, stop in pairwise([*removed, len(order)])]
         self._left = [np.sort(order[start:]) for start in removed]
-        self._parts = [np.empty((len(self._rows), len(group) + 1), np.float32) for group in self._features]
+        parts = [np.empty((len(self._rows), len(group) + 1), np.float32) for group in self._features]
         squares = np.empty((len(self._rows), len(removed)))
         for part in slices(len(self._rows), block):
             for group, values in enumerate(self._doubled_and_squares(part)):
-                self._parts[group][part] = values
+                parts[group][part] = values
                 squares[part, group] = values[:, -1]
+        self._parts = [self._arrays.put(part) for part in parts]
         self._radii = np.sqrt(_summed_from_last(squares).max(axis=0))
+
+    @property
+    def query_block(self) -> int:
+        """The number of queries to search at a time."""
+        return self._arrays.query_block
 
     def nearest(self, queries: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64]]:
         """Return for queries (Q, K) the nearest rows (Q, numbers of removed features)."""
@@ -97,6 +116,8 @@ class _GroupedBank:
         centred = (queries[members] - self._mean) * self._scale
         parts = [np.append(centred[:, group], np.ones((len(members), 1)), axis=1) for group in self._features]
         norms = np.sqrt(_summed_from_last(np.stack([np.square(part[:, :-1]).sum(axis=1) for part in parts], axis=1)))
+        # Few queries come to float64, which GPUs are slow at: they stay on the CPU.
+        arrays = self._arrays if precision is np.float32 else CpuArrays()
         books = []
         for number, ranking in enumerate(rankings):
             features = len(self._left[number])
@@ -110,21 +131,15 @@ class _GroupedBank:
                 precision=precision,
             )
             rank = partial(self._rank, ranking, members)
-            books.append(Candidates(allowed, rank, crowd_limit=crowd_limit))
-        parts = [part.astype(precision) for part in parts]
-        tile, group_tile = (np.empty((len(members), self._block), precision) for _ in range(2))
+            books.append(arrays.candidates(allowed, rank, crowd_limit=crowd_limit))
+        points = [arrays.put(part.astype(precision)) for part in parts]
+        tile, added = (arrays.empty(len(members), self._block, precision) for _ in range(2))
         for rows in slices(len(self._rows), self._block):
             groups = self._bank_part(rows, precision)
-            width = len(groups[0])
-            scores, added = (
-                (whole if width == self._block else np.empty((len(members), width), precision))
-                for whole in (tile, group_tile)
-            )
-            np.matmul(parts[-1], groups[-1].T, out=scores)
+            scores = arrays.product(points[-1], groups[-1], tile)
             books[-1].offer(scores, rows.start)
             for number in reversed(range(len(books) - 1)):
-                np.matmul(parts[number], groups[number].T, out=added)
-                scores += added
+                arrays.add_product(scores, points[number], groups[number], added)
                 books[number].offer(scores, rows.start)
         for ranking, book in zip(rankings, books, strict=True):
             self._rank_remaining(ranking, members, book)

@@ -32,9 +32,9 @@ import numpy as np
 import numpy.typing as npt
 
 from patchprobe.errors import DataError
-from patchprobe.neighbor_blocks import BANK_BLOCK, QUERY_BLOCK, check_bank, search_blocks, slices
+from patchprobe.neighbor_arrays import CpuArrays, arrays_on
+from patchprobe.neighbor_blocks import check_bank, search_blocks, slices
 from patchprobe.neighbor_bounds import SAMPLE, LowerBounds, choose_axes
-from patchprobe.neighbor_candidates import Candidates
 from patchprobe.neighbor_duplicates import first_occurrences
 from patchprobe.neighbor_ranking import Ranking
 from patchprobe.neighbor_rounding import margins, mean_and_scale
@@ -53,8 +53,8 @@ def nearest(
     threads: int,
     k: int = 1,
     metric: Metric = "euclidean",
-    query_block: int = QUERY_BLOCK,
-    bank_block: int = BANK_BLOCK,
+    query_block: int | None = None,
+    bank_block: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Neighbors:
     """Return, for queries (Q, K), the nearest rows of a bank (N, K): indices and squared distances.
@@ -62,7 +62,7 @@ def nearest(
     Both are arrays in memory; see :class:`MemoryBank` for queries that are read as they are needed, and for shapes.
     """
     queries = np.asarray(queries)
-    blocks = [queries[rows] for rows in slices(len(queries), query_block)]
+    blocks = [queries[rows] for rows in slices(len(queries), query_block or CpuArrays.query_block)]
     return MemoryBank(bank, metric=metric, block=bank_block).search(
         blocks, threads=threads, k=k, query_block=query_block, progress=progress
     )
@@ -74,7 +74,8 @@ class MemoryBank:
     ``tokens`` is any real array; it is kept, not copied, for the exact distances, and a float32 copy is added.
     ``metric``: ``euclidean``, or ``cosine``, which is Euclidean between rows divided by their length, in float64: a
     squared distance d then means the cosine similarity 1 - d / 2. A token of zeros has the similarity 0 to all.
-    ``groups`` (N,): what each row belongs to (its tile, as a number or text), for :meth:`search_outside`.
+    ``device`` holds the float32 copy and computes the scores: ``cpu``, or one that torch knows, such as ``cuda``, where
+    nothing may have switched on TF32. ``groups`` (N,): what each row belongs to (its tile, as a number or text), for :meth:`search_outside`.
     Raises DataError for an empty bank or groups that do not fit, ModelError for tokens that are not finite.
     """
 
@@ -84,13 +85,15 @@ class MemoryBank:
         *,
         metric: Metric = "euclidean",
         groups: npt.ArrayLike | None = None,
-        block: int = BANK_BLOCK,
+        block: int | None = None,
+        device: str = "cpu",
     ) -> None:
         tokens = np.asarray(tokens)
         check_bank(tokens)
         self._tokens = tokens
         self._metric = metric
-        self._block = block
+        self._arrays = arrays_on(device)
+        self._block = block = block or self._arrays.bank_block
         self._group_names, self._groups = _numbered(groups, len(tokens))
         # Rows that repeat an earlier row are searched once.
         first = first_occurrences(tokens, self._groups, block)
@@ -98,10 +101,12 @@ class MemoryBank:
         self._copies = np.argsort(numbers, kind="stable")
         self._first_copy = np.append(np.searchsorted(numbers[self._copies], np.arange(len(self._rows))), len(tokens))
         self._mean, self._scale = mean_and_scale(self._exact, self._rows, block)
-        self._doubled = np.empty((len(self._rows), len(self._mean)), np.float32)
+        doubled = np.empty((len(self._rows), len(self._mean)), np.float32)
         self._squares = np.empty(len(self._rows))
         for part in self._parts():
-            self._doubled[part], self._squares[part] = self._doubled_and_squares(part)
+            doubled[part], self._squares[part] = self._doubled_and_squares(part)
+        self._doubled = self._arrays.put(doubled)
+        self._rounded_squares = self._arrays.put(self._squares.astype(np.float32))
         self._radius = float(np.sqrt(self._squares.max()))
         self._bounds: LowerBounds | None = None
         self._decided = False
@@ -119,7 +124,7 @@ class MemoryBank:
         *,
         threads: int,
         k: int = 1,
-        query_block: int = QUERY_BLOCK,
+        query_block: int | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> Neighbors:
         """Return the nearest bank rows (int64) and squared distances (float64) of every query, in the order of blocks.
@@ -129,7 +134,7 @@ class MemoryBank:
         are spread over ``threads`` workers of dask's threaded scheduler, each with one BLAS thread, or over the
         workers of a dask cluster where one is configured; a lazy block is read by the worker that searches it, so
         memory does not depend on how many there are. The chunk of a store (some dozens of tiles) is a good block;
-        ``query_block`` rows of it are searched at a time. ``progress`` is called with the number of queries just
+        ``query_block`` rows of it (as many as suit the device) are searched at a time. ``progress`` is called with the number of queries just
         finished, one call at a time. Raises ModelError for tokens that are not finite or have another number of
         features than the bank, DataError for a ``k`` above the number of bank rows.
         """
@@ -140,7 +145,12 @@ class MemoryBank:
             return ranking.index, ranking.distance
 
         found = search_blocks(
-            search, blocks, features=self.features, threads=threads, query_block=query_block, progress=progress
+            search,
+            blocks,
+            features=self.features,
+            threads=threads,
+            query_block=query_block or self._arrays.query_block,
+            progress=progress,
         )
         return _joined([part[:2] for part in found], k)
 
@@ -151,7 +161,7 @@ class MemoryBank:
         *,
         threads: int,
         k: int = 1,
-        query_block: int = QUERY_BLOCK,
+        query_block: int | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> tuple[Neighbors, Neighbors]:
         """Return the nearest bank rows overall, and the nearest outside each query's own group, in one pass.
@@ -174,7 +184,13 @@ class MemoryBank:
             return overall.index, overall.distance, outside.index, outside.distance
 
         found = search_blocks(
-            search, blocks, groups, features=self.features, threads=threads, query_block=query_block, progress=progress
+            search,
+            blocks,
+            groups,
+            features=self.features,
+            threads=threads,
+            query_block=query_block or self._arrays.query_block,
+            progress=progress,
         )
         return _joined([part[:2] for part in found], k), _joined([part[2:] for part in found], k)
 
@@ -245,7 +261,8 @@ class MemoryBank:
         features, length = len(self._mean), len(self._rows)
         self._searched += len(queries)
         enough = (2 * SAMPLE * features + 20 * features**2) / length + features / 2
-        if self._decided or self._searched < enough or not _PREPARING.acquire(blocking=False):
+        on_cpu = isinstance(self._arrays, CpuArrays)  # a GPU's products cost less than looking for survivors
+        if not on_cpu or self._decided or self._searched < enough or not _PREPARING.acquire(blocking=False):
             return
         try:
             if not self._decided:
@@ -285,15 +302,21 @@ class MemoryBank:
         norms = np.sqrt(np.square(centred).sum(axis=1))
         allowed = margins(norms, self._radius, features, terms=features + 4, square_terms=4, precision=precision)
         centred = centred.astype(precision)
+        # Few queries come to float64, which GPUs are slow at: they stay on the CPU.
+        arrays = self._arrays if precision is np.float32 else CpuArrays()
         k = rankings[0].index.shape[1]
         books = [
-            Candidates(allowed, self._ranks(ranking, members), k=k, crowd_limit=crowd_limit) for ranking in rankings
+            arrays.candidates(allowed, self._ranks(ranking, members), k=k, crowd_limit=crowd_limit)
+            for ranking in rankings
         ]
-        tile = np.empty((len(members), self._block), precision)
+        tile = arrays.empty(len(members), self._block, precision)
+        centred = arrays.put(centred)
         for part in self._parts():
-            doubled, squares = self._bank_part(part, precision)
-            scores = tile[:, : len(squares)] if len(squares) == self._block else np.empty_like(tile[:, : len(squares)])
-            np.matmul(centred, doubled.T, out=scores)
+            if precision is np.float32:
+                doubled, squares = self._doubled[part], self._rounded_squares[part]
+            else:
+                doubled, squares = self._doubled_and_squares(part)
+            scores = arrays.product(centred, doubled, tile)
             scores += squares
             books[0].offer(scores, part.start)
             if own is not None:
@@ -303,17 +326,12 @@ class MemoryBank:
             self._ranks(ranking, members)(*book.remaining())
         return members[np.unique(np.concatenate([book.crowded for book in books]))]
 
-    def _bank_part(self, part: slice, precision: type) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        if precision is np.float32:
-            return self._doubled[part], self._squares[part].astype(np.float32)
-        return self._doubled_and_squares(part)
-
     def _leave_out_own(
         self, scores: npt.NDArray[Any], own: npt.NDArray[np.intp], numbers: npt.NDArray[np.intp]
     ) -> None:
         groups = self._groups[self._rows[numbers]]
         for group in np.intersect1d(own, groups):
-            scores[np.ix_(own == group, groups == group)] = np.inf
+            scores[np.flatnonzero(own == group)[:, None], np.flatnonzero(groups == group)] = np.inf
 
     def _ranks(
         self, ranking: Ranking, members: npt.NDArray[np.intp]

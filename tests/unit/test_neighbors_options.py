@@ -139,7 +139,7 @@ def test_workers_of_another_scheduler(rng):
     """A configured scheduler is used; that of processes sends bank and blocks as a cluster does."""
     bank, queries = rng.standard_normal((300, 16)), rng.standard_normal((60, 16))
     done = []
-    with dask.config.set(scheduler="processes", num_workers=2):
+    with dask.config.set(scheduler="processes", num_workers=1):
         found = MemoryBank(bank).search([queries[:30], queries[30:]], threads=1, k=3, progress=done.append)
     assert_same(found, brute_force(bank, queries, 3), 3)
     assert sum(done) == 60
