@@ -27,6 +27,7 @@ include: "rules/checkpoints.smk"
 include: "rules/features.smk"
 include: "rules/patch_classification.smk"
 include: "rules/variance.smk"
+include: "rules/analyses.smk"
 include: "rules/report.smk"
 include: "rules/pretrain.smk"
 

@@ -38,7 +38,8 @@ FIGURE_FORMATS = ["svg", "png"]
 wildcard_constraints:
     dataset="|".join(DATASETS),
     model="|".join(MODELS),
-    variant="|".join(["", *VARIANTS]),
+    # Never an empty text, which Snakemake takes for no constraint.
+    variant="|".join(["(?:)", *VARIANTS]),
     corruption="[a-z][a-z-]*",
 
 

@@ -57,12 +57,25 @@ def raw_files(wildcards):
 
 def index_spec(wildcards):
     entry = config["datasets"][wildcards.dataset]
+    tiling = entry["tiling"]
     return spec(
         **dataset_values(wildcards.dataset),
         seed=config["seed"],
         splits=entry["splits"],
-        tile_size=entry["tiling"]["size"],
+        # What has to fit; the rest of tiling is nothing to the index.
+        tiling={key: tiling[key] for key in ("size", "image_size")},
     )
+
+
+def present_classes_spec(wildcards):
+    return spec(**dataset_values(wildcards.dataset))
+
+
+def present_classes_files(wildcards):
+    """The classes of every image of a data set's own splits, where a draw asks for images of every class."""
+    splits = config["datasets"][wildcards.dataset]["splits"].values()
+    sources = {split["source"] for split in splits if split["per_class"] is not None}
+    return [f"results/{wildcards.dataset}/present_classes/{source}.csv" for source in sorted(sources)]
 
 
 def tiling_spec(wildcards):
@@ -255,6 +268,7 @@ def model_measurements(wildcards):
         *measurement_files(models=own),
         *variance_files("variance_spectrum", models=own),
         *variance_files("removal_sweep", models=own),
+        *(path for analysis in ANALYSES for path in analysis_files(analysis, models=own)),
     ]
 
 
@@ -270,6 +284,7 @@ def report_files():
         *expand("results/tables/{table}.{ext}", table=[*tables, *sweep], ext=TABLE_FORMATS),
         *expand("results/figures/{figure}.{ext}", figure=figures, ext=FIGURE_FORMATS),
         *expand("results/models/{model}.csv", model=MODELS),
+        *analyses_report_files(),
     ]
 
 
@@ -358,3 +373,56 @@ def image_source_code(script):
 def objective_code(script):
     """The code of a script that pretrains, with the module of the objective, found by name at run time."""
     return lambda wildcards: code(script, f"patchprobe.pretraining.{wildcards.objective.replace('-', '_')}")
+
+
+# Analyses of rules/analyses.smk with one file per data set and model.
+ANALYSES = ["layers"]
+
+
+def analysis_datasets(analysis):
+    """The data sets that an analysis is asked for."""
+    if analysis == "layers":
+        return DATASETS if config["extraction"]["layers"]["clean"] == "all" else []
+    return DATASETS
+
+
+def analysis_files(analysis, datasets=DATASETS, models=MODELS):
+    """The measurements of an analysis; without arguments all of them."""
+    asked = [dataset for dataset in analysis_datasets(analysis) if dataset in datasets]
+    return expand(f"results/{{dataset}}/{analysis}/{{model}}.parquet", dataset=asked, model=models)
+
+
+def dataset_analysis_files(analysis):
+    return lambda wildcards: analysis_files(analysis, datasets=[wildcards.dataset])
+
+
+def analyses_report_files():
+    """The tables and figures of the analyses of rules/analyses.smk that are asked for."""
+    files = []
+    for analysis in ANALYSES:
+        datasets = analysis_datasets(analysis)
+        files += expand(
+            "results/figures/{figure}.{dataset}.{ext}", figure=analysis, dataset=datasets, ext=FIGURE_FORMATS
+        )
+        files += expand(
+            "results/tables/{table}.{ext}", table=[analysis] if datasets else [], ext=TABLE_FORMATS
+        )
+    return files
+
+
+def layers_spec(wildcards):
+    return spec(
+        dataset=wildcards.dataset,
+        model=wildcards.model,
+        easy_classes=config["layers"]["easy_classes"],
+        bootstrap=config["patch_classification"]["bootstrap"],
+        seed=config["seed"],
+    )
+
+
+def layers_table_spec(wildcards):
+    return spec(
+        models=MODELS,
+        interval=config["patch_classification"]["bootstrap"]["level"],
+        easy_classes=config["layers"]["easy_classes"],
+    )

@@ -1,9 +1,41 @@
-rule index:
+rule present_classes:
     input:
         raw=raw_files,
         generated=generated_folder,
     output:
-        images="results/{dataset}/images.csv",
+        table="results/{dataset}/present_classes/{source}.csv",
+    log:
+        "logs/present_classes/{dataset}.{source}.log",
+    benchmark:
+        "logs/present_classes/{dataset}.{source}.benchmark.tsv"
+    wildcard_constraints:
+        source="[^/]+",
+    conda:
+        "../envs/core.yaml"
+    threads: 4
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        spec=present_classes_spec,
+        code=reader_code("present_classes"),
+    script:
+        "../workflow/scripts/present_classes.py"
+
+
+rule index:
+    input:
+        raw=raw_files,
+        generated=generated_folder,
+        present=present_classes_files,
+    output:
+        images=report(
+            "results/{dataset}/images.csv",
+            caption="../workflow/report/images.rst",
+            category="Tables",
+            subcategory="data sets",
+            labels={"table": "images of {dataset}", "format": "CSV"},
+        ),
         classes="results/{dataset}/classes.csv",
     log:
         "logs/index/{dataset}.log",

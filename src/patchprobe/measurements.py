@@ -24,8 +24,10 @@ SCHEMA_ID: str = SCHEMA["$id"]
 COLUMNS: tuple[str, ...] = tuple(SCHEMA["properties"])
 # No two rows may agree in all of these; files are sorted by them.
 KEY: tuple[str, ...] = (*COLUMNS[: COLUMNS.index("value")], "seed")
-PER_CLASS_METRICS = ("patch_iou", "pixel_iou")
+PER_CLASS_METRICS = ("patch_iou", "pixel_iou", "share_r2")
 PER_FEATURE_METRICS = ("feature_variance",)
+# Those that no classifier or regression is behind.
+FEATURE_METRICS = (*PER_FEATURE_METRICS, "shared_features", "shared_features_by_chance")
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -37,12 +39,14 @@ _KINDS: dict[str, tuple[type, ...]] = {
 def write(rows: pd.DataFrame | Sequence[Mapping[str, Any]], path: Path) -> None:
     """Check rows against the schema and write them as Parquet, whole or not at all.
 
-    Rows are sorted by ``KEY``, so the same rows in any order give the same bytes. Raises StoreError that
+    Columns that the schema has a default for may be left out. Rows are sorted by ``KEY``, so the same rows in any order give the same bytes. Raises StoreError that
     names the file, the column and the first row at fault: a column is missing or unknown, a type or name is
     not allowed, a row occurs twice, an interval is reversed, or a number is missing where only an absent class
     may lack one.
     """
     table = pd.DataFrame(rows)
+    defaults = {column: rule["default"] for column, rule in SCHEMA["properties"].items() if "default" in rule}
+    table = table.assign(**{column: value for column, value in defaults.items() if column not in table.columns})
     _check_columns(table, path)
     for column, rule in SCHEMA["properties"].items():
         _check_column(table[column], rule, path)
@@ -130,8 +134,8 @@ def _check_numbers(table: pd.DataFrame, path: Path) -> None:
     per_feature = table["metric"].isin(PER_FEATURE_METRICS)
     misplaced = per_feature != (table["feature"] >= 0)
     _refuse(misplaced.to_numpy(), table["feature"], path, "0 or more only and always per feature")
-    misplaced = per_feature != (table["method"] == "")
-    _refuse(misplaced.to_numpy(), table["method"], path, "empty only and always per feature")
+    misplaced = table["metric"].isin(FEATURE_METRICS) != (table["method"] == "")
+    _refuse(misplaced.to_numpy(), table["method"], path, "empty only and always for metrics of features themselves")
     clean = (table["corruption"] == "clean") & (table["level"] != 0)
     _refuse(clean.to_numpy(), table["level"], path, "not 0 for clean")
     absent = table["value"].isna()

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from patchprobe.errors import ModelError
 
-FORMAT = "patchprobe-linear-probe-v1"
+FORMAT = "patchprobe-linear-probe-v2"
 _BLOCK = 8192  # rows of tokens converted at a time
 
 
@@ -22,7 +22,8 @@ class LinearProbe:
 
     ``weights`` float32 (classes, features), ``bias`` float32 (classes,), ``mean`` and ``scale`` float32 (features,),
     ``class_ids`` int64 (classes,), the classes that occur in training. ``validation_accuracy`` holds the patch
-    accuracy on held-out training images for each learning rate tried; it is empty if none were held out.
+    accuracy on held-out training images for each pair (learning rate, weight decay) tried; it is empty if none were
+    held out.
     """
 
     weights: npt.NDArray[np.float32]
@@ -31,7 +32,8 @@ class LinearProbe:
     scale: npt.NDArray[np.float32]
     class_ids: npt.NDArray[np.int64]
     learning_rate: float
-    validation_accuracy: dict[float, float]
+    weight_decay: float
+    validation_accuracy: dict[tuple[float, float], float]
 
     def predict(self, tokens: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Return the class id (...,) of tokens (..., features)."""
@@ -54,7 +56,11 @@ class LinearProbe:
     def save(self, path: Path) -> None:
         """Write the probe as safetensors; what is not an array goes into its metadata as JSON."""
         arrays = {name: getattr(self, name) for name in ("weights", "bias", "mean", "scale", "class_ids")}
-        facts = {"learning_rate": self.learning_rate, "validation_accuracy": [*self.validation_accuracy.items()]}
+        facts = {
+            "learning_rate": self.learning_rate,
+            "weight_decay": self.weight_decay,
+            "validation_accuracy": [[*pair, accuracy] for pair, accuracy in self.validation_accuracy.items()],
+        }
         save_file(arrays, path, metadata={"format": FORMAT, "probe": json.dumps(facts)})
 
     @classmethod
@@ -74,5 +80,6 @@ class LinearProbe:
         return cls(
             **arrays,
             learning_rate=facts["learning_rate"],
-            validation_accuracy=dict(facts["validation_accuracy"]),
+            weight_decay=facts["weight_decay"],
+            validation_accuracy={(rate, decay): accuracy for rate, decay, accuracy in facts["validation_accuracy"]},
         )

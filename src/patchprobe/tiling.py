@@ -1,8 +1,8 @@
 """Square tiles that cover every image, and the stores of tiles and labels.
 
 An image of height H and width W is cut into ceil(H / size) x ceil(W / size) tiles of size x size pixels,
-evenly spread, so that every pixel is covered and tiles overlap as little as possible; nothing is squashed.
-Each tile is then resized to the input size of the models.
+evenly spread, so that every pixel is covered and tiles overlap as little as possible; nothing is squashed
+(unless all images are first resized to one size). Each tile is then resized to the input size of the models.
 """
 
 from collections import deque
@@ -33,11 +33,15 @@ _INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resamp
 
 @dataclass(frozen=True)
 class Tiling:
-    """How images become tiles: ``size`` pixels of the image, resized to ``resize`` pixels."""
+    """How images become tiles: ``size`` pixels of the image, resized to ``resize`` pixels.
+
+    With ``image_size`` (rows, columns) every image is resized to that before it is cut, whatever its shape.
+    """
 
     size: int
     resize: int
     interpolation: str = "bicubic"
+    image_size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         for key in ("size", "resize"):
@@ -47,6 +51,13 @@ class Tiling:
         if self.interpolation not in _INTERPOLATIONS:
             known = " or ".join(_INTERPOLATIONS)
             raise ConfigError(f"tiling.interpolation is {self.interpolation!r}; set it to {known}")
+        if self.image_size is not None:
+            object.__setattr__(self, "image_size", tuple(self.image_size))  # a list in the configuration
+            if len(self.image_size) != 2 or min(self.image_size) < self.size:
+                raise ConfigError(
+                    f"tiling.image_size is {list(self.image_size)}; set it to [rows, columns] that hold a tile of "
+                    f"tiling.size, {self.size} pixels"
+                )
 
     def offsets(self, length: int) -> list[int]:
         """Return where the tiles along one side of ``length`` pixels start; raises DataError if none fits."""
@@ -59,47 +70,59 @@ class Tiling:
         # Rounded to the nearest pixel, halves up.
         return [(2 * i * (length - self.size) + steps) // (2 * steps) if steps else 0 for i in range(steps + 1)]
 
+    def grid(self, height: int, width: int) -> tuple[list[int], list[int]]:
+        """Return where the rows and the columns of tiles of an image start, in pixels of the image as it is cut."""
+        rows, columns = self.image_size or (height, width)
+        return self.offsets(rows), self.offsets(columns)
+
     def corners(self, height: int, width: int) -> list[tuple[int, int]]:
-        """Return (top, left) of every tile in source pixels, row by row."""
-        return [(top, left) for top in self.offsets(height) for left in self.offsets(width)]
+        """Return (top, left) of every tile in pixels of the image as it is cut, row by row."""
+        tops, lefts = self.grid(height, width)
+        return [(top, left) for top in tops for left in lefts]
 
     def cut_image(self, image: UInt8) -> UInt8:
         """Return the resized tiles of an image: (height, width, 3) to (tiles, resize, resize, 3), antialiased."""
-        tiles = self._cut(image)
-        if self.resize == self.size:
-            return tiles
-        side = (self.resize, self.resize)
-        return np.stack(
-            [np.asarray(Image.fromarray(t).resize(side, _INTERPOLATIONS[self.interpolation])) for t in tiles]
-        )
+        tiles = self._cut(self._resized(image, self.image_size or image.shape[:2]))
+        return np.stack([self._resized(tile, (self.resize, self.resize)) for tile in tiles])
 
     def cut_label(self, label: UInt8) -> UInt8:
         """Return the resized tiles of a label map: (height, width) to (tiles, resize, resize).
 
-        Nearest by pixel centres: pixel i takes source pixel floor((i + 0.5) * size / resize), in whole
-        numbers, so a centre on the border of two source pixels takes the later one. ("nearest-exact" of torch
+        Nearest by pixel centres, also to ``image_size``: pixel i takes source pixel floor((i + 0.5) * from / to), in
+        whole numbers, so a centre on the border of two source pixels takes the later one. ("nearest-exact" of torch
         and Pillow's nearest are the same but for such borders, where they depend on rounding.)
         """
-        nearest = (2 * np.arange(self.resize) + 1) * self.size // (2 * self.resize)
-        return np.ascontiguousarray(self._cut(label)[:, nearest[:, None], nearest])
+        if self.image_size is not None:
+            rows, columns = map(_nearest, label.shape, self.image_size)
+            label = label[rows[:, None], columns]
+        within = _nearest(self.size, self.resize)
+        return np.ascontiguousarray(self._cut(label)[:, within[:, None], within])
 
     def _cut(self, image: UInt8) -> UInt8:
         corners = self.corners(*image.shape[:2])
         return np.stack([image[top : top + self.size, left : left + self.size] for top, left in corners])
 
+    def _resized(self, image: UInt8, size: tuple[int, ...]) -> UInt8:
+        """Resize (height, width, 3) to ``size`` (rows, columns)."""
+        if image.shape[:2] == size:
+            return image
+        return np.asarray(Image.fromarray(image).resize((size[1], size[0]), _INTERPOLATIONS[self.interpolation]))
+
 
 def tile_table(index: pd.DataFrame, tiling: Tiling) -> pd.DataFrame:
     """Return the tiles of an images table, in its order: tile, image_id, split, row, col, top, left.
 
-    ``tile`` is ``<image_id>#r<row>c<col>``; ``top`` and ``left`` are in pixels of the source image.
+    ``tile`` is ``<image_id>#r<row>c<col>``; ``top`` and ``left`` are in pixels of the image as it is cut, that is of
+    the resized one with ``image_size``.
     """
     rows = [
         (f"{image_id}#r{row}c{col}", image_id, split, row, col, top, left)
         for image_id, split, height, width in zip(
             index["image_id"], index["split"], index["height"], index["width"], strict=True
         )
-        for row, top in enumerate(tiling.offsets(height))
-        for col, left in enumerate(tiling.offsets(width))
+        for tops, lefts in [tiling.grid(height, width)]
+        for row, top in enumerate(tops)
+        for col, left in enumerate(lefts)
     ]
     return pd.DataFrame(rows, columns=["tile", "image_id", "split", "row", "col", "top", "left"])
 
@@ -192,7 +215,7 @@ def _corrupted(corruption: "Corruption", image: UInt8, tiling: Tiling, image_id:
         return np.stack(
             [tiling.cut_image(corruption.corrupt(image, level, seed=seed, key=image_id)) for level in corruption.levels]
         )
-    columns = len(tiling.offsets(image.shape[1]))
+    columns = len(tiling.grid(*image.shape[:2])[1])
     tiles = tiling.cut_image(image)
     keys = [f"{image_id}#r{i // columns}c{i % columns}" for i in range(len(tiles))]
     return np.stack(
@@ -231,8 +254,17 @@ def _describe(build: Build, table: pd.DataFrame, tiling: Tiling, corruption: str
         values = table[column].to_numpy(dtype=object if text else np.int64)
         build.coordinate(column, values, ("tile",))
     build.attributes(
-        corruption=corruption, tile_size=tiling.size, resize=tiling.resize, interpolation=tiling.interpolation
+        corruption=corruption,
+        tile_size=tiling.size,
+        resize=tiling.resize,
+        interpolation=tiling.interpolation,
+        image_size=None if tiling.image_size is None else list(tiling.image_size),
     )
+
+
+def _nearest(source: int, target: int) -> npt.NDArray[np.intp]:
+    """Return the source pixel of every target pixel along one side."""
+    return (2 * np.arange(target) + 1) * source // (2 * target)
 
 
 def _chunk_tiles(table: pd.DataFrame) -> int:

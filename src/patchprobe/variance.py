@@ -17,6 +17,9 @@ from patchprobe.seeds import generator
 
 # That of BatchNorm (Ioffe and Szegedy, ICML 2015, arXiv 1502.03167) in torch.
 BATCH_NORM_EPSILON = 1e-5
+# Added to the variances of principal axes as a share of the mean variance of a feature: axes that the training tokens
+# hardly span are not blown up, whatever the unit of the tokens. Our choice.
+WHITENING_EPSILON = 1e-5
 _BLOCK = 8192  # rows of tokens converted at a time
 
 
@@ -24,8 +27,10 @@ _BLOCK = 8192  # rows of tokens converted at a time
 class FeatureTransform:
     """What a variant does to the features of a token, decided on the training tokens.
 
-    ``kept`` int64: features that stay, in their order. ``zeroed`` int64: those set to zero. ``mean`` and ``scale``
-    float32 (features,): subtracted and multiplied, in float32; None leaves tokens in their own type.
+    ``kept`` int64: features that stay, in their order. ``zeroed`` int64: those set to zero. Where ``mean`` float32
+    (features,) is given the tokens become float32 and it is subtracted; then they are multiplied by ``axes`` float32
+    (features, features), one axis a column, and by ``scale`` float32 (features,), where these are given. A transform
+    that selects features has no mean, and the other way round.
     """
 
     features: int
@@ -33,6 +38,7 @@ class FeatureTransform:
     zeroed: npt.NDArray[np.int64]
     mean: npt.NDArray[np.float32] | None = None
     scale: npt.NDArray[np.float32] | None = None
+    axes: npt.NDArray[np.float32] | None = None
 
     def __call__(self, tokens: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return tokens (..., kept) of tokens (..., features); raises ModelError for another number of features."""
@@ -41,8 +47,10 @@ class FeatureTransform:
                 f"tokens have {tokens.shape[-1]} features and the variant was fitted on {self.features}: both must "
                 "come from the same model and layer"
             )
-        if self.mean is not None and self.scale is not None:
-            return (tokens.astype(np.float32) - self.mean) * self.scale
+        if self.mean is not None:
+            tokens = tokens.astype(np.float32) - self.mean
+            tokens = tokens if self.axes is None else tokens @ self.axes
+            return tokens if self.scale is None else tokens * self.scale
         if len(self.zeroed):
             tokens = tokens.copy()
             tokens[..., self.zeroed] = 0
@@ -67,16 +75,23 @@ def fit_transform(variant: Mapping[str, Any] | None, tokens: npt.NDArray[Any], *
 
     ``variant`` is an entry of ``models.<name>.variants``: ``transform`` with ``features`` and ``seed`` where it has
     them; None is the model as it is. ``key`` names the entry in messages. The transforms are those of section 5 of
-    arXiv 2401.00463. Raises ModelError if tokens are not finite or ``features`` is not below their number.
+    arXiv 2401.00463, and two that it invites comparison with: ``centre`` and ``pca-whiten`` (principal axes, each
+    divided by its deviation: Kessy, Lewin and Strimmer 2018, doi 10.1080/00031305.2016.1277159). Raises ModelError if tokens are not finite or ``features`` is not below their number.
     """
     total = tokens.shape[1]
     everything, none = np.arange(total), np.empty(0, np.int64)
     if variant is None:
         return FeatureTransform(total, everything, none)
-    if variant["transform"] == "batch-norm":
+    if variant["transform"] in ("centre", "batch-norm", "pca-whiten"):
         mean, variance = moments(tokens)
-        scale = 1 / np.sqrt(variance + BATCH_NORM_EPSILON)
-        return FeatureTransform(total, everything, none, mean.astype(np.float32), scale.astype(np.float32))
+        scale = axes = None
+        if variant["transform"] == "batch-norm":
+            scale = 1 / np.sqrt(variance + BATCH_NORM_EPSILON)
+        elif variant["transform"] == "pca-whiten":
+            along, axes = _principal_axes(tokens, mean)
+            scale = 1 / np.sqrt(along + max(WHITENING_EPSILON * variance.mean(), np.finfo(np.float32).tiny))
+        given = (None if array is None else array.astype(np.float32) for array in (mean, scale, axes))
+        return FeatureTransform(total, everything, none, *given)
     count = variant["features"]
     if count >= total:
         raise ModelError(f"{key}.features is {count}, but the model has {total} features: take fewer")
@@ -116,3 +131,16 @@ def moments(tokens: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], npt.NDAr
 def by_variance(variance: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """Return the features from the highest variance to the lowest; of equals the lower index comes first."""
     return np.argsort(-variance, kind="stable")
+
+
+def _principal_axes(
+    tokens: npt.NDArray[Any], mean: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return variances (features,) from the highest and their axes (features, features), one a column."""
+    covariance = np.zeros((len(mean), len(mean)))
+    for start in range(0, len(tokens), _BLOCK):
+        centred = tokens[start : start + _BLOCK] - mean
+        covariance += centred.T @ centred
+    variance, axes = np.linalg.eigh(covariance / len(tokens))
+    # The solver's rounding can leave variances of zero just below it.
+    return np.maximum(variance[::-1], 0), axes[:, ::-1]

@@ -174,6 +174,11 @@ def test_partial_corruption_list_is_kept(schema):
         ),
         (
             "models.dino.variants",
+            {"white": {"transform": "pca-whiten", "seed": 3}},
+            "key models.dino.variants.white.seed has no meaning with this models.dino.variants.white.transform: remove it",
+        ),
+        (
+            "models.dino.variants",
             {"top": {"transform": "keep-top-variance", "features": 3, "seed": 1}},
             "key models.dino.variants.top.seed has no meaning with this models.dino.variants.top.transform",
         ),
@@ -231,7 +236,7 @@ def test_probe_defaults_are_those_of_the_library(schema):
     from patchprobe.probe_fitting import ProbeOptions
 
     filled = validate(BASE, schema)["patch_classification"]["linear"]
-    filled["learning_rates"] = tuple(filled["learning_rates"])
+    filled |= {key: tuple(filled[key]) for key in ("learning_rates", "weight_decays")}
     assert ProbeOptions(**filled) == ProbeOptions()
 
 

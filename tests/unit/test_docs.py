@@ -122,12 +122,13 @@ def outputs() -> list[str]:
         "segmentations",
         "variance_spectrum",
         "removal_sweep",
+        "layers",
     ]
     found += [path.replace("{figure}", figure) for path in found for figure in figures]
     found += [
         path.replace("{table}", table)
         for path in found
-        for table in ("patch_classification", "datasets", "variance_spectrum", "removal_sweep")
+        for table in ("patch_classification", "datasets", "variance_spectrum", "removal_sweep", "layers")
     ]
     return [re.sub(r"\{+\w+\}+", "x", path) for path in found] + [
         re.sub(r"\{+\w+\}+", "x", path.replace("{corruption}", "clean")) for path in found

@@ -14,8 +14,9 @@ from patchprobe import measurements
 from patchprobe.errors import StoreError
 
 ROW = {
-    "dataset": "camvid", "model": "dino", "variant": "", "removed": 0, "layer": 12, "corruption": "clean", "level": 0.0,
-    "method": "1-nn", "protocol": "patch-classification-v1", "class": "", "feature": -1, "metric": "pixel_miou",
+    "dataset": "camvid", "model": "dino", "variant": "", "removed": 0, "training_images": 0, "layer": 12,
+    "corruption": "clean", "level": 0.0, "method": "1-nn", "protocol": "patch-classification-v1", "class": "",
+    "feature": -1, "other_dataset": "", "metric": "pixel_miou",
     "value": 0.345, "ci_low": 0.3, "ci_high": 0.4, "n": 6000, "seed": 0, "spec": "ab12",
 }  # fmt: skip
 ABSENT = ROW | {
@@ -101,8 +102,8 @@ BAD_BEYOND_JSON = [
     ({"level": 2.0}, "not 0 for clean"),
     ({"feature": 3}, "0 or more only and always per feature"),
     (VARIANCE | {"feature": -1}, "0 or more only and always per feature"),
-    ({"method": ""}, "empty only and always per feature"),
-    (VARIANCE | {"method": "linear"}, "empty only and always per feature"),
+    ({"method": ""}, "empty only and always for metrics of features themselves"),
+    (VARIANCE | {"method": "linear"}, "empty only and always for metrics of features themselves"),
     (ABSENT | {"ci_low": 0.1, "ci_high": 0.2}, "an interval without a value"),
 ]
 
@@ -138,6 +139,13 @@ def test_columns_must_be_those_of_the_schema(tmp_path):
         measurements.write([row], tmp_path / "a.parquet")
 
 
+def test_columns_of_one_analysis_may_be_left_out(tmp_path):
+    short = {key: value for key, value in ROW.items() if key not in ("removed", "training_images", "other_dataset")}
+    measurements.write([short], tmp_path / "short.parquet")
+    measurements.write([ROW], tmp_path / "whole.parquet")
+    assert (tmp_path / "short.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+
+
 def test_a_row_must_not_occur_twice(tmp_path):
     with pytest.raises(StoreError, match="1 rows occur twice"):
         measurements.write([ROW, ROW | {"value": 0.1, "ci_low": 0.0}], tmp_path / "a.parquet")
@@ -158,5 +166,5 @@ def test_a_missing_a_broken_and_a_foreign_file_are_named(tmp_path):
         pq.read_table(tmp_path / "c.parquet").replace_schema_metadata({"schema": "old"}),
         tmp_path / "c.parquet",
     )
-    with pytest.raises(StoreError, match="has schema old, expected patchprobe-measurements-v2"):
+    with pytest.raises(StoreError, match="has schema old, expected patchprobe-measurements-v3"):
         measurements.read([tmp_path / "c.parquet"])

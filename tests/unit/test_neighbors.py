@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.neighbors import NearestNeighbors
 
-from patchprobe import neighbors
+from patchprobe import neighbor_candidates
 from patchprobe.errors import DataError, ModelError
 from patchprobe.neighbors import MemoryBank, nearest
 
@@ -84,7 +84,7 @@ def test_crowds_closer_than_float32_can_tell(rng):
 
 
 def test_few_candidates_may_be_pending(rng, monkeypatch):
-    monkeypatch.setattr(neighbors, "_PENDING", 50)
+    monkeypatch.setattr(neighbor_candidates, "_PENDING", 50)
     bank = 1e3 + 1e-3 * rng.standard_normal((1000, 16))
     bank[0] = 0
     assert_exact(bank, bank[1:] + 1e-4, bank_block=64)

@@ -63,11 +63,15 @@ def test_camvid_and_cityscapes_by_hand() -> None:
     assert corners == [(top, left) for top in range(0, 1024, 256) for left in range(0, 2048, 256)]
     assert Tiling(224, 224).offsets(500) == [0, 138, 276]
     assert Tiling(224, 224).offsets(224) == [0]
+    six = [(0, 0), (0, 224), (0, 448), (224, 0), (224, 224), (224, 448)]
+    for height, width in ((512, 683), (300, 400), (900, 200)):
+        assert Tiling(224, 224, image_size=(448, 672)).corners(height, width) == six
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ((224, 224, "bicubic", [200, 672]), r"tiling\.image_size is \[200, 672\]; .* hold a tile of tiling\.size, 224"),
         ((0, 224, "bicubic"), r"tiling\.size is 0"),
         ((256, 224.0, "bicubic"), r"tiling\.resize is 224\.0"),
         ((256, 224, "cubic"), r"tiling\.interpolation is 'cubic'; set it to bicubic or bilinear"),
@@ -111,6 +115,32 @@ def test_resized_labels_are_those_of_pillow(size: int, resize: int) -> None:
         clear = ((2 * np.arange(resize) + 1) * size % (2 * resize) != 0) | (size == resize)
         for other in (want, exact[0, 0].numpy()):
             np.testing.assert_array_equal(tile[clear][:, clear], other[clear][:, clear])
+
+
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize(("height", "width"), [(300, 400), (512, 683), (700, 260)])
+def test_images_resized_before_they_are_cut_are_those_of_pillow(interpolation: str, height: int, width: int) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    tiling = Tiling(64, 32, interpolation, [128, 192])
+    filters = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+    whole = Image.fromarray(pixels).resize((192, 128), filters[interpolation])
+    for i, tile in enumerate(tiling.cut_image(pixels)):
+        top, left = 64 * (i // 3), 64 * (i % 3)
+        want = whole.crop((left, top, left + 64, top + 64)).resize((32, 32), filters[interpolation])
+        np.testing.assert_array_equal(tile, np.asarray(want))
+    assert tiling.cut_image(pixels).shape == (6, 32, 32, 3)
+
+
+@pytest.mark.parametrize(("height", "width"), [(300, 400), (97, 101)])
+def test_labels_resized_before_they_are_cut_keep_the_pixel_of_their_centre(height: int, width: int) -> None:
+    label = np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)
+    tiles = Tiling(64, 64, image_size=(128, 192)).cut_label(label)
+    for i in range(6):
+        for y, x in ((0, 0), (17, 40), (63, 63)):
+            row, column = 64 * (i // 3) + y, 64 * (i % 3) + x
+            centre = ((row + 0.5) / 128 * height, (column + 0.5) / 192 * width)
+            assert tiles[i, y, x] == label[int(centre[0]), int(centre[1])]
 
 
 def test_unresized_tiles_are_the_pixels_and_threads_do_not_matter(demo: Synthetic) -> None:
@@ -207,6 +237,34 @@ def test_uneven_images_and_threads(tmp_path: Path, apply: str) -> None:
     clean = tiles_store(tmp_path / "clean.zarr", dataset, index, threads=2)
     expected = [TILING.cut_image(dataset.read_image(record)) for record in index_records(index)]
     np.testing.assert_array_equal(clean["image"].values[0], np.concatenate(expected))
+
+
+@pytest.mark.parametrize("apply", ["image", "tile"])
+@pytest.mark.parametrize("kind", ["blur", "rotate"])
+def test_uneven_images_resized_before_they_are_cut(tmp_path: Path, kind: str, apply: str) -> None:
+    """A corruption of full images acts before the resize: stores hold the tiles of the corrupted image as it was."""
+    dataset = Uneven(None, {"images": 3, "height": 96, "width": 120})
+    tiling = Tiling(32, 32, image_size=(64, 96))
+    index = make_index(dataset, None, None, 32)
+    clean = tiles_store(tmp_path / "clean.zarr", dataset, index, tiling=tiling)
+    assert clean["image"].shape == (1, 6 * 6, 32, 32, 3) and clean.attrs["image_size"] == [64, 96]
+    assert clean["image"].encoding["chunks"][1] == 30  # whole images
+    assert clean["top"].values[:6].tolist() == [0, 0, 0, 32, 32, 32]
+    assert clean["left"].values[:6].tolist() == [0, 32, 64] * 2
+    corruption = open_corruption(kind, {"levels": [7], "apply": apply})
+    if isinstance(corruption, Geometric) and apply == "image":
+        with pytest.raises(DataError, match=r"3 sizes, .* set corruptions\.rotate\.apply to tile"):
+            tiles_store(tmp_path / "made.zarr", dataset, index, tiling=tiling, corruption=corruption)
+        return
+    made = tiles_store(tmp_path / "made.zarr", dataset, index, tiling=tiling, corruption=corruption)
+    record = index_records(index[index["split"] == "evaluation"])[1]
+    pixels = dataset.read_image(record)
+    if apply == "image":
+        want = tiling.cut_image(corruption.corrupt(pixels, 7, seed=5, key=record.image_id))
+    else:
+        want = np.stack([corruption.corrupt(tile, 7, seed=5, key="") for tile in tiling.cut_image(pixels)])
+    np.testing.assert_array_equal(made["image"].values[0, 6:12], want)
+    assert made["tile"].values[6:12].tolist() == [f"{record.image_id}#r{r}c{c}" for r in range(2) for c in range(3)]
 
 
 def test_geometric_corruption_of_uneven_images(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
@@ -76,6 +77,52 @@ def test_batch_norm_of_a_constant_feature_is_finite():
     tokens[:, 1] = np.arange(10)
     found = fit("batch-norm", tokens)(tokens)
     assert np.isfinite(found).all() and (found[:, 0] == 0).all()
+
+
+def test_centre_is_the_standard_scaler_of_scikit_learn_without_deviation(tokens):
+    fresh = tokens[:100] * 1.5
+    found = fit("centre", tokens)(fresh.reshape(10, 10, 8))
+    expected = StandardScaler(with_std=False).fit(tokens.astype(np.float64)).transform(fresh)
+    assert found.dtype == np.float32 and found.shape == (10, 10, 8)
+    np.testing.assert_allclose(found.reshape(100, 8), expected, rtol=1e-6, atol=1e-4)
+
+
+def correlated(seed, count=3000, features=8):
+    """Tokens whose features mix directions of deviations 10 to 0.3, far from the origin."""
+    turn = np.linalg.qr(np.random.default_rng(7).standard_normal((features, features)))[0]
+    drawn = np.random.default_rng(seed).standard_normal((count, features)) * np.geomspace(10, 0.3, features)
+    return (drawn @ turn + 5 * np.arange(features)).astype(np.float32)
+
+
+def test_pca_whitening_is_that_of_scikit_learn():
+    tokens, fresh = correlated(0), correlated(1, 200)
+    found = fit("pca-whiten", tokens)(fresh.reshape(20, 10, 8))
+    assert found.dtype == np.float32 and found.shape == (20, 10, 8)
+    found = found.reshape(200, 8)
+    reference = PCA(whiten=True, svd_solver="full").fit(tokens.astype(np.float64))
+    expected = reference.transform(fresh.astype(np.float64))
+    expected *= np.sign((expected * found).sum(axis=0))  # an axis has no direction
+    # scikit-learn divides variances by n - 1 and adds nothing to them: here that is 2e-4 and at most 3e-3 of them.
+    np.testing.assert_allclose(found, expected, rtol=3e-3, atol=3e-3)
+    variance = reference.explained_variance_ * (len(tokens) - 1) / len(tokens)
+    factor = np.sqrt(reference.explained_variance_ / (variance + 1e-5 * variance.mean()))
+    np.testing.assert_allclose(found, expected * factor, rtol=2e-5, atol=2e-5)
+
+
+def test_whitened_tokens_are_uncorrelated_whatever_their_unit():
+    tokens = correlated(0)
+    for unit in (1e-4, 1, 1e4):
+        found = fit("pca-whiten", tokens * np.float32(unit))(tokens * np.float32(unit))
+        np.testing.assert_allclose(np.cov(found.T), np.eye(8), atol=3e-3)
+
+
+def test_whitening_does_not_blow_up_what_training_tokens_do_not_span():
+    flat = correlated(0)
+    flat[:, 3] = flat[:, 2]  # one axis without variance
+    found = fit("pca-whiten", flat)(flat)
+    assert np.isfinite(found).all() and np.abs(found[:, -1]).max() < 1e-2
+    constant = fit("pca-whiten", np.ones((5, 3), np.float16))(np.ones((5, 3), np.float16))
+    assert (constant == 0).all()
 
 
 def test_random_features_depend_on_the_seed_alone(tokens):

@@ -1,10 +1,13 @@
 """The configuration of the paper on a machine without data and weights, and models that come from the registry."""
 
+import shutil
+
 import pytest
 import yaml
 from test_staleness import FINAL, chain, computed
 
 from patchprobe.model_registry import registered_model
+from patchprobe.tiling import Tiling
 
 pytestmark = pytest.mark.workflow
 
@@ -23,22 +26,40 @@ def empty(repository, tmp_path):
 def test_paper_resolves_without_data_and_weights(empty):
     jobs = empty.plan("--configfile", "config/paper.yaml")
     assert jobs.total() < 1500
-    for model in PAPER:
-        assert jobs[f"inspect_model cityscapes,{model}"] == jobs[f"model_table {model}"] == 1
-        for version in VERSIONS:
-            assert jobs[f"extract cityscapes,{model},{version}"] == 1
-    for model in ["mae", "simmim", "scalemae"]:
-        for variant in ["drop-200", "junk", "random-200", "batch-norm"]:
+    for dataset in ["cityscapes", "ade20k"]:
+        for model in PAPER:
+            assert jobs[f"inspect_model {dataset},{model}"] == jobs[f"model_table {model}"] == 1
             for version in VERSIONS:
-                assert jobs[f"patch_classification cityscapes,{model}@{variant},{version}"] == 1
+                assert jobs[f"extract {dataset},{model},{version}"] == 1
+        for model in ["mae", "simmim", "scalemae"]:
+            for variant in ["drop-200", "junk", "random-200", "batch-norm"]:
+                for version in VERSIONS:
+                    assert jobs[f"patch_classification {dataset},{model}@{variant},{version}"] == 1
+    # Only a draw for each class reads all label maps of a split.
+    assert [job for job in jobs if job.startswith("present_classes ")] == ["present_classes ade20k,training"]
+
+
+@pytest.mark.parametrize("name", ["config", "camvid", "pretrain"])
+def test_other_configurations_resolve_without_data_and_weights(repository, empty, name):
+    shutil.copy2(repository / f"config/{name}.yaml", empty.folder / "config")
+    models = yaml.safe_load((repository / f"config/{name}.yaml").read_text())["models"]
+    jobs = empty.plan("--configfile", f"config/{name}.yaml")
+    assert models and all(jobs[f"model_table {model}"] == 1 for model in models)
 
 
 def test_paper_takes_its_images_and_tiles(repository):
-    data = yaml.safe_load((repository / "config/paper.yaml").read_text())["datasets"]["cityscapes"]
+    datasets = yaml.safe_load((repository / "config/paper.yaml").read_text())["datasets"]
+    data = datasets["cityscapes"]
     assert data["splits"]["train"] == {"source": "train", "per_group": 4}
     assert data["splits"]["evaluation"] == {"source": "val", "per_group": 10}
     assert data["tiling"] == {"size": 256, "resize": 224}
     assert data["ground_sample_distance"] * 256 / 224 == 1.0
+    data = datasets["ade20k"]
+    assert data["splits"]["train"] == {"source": "training", "per_class": 4}
+    assert data["splits"]["evaluation"] == {"source": "validation", "images": 300}
+    six = Tiling(**data["tiling"]).corners(512, 683)
+    assert six == [(top, left) for top in (0, 224) for left in (0, 224, 448)]
+    assert data["tiling"]["size"] == data["tiling"]["resize"] == 224 and data["ground_sample_distance"] == 1.0
 
 
 def test_ground_sample_distance_that_is_missing_ends_the_run_before_any_job(empty):

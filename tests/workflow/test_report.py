@@ -19,7 +19,7 @@ def test_report_holds_captioned_results_and_no_markup_errors(project):
     for path in ["tables/patch_classification.html", "tables/datasets.csv", "figures/clean_scores.svg"]:
         assert f"results/{path}" in page
     assert "results/tables/variance_spectrum.html" in page and "results/tables/removal_sweep.csv" in page
-    for kind in ["class_iou", "corruptions", "robustness", "segmentations", "variance_spectrum", "removal_sweep"]:
+    for kind in ["class_iou", "corruptions", "robustness", "segmentations", "variance_spectrum", "removal_sweep", "layers"]:
         assert f"results/figures/{kind}.streets.svg" in page and f"results/figures/{kind}.streets.png" in page
     for word in ["Figures", "Sheets", "Tables", "mIoU over pixels", "Where to look"]:
         assert word in page
@@ -80,11 +80,26 @@ def test_variant_and_sweep_agree_where_they_are_the_same(finished):
     )
 
 
+def test_last_block_is_the_one_of_patch_classification(finished):
+    """1-NN on clean tiles is computed by both analyses; a model of pixels has one block."""
+    keys = ["model", "metric", "class"]
+    classification = read(finished.folder / "results/tables/patch_classification.csv")
+    classification = classification.query("variant == '' and corruption == 'clean' and method == '1-nn'")
+    layers = read(finished.folder / "results/tables/layers.csv")
+    assert set(layers.layer) == {1}
+    easy = layers.metric.isin(["pixel_miou_easy", "pixel_miou_rest", "patch_miou_easy", "patch_miou_rest"])
+    assert easy.sum() == 2 * 4
+    columns = ["value", "ci_low", "ci_high", "n"]
+    pd.testing.assert_frame_equal(
+        classification.set_index(keys)[columns].sort_index(), layers[~easy].set_index(keys)[columns].sort_index()
+    )
+
+
 def test_table_of_a_model_holds_every_analysis(finished):
     own = read(finished.folder / "results/models/pixels-a.csv")
     tables = [
         read(finished.folder / f"results/tables/{name}.csv")
-        for name in ("patch_classification", "variance_spectrum", "removal_sweep")
+        for name in ("patch_classification", "variance_spectrum", "removal_sweep", "layers")
     ]
     assert set(own.model) == {"pixels-a"} and len(own) == sum((table.model == "pixels-a").sum() for table in tables)
 

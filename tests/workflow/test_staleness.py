@@ -10,7 +10,7 @@ pytestmark = pytest.mark.workflow
 VERSIONS = ["clean", "noise", "rotate"]
 VARIANTS = {"pixels-a": ["no-top-20"]}
 TABLES = {"patch_classification_table", "datasets_table"}
-FINAL = TABLES | {"variance_spectrum_table", "removal_sweep_table"}
+FINAL = TABLES | {"variance_spectrum_table", "removal_sweep_table", "layers_table"}
 
 
 def chain(model):
@@ -22,6 +22,7 @@ def chain(model):
         *classification(model),
         f"variance_spectrum streets,{model}",
         f"removal_sweep streets,{model}",
+        f"layers streets,{model}",
         f"model_table {model}",
     }
 
@@ -93,8 +94,8 @@ def test_module_of_one_analysis_edited(project):
     assert computed(project.plan()) == expected | TABLES
 
 
-@pytest.mark.parametrize("analysis", ["removal_sweep", "variance_spectrum"])
-def test_module_of_a_variance_analysis_edited(project, analysis):
+@pytest.mark.parametrize("analysis", ["removal_sweep", "variance_spectrum", "layers"])
+def test_module_of_an_analysis_edited(project, analysis):
     project.edit(f"src/patchprobe/analyses/{analysis}.py", "PROTOCOL = ", "EDITED = True\nPROTOCOL = ")
     models = ("pixels-a", "pixels-b")
     expected = {f"{analysis} streets,{model}" for model in models} | {f"model_table {model}" for model in models}

@@ -6,13 +6,14 @@ import _source  # noqa: F401
 
 from patchprobe.datasets import open_dataset
 from patchprobe.datasets.index import build_index
+from patchprobe.datasets.present_classes import read_present_classes
 from patchprobe.jobs import run_job
 from patchprobe.stores import write_atomic
 
 with run_job(snakemake) as job:
     spec = job.spec
     dataset = open_dataset(spec["dataset"], Path(spec["data_root"]), name=spec["name"])
-    entry = {"splits": spec["splits"], "tiling": {"size": spec["tile_size"]}}
-    images, classes = build_index(dataset, spec["name"], entry, seed=spec["seed"], threads=job.threads)
+    present = read_present_classes(job.input.all("present"))
+    images, classes = build_index(dataset, spec["name"], spec, seed=spec["seed"], present=present, threads=job.threads)
     write_atomic(job.output.classes, classes.to_csv(index=False))
     write_atomic(job.output.images, images.to_csv(index=False))

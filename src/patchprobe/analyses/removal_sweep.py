@@ -1,7 +1,7 @@
 """Removal sweep: 1-NN and linear probe without the m features of highest variance (protocol section 5 f).
 
-Everything is clean tokens of the last stored layer. Both classifiers are made anew for every m, from what is left of
-the training tokens.
+Everything is clean tokens of the last stored layer. The nearest neighbours for all m come from one pass; the probes,
+one for each m on what is left of the training tokens, are fitted together.
 """
 
 import logging
@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from patchprobe.errors import ConfigError
 from patchprobe.labelled_tokens import LabelledTokens, grid, token_blocks
-from patchprobe.neighbors import MemoryBank
+from patchprobe.neighbor_sweep import nearest_without
 from patchprobe.patch_scores import patch_scores
-from patchprobe.probe_fitting import ProbeOptions, fit_probe
-from patchprobe.variance import TransformedTokens, fit_transform
+from patchprobe.probe_fitting import ProbeOptions, fit_probes
+from patchprobe.variance import FeatureTransform, by_variance, moments
 
 PROTOCOL = "removal-sweep-v1"
 
@@ -57,20 +57,39 @@ def sweep(
     ``features`` is the token store of clean tiles that ``training`` comes from.
     """
     tiles, patches = int((features.split == "evaluation").sum()), features.sizes["patch"]
-    found: dict[int, dict[str, npt.NDArray[np.uint8]]] = {}
-    for count in tqdm(counts, desc="removal sweep", file=sys.stderr, mininterval=5):
-        entry = {"transform": "drop-top-variance", "features": count}
-        transform = fit_transform(entry, training.tokens, key="removal_sweep")
-        left = transform(training.tokens)
-        blocks = [TransformedTokens(block, transform) for block in token_blocks(features, level=0)]
-        nearest, _ = MemoryBank(left).search(blocks, threads=threads)
-        probe = fit_probe(left, training.ids, training.images, options, seed=seed)
-        linear = np.concatenate([probe.predict(np.asarray(block)) for block in blocks])
-        found[count] = {
-            "1-nn": training.ids[nearest].reshape(tiles, patches),
-            "linear": linear.astype(np.uint8).reshape(tiles, patches),
+    order = by_variance(moments(training.tokens)[1])
+    blocks = list(token_blocks(features, level=0))
+    with tqdm(total=tiles * patches, desc="1-NN sweep", unit="patch", file=sys.stderr, mininterval=5) as bar:
+        nearest = nearest_without(training.tokens, order, counts, blocks, threads=threads, progress=bar.update)
+    linear = _by_probes(training, order, counts, blocks, options, seed=seed)
+    return {
+        count: {
+            "1-nn": training.ids[nearest[count]].reshape(tiles, patches),
+            "linear": linear[count].reshape(tiles, patches),
         }
-    return found
+        for count in counts
+    }
+
+
+def _by_probes(
+    training: LabelledTokens,
+    order: npt.NDArray[np.int64],
+    counts: Sequence[int],
+    blocks: Sequence[Any],
+    options: ProbeOptions,
+    *,
+    seed: int,
+) -> dict[int, npt.NDArray[np.uint8]]:
+    """Return class ids (patches,) of all blocks by a probe without the first ``count`` features of ``order``."""
+    none = np.empty(0, np.int64)
+    transforms = [FeatureTransform(len(order), np.sort(order[count:]), none) for count in counts]
+    probes = fit_probes(training.tokens, training.ids, training.images, transforms, options, seed=seed)
+    found: dict[int, list[npt.NDArray[np.uint8]]] = {count: [] for count in counts}
+    for block in tqdm(blocks, desc="probe sweep", unit="block", file=sys.stderr, mininterval=5):
+        tokens = np.asarray(block)
+        for count, transform, probe in zip(counts, transforms, probes, strict=True):
+            found[count].append(probe.predict(transform(tokens)).astype(np.uint8).ravel())
+    return {count: np.concatenate(parts) for count, parts in found.items()}
 
 
 def score(

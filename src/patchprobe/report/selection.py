@@ -8,7 +8,13 @@ import pandas as pd
 
 from patchprobe.errors import StoreError
 
-METHOD_NAMES = {"1-nn": "1-NN", "linear": "linear probe"}
+METHOD_NAMES = {"1-nn": "1-NN", "linear": "linear probe", "capi": "CAPI k-NN", "hummingbird": "Hummingbird"}
+METRIC_NAMES = {
+    "pixel_miou": "mIoU over pixels",
+    "patch_miou": "mIoU over patches",
+    "pixel_accuracy": "accuracy over pixels",
+    "patch_accuracy": "accuracy over patches",
+}
 
 
 @dataclass(frozen=True)
@@ -43,8 +49,8 @@ def axis_of(corruption: str) -> Axis:
     return _AXES.get(corruption, Axis("level", "level {:g}", 0.0))
 
 
-def prepare(rows: pd.DataFrame) -> pd.DataFrame:
-    """Keep the deepest layer of every model and add ``label``, the name under which a row is shown.
+def prepare(rows: pd.DataFrame, *, every_layer: bool = False) -> pd.DataFrame:
+    """Keep the deepest layer of every model, or with ``every_layer`` all, and add ``label``, the name under which a row is shown.
 
     Raises StoreError if the rows mix seeds or protocols, which one table cannot show side by side.
     """
@@ -52,9 +58,15 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
         found = sorted(rows[column].unique())
         if len(found) > 1:
             raise StoreError(f"measurements with {column} {found[0]} and {found[1]} cannot share a table")
-    deepest = rows.groupby(["dataset", "model", "variant"])["layer"].transform("max")
-    rows = rows[rows["layer"] == deepest]
+    if not every_layer:
+        deepest = rows.groupby(["dataset", "model", "variant"])["layer"].transform("max")
+        rows = rows[rows["layer"] == deepest]
     return rows.assign(label=rows["model"].where(rows["variant"] == "", rows["model"] + " " + rows["variant"]))
+
+
+def interval_note(interval: float) -> str:
+    """Return the note of a table of clean scores that says what the intervals of level ``interval`` are."""
+    return f"Clean tiles; intervals hold {100 * interval:g} % of the bootstrap over evaluation images."
 
 
 def order_labels(rows: pd.DataFrame, models: Sequence[str]) -> list[str]:

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from patchprobe.datasets import Record, open_dataset
+from patchprobe.datasets import Classes, Record, open_dataset
 from patchprobe.datasets.camvid import CamVid
-from patchprobe.datasets.index import build_index, draw, index_records, read_index
+from patchprobe.datasets.index import Drawn, build_index, draw, draw_per_class, index_records, read_index
+from patchprobe.datasets.present_classes import class_sets, present_classes, read_present_classes
 from patchprobe.datasets.synthetic import Synthetic
 from patchprobe.errors import ConfigError, DataError
 
@@ -38,17 +39,19 @@ def entry(train: Any = None, evaluation: Any = None, size: int = 32) -> dict[str
 
 def test_draw_is_sorted_seeded_and_independent_of_the_input_order() -> None:
     first = draw(RECORDS, images=6, per_group=None, seed=0, source="train")
-    assert len(first) == 6 and first == sorted(first, key=lambda r: r.image_id)
+    assert len(first) == 6 and first == sorted(first, key=lambda d: d.record.image_id)
+    assert {d.drawn_for for d in first} == {""}
     assert first == draw(RECORDS[::-1], images=6, per_group=None, seed=0, source="train")
     draws = {tuple(draw(RECORDS, images=6, per_group=None, seed=s, source="train")) for s in range(5)}
     assert len(draws) == 5
 
 
 def test_draw_per_group_is_balanced_nested_and_independent_of_other_groups() -> None:
-    previous: set[Record] = set()
+    previous: set[Drawn] = set()
     for n in (1, 2, 4, 5):
         chosen = draw(RECORDS, images=None, per_group=n, seed=3, source="train")
-        assert Counter(r.group for r in chosen) == {"aachen": n, "ulm": n, "jena": n}
+        assert Counter(d.record.group for d in chosen) == {"aachen": n, "ulm": n, "jena": n}
+        assert all(d.drawn_for == d.record.group for d in chosen)
         assert previous < set(chosen)
         previous = set(chosen)
     ulm = [r for r in RECORDS if r.group == "ulm"]
@@ -61,8 +64,106 @@ def test_draw_of_all_and_of_too_many() -> None:
         draw(RECORDS, images=22, per_group=None, seed=0, source="train")
     with pytest.raises(DataError, match=r"per_group asks for 6 images but group 'ulm' of split 'train' has 5"):
         draw(RECORDS, images=None, per_group=6, seed=0, source="train")
-    with pytest.raises(ConfigError, match="both set"):
-        draw(RECORDS, images=2, per_group=6, seed=0, source="train")
+
+
+CLASSES = Classes((1, 2, 3, 4), ("common", "middle", "rare", "absent"), 0, tuple((i, 0, 0) for i in range(4)))
+PRESENT = {
+    r.image_id: {1} | ({2} if i % 2 else set()) | ({3} if i in (5, 6, 7, 9, 11, 14) else set())
+    for i, r in enumerate(RECORDS)
+}
+
+
+def test_draw_per_class_takes_each_image_once_for_a_class_that_it_shows() -> None:
+    previous: set[Drawn] = set()
+    for n in (1, 2, 3):
+        chosen = draw_per_class(RECORDS, PRESENT, CLASSES, per_class=n, seed=3, source="train")
+        assert Counter(d.drawn_for for d in chosen) == {"common": n, "middle": n, "rare": n}
+        assert len({d.record for d in chosen}) == len(chosen) == 3 * n
+        assert all(CLASSES.names.index(d.drawn_for) + 1 in PRESENT[d.record.image_id] for d in chosen)
+        assert chosen == sorted(chosen, key=lambda d: d.record.image_id)
+        assert previous < set(chosen)
+        previous = set(chosen)
+    again = draw_per_class(RECORDS[::-1], PRESENT, CLASSES, per_class=3, seed=3, source="train")
+    assert set(again) == previous
+    seeds = {tuple(draw_per_class(RECORDS, PRESENT, CLASSES, per_class=3, seed=s, source="train")) for s in range(5)}
+    assert len(seeds) == 5
+
+
+def test_draw_per_class_serves_the_rarest_class_first() -> None:
+    """Of two images one shows both classes; only if the rare class chooses first does each get an image."""
+    records, classes = RECORDS[:2], Classes((1, 2), ("common", "rare"), 0, ((1, 1, 1), (2, 2, 2)))
+    present = {records[0].image_id: {1, 2}, records[1].image_id: {1}}
+    for seed in range(8):
+        chosen = draw_per_class(records, present, classes, per_class=1, seed=seed, source="train")
+        assert [(d.record, d.drawn_for) for d in chosen] == [(records[0], "rare"), (records[1], "common")]
+
+
+def test_draw_per_class_of_too_many() -> None:
+    message = (
+        r"per_class asks for 3 images of class 'rare', but of the 2 in split 'train' that show it [12] are left beside those "
+        "drawn for other classes; lower per_class"
+    )
+    present = {image_id: {i for i in (1, 3) if i == 1 or k < 2} for k, image_id in enumerate(PRESENT)}
+    with pytest.raises(DataError, match=message):
+        draw_per_class(RECORDS, present, CLASSES, per_class=3, seed=3, source="train")
+    with pytest.raises(DataError, match=r"aachen_00l\.png are not known; delete present_classes\.csv"):
+        draw_per_class(RECORDS, {}, CLASSES, per_class=1, seed=3, source="train")
+
+
+def labels_of_classes(root: Path, write_pair: WritePair, split: str, number: int) -> None:
+    """Write a miniature CamVid in which image i shows class 0, and class i % 3 in one pixel."""
+    for i in range(number):
+        label = np.zeros((36, 48), np.uint8)
+        label[0, 0], label[-1] = i % 3, 11
+        write_pair(root, split, f"0001_{i:02}", label)
+
+
+def test_index_per_class(tmp_path: Path, write_pair: WritePair, caplog: pytest.LogCaptureFixture) -> None:
+    labels_of_classes(tmp_path, write_pair, "train", 12)
+    labels_of_classes(tmp_path, write_pair, "val", 2)
+    dataset = CamVid(tmp_path, {})
+    table = present_classes(dataset, "train")
+    assert table["classes"].tolist() == ["0", "0 1", "0 2"] * 4
+    assert table.equals(present_classes(dataset, "train", threads=3))
+    table.to_csv(tmp_path / "train.csv", index=False)
+    present = read_present_classes([tmp_path / "train.csv"])
+    assert present == class_sets(table) and present["train/0001_02"] == {0, 2}
+    index, _ = build_index(dataset, "street", entry({"per_class": 2}), seed=0, present=present)
+    train = index[index["split"] == "train"]
+    assert train["drawn_for"].value_counts().to_dict() == {"Sky": 2, "Building": 2, "Pole": 2}
+    for image_id, name in zip(train["image_id"], train["drawn_for"], strict=True):
+        assert name == "Sky" or int(image_id[-2:]) % 3 == ["Sky", "Building", "Pole"].index(name)
+    assert index.loc[index["split"] == "evaluation", "drawn_for"].tolist() == ["", ""]
+    index.to_csv(tmp_path / "images.csv", index=False)
+    assert read_index(tmp_path / "images.csv")["drawn_for"].tolist() == index["drawn_for"].tolist()
+    assert "street train: no image shows 8 of the 11 classes, such as Road; none is drawn for them" in caplog.text
+    with pytest.raises(
+        DataError, match=r"^datasets\.street\.splits\.train: per_class asks for 5 images of class '(Building|Pole)'"
+    ):
+        build_index(dataset, "street", entry({"per_class": 5}), seed=0, present=present)
+
+
+def test_splits_of_one_source_share_no_image_and_the_evaluation_stays(tmp_path: Path, write_pair: WritePair) -> None:
+    labels_of_classes(tmp_path, write_pair, "train", 9)
+    dataset = CamVid(tmp_path, {})
+    evaluated, previous = set(), set()
+    for number in (1, 3, 6):
+        index, _ = build_index(dataset, "s", entry({"images": number}, {"source": "train", "images": 3}), seed=0)
+        parts = {split: set(part["image_id"]) for split, part in index.groupby("split")}
+        assert len(parts["train"]) == number and not parts["train"] & parts["evaluation"]
+        evaluated.add(frozenset(parts["evaluation"]))
+        assert previous < parts["train"]
+        previous = parts["train"]
+    assert len(evaluated) == 1
+    with pytest.raises(DataError, match=r"train: images asks for 7 images but split 'train' has 6"):
+        build_index(dataset, "s", entry({"images": 7}, {"source": "train", "images": 3}), seed=0)
+
+
+def test_a_complete_split_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    dataset = Synthetic(None, {"images": 3, "height": 32, "width": 64})
+    with caplog.at_level(logging.INFO):
+        build_index(dataset, "demo", entry(), seed=0)
+    assert "demo train: complete, 3 images" in caplog.text and "subset" not in caplog.text
 
 
 def test_index_tables(tmp_path: Path, write_pair: WritePair, caplog: pytest.LogCaptureFixture) -> None:
@@ -117,6 +218,9 @@ def test_bad_files_are_found_before_anything_else(tmp_path: Path, write_pair: Wr
         build_index(dataset, "street", entry(), seed=0)
     with pytest.raises(DataError, match=r"datasets\.street\.tiling\.size is 37, but image .* is 48 x 36 pixels"):
         build_index(rebuilt(np.zeros((36, 48), np.uint8)), "street", entry(size=37), seed=0)
+    resized = entry(size=37)
+    resized["tiling"]["image_size"] = [40, 80]
+    assert len(build_index(rebuilt(np.zeros((36, 48), np.uint8)), "street", resized, seed=0)[0]) == 2
     (tmp_path / "train" / "a_1.png").write_bytes((tmp_path / "train" / "a_1.png").read_bytes()[:200])
     with pytest.raises(DataError, match=r"train/a_1\.png cannot be decoded"):
         build_index(dataset, "street", entry(), seed=0)
@@ -133,8 +237,13 @@ def test_bad_splits_name_their_key() -> None:
         DataError, match=r"datasets\.demo\.splits\.evaluation: images asks for 9 images but split 'val'"
     ):
         build_index(dataset, "demo", entry({}, {"images": 9}), seed=0)
-    with pytest.raises(ConfigError, match=r"datasets\.demo\.splits: train and evaluation share 4 images"):
+    with pytest.raises(
+        DataError,
+        match=r"datasets\.demo\.splits\.train\.source: all 4 images of split 'train' are taken for the evaluation",
+    ):
         build_index(dataset, "demo", entry({}, {"source": "train"}), seed=0)
+    with pytest.raises(ConfigError, match=r"datasets\.demo\.splits\.train: images and per_class are both set"):
+        build_index(dataset, "demo", entry({"images": 2, "per_class": 1}), seed=0)
 
 
 def test_real_camvid(shared: Path) -> None:

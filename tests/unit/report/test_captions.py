@@ -13,7 +13,7 @@ from report_data import measurement_rows
 from patchprobe import measurements
 
 CAPTIONS = (
-    "workflow", "table", "datasets", "clean_scores", "robustness", "class_iou", "corruption_sheet",
+    "workflow", "table", "datasets", "images", "clean_scores", "robustness", "class_iou", "corruption_sheet",
     "segmentation_sheet", "variance_spectrum", "variance_spectrum_table", "removal_sweep", "removal_sweep_table",
     "loss_curves",
 )  # fmt: skip

@@ -6,7 +6,7 @@ from matplotlib.collections import PolyCollection
 from report_data import MODELS, classes_csv, measurement_rows, spectrum_rows, sweep_rows, variant_rows
 
 from patchprobe import measurements
-from patchprobe.report import figures, removal_sweep, style, tables, variance_spectrum
+from patchprobe.report import curves, figures, removal_sweep, style, tables, variance_spectrum
 from patchprobe.report.selection import prepare
 
 
@@ -18,7 +18,7 @@ def cells(text, title):
 @pytest.fixture
 def drawn(monkeypatch):
     kept = []
-    for module in (figures, removal_sweep, variance_spectrum):
+    for module in (curves, figures, variance_spectrum):
         monkeypatch.setattr(module, "save", lambda figure, outputs: kept.append(figure))
     return kept
 

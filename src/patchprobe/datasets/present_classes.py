@@ -1,0 +1,41 @@
+"""Which classes each label map shows, for draws that are balanced over classes."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from patchprobe.datasets import Dataset, Record
+
+
+def present_classes(dataset: Dataset, source: str, *, threads: int = 1) -> pd.DataFrame:
+    """Read all label maps of one of the data set's own splits: a table with a row per image, by image_id.
+
+    Columns are source, image_id and classes, where classes are the ids with at least one pixel, such as ``3 17 150``;
+    void is none. Raises DataError for a missing or broken label map. The result does not depend on ``threads``.
+    """
+
+    def shown(record: Record) -> str:
+        counts = np.bincount(dataset.read_label(record).ravel(), minlength=256)
+        return " ".join(str(i) for i in sorted(dataset.classes.ids) if counts[i])
+
+    records = dataset.records(source)
+    with ThreadPoolExecutor(threads) as pool:
+        found = tqdm(pool.map(shown, records), f"{source}: reading label maps", len(records), unit="image")
+        rows = [(source, record.image_id, classes) for record, classes in zip(records, found, strict=True)]
+    return pd.DataFrame(rows, columns=["source", "image_id", "classes"])
+
+
+def read_present_classes(paths: Sequence[Path]) -> Mapping[str, frozenset[int]]:
+    """Read tables of :func:`present_classes` written as CSV: the ids of the classes of each image_id."""
+    tables = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in paths]
+    return {image_id: ids for table in tables for image_id, ids in class_sets(table).items()}
+
+
+def class_sets(table: pd.DataFrame) -> Mapping[str, frozenset[int]]:
+    """Return the ids of the classes of each image_id in a table of :func:`present_classes`."""
+    rows = zip(table["image_id"], table["classes"], strict=True)
+    return {image_id: frozenset(map(int, classes.split())) for image_id, classes in rows}

@@ -1,0 +1,90 @@
+"""Scores of models over something that is counted (blocks, images, removed features): tables and curves."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from patchprobe.report.formats import Table
+from patchprobe.report.layout import lay_out_scores
+from patchprobe.report.selection import order_labels
+from patchprobe.report.style import RC, WIDTH, Style, legend_columns, line_handles, looks, new_figure, save
+
+_UPRIGHT = 22  # numbers of three digits that fit side by side below all panels
+
+
+def curve_table(
+    rows: pd.DataFrame,
+    over: str,
+    *,
+    name: str,
+    title: str,
+    corner: str,
+    models: Sequence[str],
+    notes: Sequence[str],
+) -> Table:
+    """Return a table of prepared rows (see :func:`patchprobe.report.selection.prepare`) of one metric and method.
+
+    It has a line per value of the column ``over``, which ``corner`` names, and a column per model in the order of
+    ``models``; protocol and seed are added to ``notes``.
+    """
+    columns = order_labels(rows, models)
+    values = [str(value) for value in sorted(rows[over].unique())]
+    by_value = rows.assign(label=rows[over].astype(str), model=rows["label"])
+    lines = lay_out_scores(by_value, ["model"], values, [(label,) for label in columns])
+    same = f"Protocol {rows['protocol'].iloc[0]}, seed {rows['seed'].iloc[0]}."
+    return Table(name, title, corner, [("", label) for label in columns], lines, (*notes, same))
+
+
+def draw_curves(
+    panels: Mapping[str, pd.DataFrame],
+    over: str,
+    outputs: Sequence[Path],
+    *,
+    axis: str,
+    quantity: str,
+    models: Sequence[str],
+) -> None:
+    """Draw prepared rows of one metric, a panel per title, their value against the column ``over``.
+
+    A line per model with its interval as a band; values of ``over`` are evenly spaced, since they rise by factors.
+    ``axis`` and ``quantity`` name the axes, ``models`` are those of the run. Raises ValueError for an unknown suffix.
+    """
+    rows = pd.concat(panels.values())
+    labels, look = order_labels(rows, models), looks(rows, models)
+    values = sorted(rows[over].unique())
+    with matplotlib.rc_context(RC):
+        across = legend_columns(labels, WIDTH)
+        drawn = new_figure(WIDTH, 2.7 + 0.17 * -(-len(labels) // across), layout="constrained")
+        axes = drawn.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+        for ax, (title, part) in zip(axes, panels.items(), strict=True):
+            _lines(ax, part, over, values, labels, look)
+            ax.set_xticks(
+                np.arange(len(values)),
+                [str(value) for value in values],
+                rotation=90 if len(values) * len(panels) > _UPRIGHT else 0,
+            )
+            ax.set_title(title, loc="left")
+            ax.set_xlabel(axis)
+            ax.tick_params(labelleft=True)
+        axes[0].set_ylabel(quantity)
+        axes[0].set_ylim(bottom=0)
+        drawn.legend(handles=line_handles(labels, look), loc="outside upper center", ncols=across)
+        save(drawn, outputs)
+
+
+def _lines(
+    ax: Axes, rows: pd.DataFrame, over: str, values: list[int], labels: Sequence[str], look: Mapping[str, Style]
+) -> None:
+    places = np.arange(len(values), dtype=float)
+    for label in labels:
+        part = rows[rows["label"] == label].set_index(over).reindex(values)
+        style = look[label]
+        low, high = part["ci_low"].to_numpy(float), part["ci_high"].to_numpy(float)
+        ax.fill_between(places, low, high, color=style.color, alpha=0.15, linewidth=0)
+        ax.plot(places, part["value"].to_numpy(float), linestyle=style.line, color=style.color, marker=style.marker)
+    ax.set_xlim(-0.3, len(values) - 0.7)
+    ax.grid(axis="y")

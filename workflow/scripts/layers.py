@@ -1,0 +1,14 @@
+"""Classify patches by 1-NN on the tokens of every stored block, and score them."""
+
+import _source  # noqa: F401
+
+from patchprobe import measurements
+from patchprobe.analyses.layers import layer_rows
+from patchprobe.jobs import run_job
+from patchprobe.provenance import spec_hash
+from patchprobe.stores import open_store
+
+with run_job(snakemake) as job:
+    tokens, labels = open_store(job.input.tokens), open_store(job.input.labels)
+    rows = layer_rows(tokens, labels, threads=job.threads, **job.spec, spec=spec_hash(job.spec_text))
+    measurements.write(rows, job.output.rows)

@@ -1,0 +1,11 @@
+"""Draw the scores of one data set layer by layer."""
+
+import _source  # noqa: F401
+
+from patchprobe import measurements
+from patchprobe.jobs import run_job
+from patchprobe.report import layers
+
+with run_job(snakemake) as job:
+    rows = measurements.read(job.input.all("rows"))
+    layers.figure(rows, [job.output.svg, job.output.png], models=job.spec["models"], dataset=job.wildcards.dataset)

@@ -1,0 +1,16 @@
+"""Read which classes each label map of a split shows."""
+
+from pathlib import Path
+
+import _source  # noqa: F401
+
+from patchprobe.datasets import open_dataset
+from patchprobe.datasets.present_classes import present_classes
+from patchprobe.jobs import run_job
+from patchprobe.stores import write_atomic
+
+with run_job(snakemake) as job:
+    spec = job.spec
+    dataset = open_dataset(spec["dataset"], Path(spec["data_root"]), name=spec["name"])
+    table = present_classes(dataset, job.wildcards.source, threads=job.threads)
+    write_atomic(job.output.table, table.to_csv(index=False))
