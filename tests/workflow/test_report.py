@@ -19,7 +19,15 @@ def test_report_holds_captioned_results_and_no_markup_errors(project):
     for path in ["tables/patch_classification.html", "tables/datasets.csv", "figures/clean_scores.svg"]:
         assert f"results/{path}" in page
     assert "results/tables/variance_spectrum.html" in page and "results/tables/removal_sweep.csv" in page
-    for kind in ["class_iou", "corruptions", "robustness", "segmentations", "variance_spectrum", "removal_sweep", "layers"]:
+    for kind in [
+        "class_iou",
+        "corruptions",
+        "robustness",
+        "segmentations",
+        "variance_spectrum",
+        "removal_sweep",
+        "layers",
+    ]:
         assert f"results/figures/{kind}.streets.svg" in page and f"results/figures/{kind}.streets.png" in page
     for word in ["Figures", "Sheets", "Tables", "mIoU over pixels", "Where to look"]:
         assert word in page
