@@ -9,7 +9,7 @@ BASE = Path(workflow.basedir)
 # The library beside this workflow is the one whose code the digests vouch for.
 sys.path.insert(0, str(BASE / "src"))
 
-from patchprobe import preflight, provenance, runlock  # noqa: E402
+from patchprobe import forkserver, preflight, provenance, runlock  # noqa: E402
 from patchprobe.config import ground_sample_distance, load_schema, validate  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
 
@@ -54,10 +54,12 @@ def code(script, *modules):
 
 
 def start_run():
-    """Keep a second run out of this folder, and find what can be found wrong before the first job."""
+    """Keep a second run out of this folder, find what can be found wrong before the first job, and prepare for jobs."""
     try:
         runlock.hold(Path(".snakemake"))
         here = workflow.executor_plugin.common_settings.local_exec
         preflight.check(config, device=config["device"] if here else "cpu")
+        if here and config["fork_jobs"]:
+            forkserver.start(Path(".snakemake"))
     except PatchprobeError as error:
         raise WorkflowError(str(error)) from None

@@ -1,6 +1,13 @@
-"""Put the library of this checkout first on the path: it is the one whose code the digests vouch for."""
+"""Put the library of this checkout first on the path: it is the one whose code the digests vouch for.
+
+Then let the run's fork server go on with the script, if there is one.
+"""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
+
+from patchprobe.forkserver import hand_over
+
+hand_over()

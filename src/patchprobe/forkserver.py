@@ -1,0 +1,214 @@
+"""Start the jobs of a local run as forks of one process that has imported the libraries, in place of fresh processes.
+
+Importing timm takes several seconds of processor time, so that a run of many small jobs is mostly imports. The server is
+started with a run (:func:`start`) and ends with it, since it reads the end of its standard input. A job's script begins
+with :func:`hand_over`: if there is a server, it forks a process that runs the script in the same folder, with the same
+environment, output and arguments, and the process that Snakemake started only waits for it. If that one is killed,
+so is the fork. The server imports libraries alone, never this package, so that each job sees the code as it is.
+
+Snakemake's benchmark files describe the waiting process, so they know no memory of a forked job.
+
+This file is run by its path and uses the standard library alone.
+"""
+
+import array
+import contextlib
+import gc
+import importlib
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+ADDRESS = "PATCHPROBE_FORKSERVER"
+# What jobs import, all of it: a module too many costs each run once, one too few costs each job.
+LIBRARIES = (
+    "snakemake.script",
+    "numpy",
+    "pandas",
+    "pyarrow.parquet",
+    "xarray",
+    "zarr",
+    "dask.threaded",
+    "threadpoolctl",
+    "tqdm",
+    "PIL.Image",
+    "cv2",
+    "safetensors.torch",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "torch",
+    "timm",
+)
+_LENGTH = 8  # bytes of the length before a request
+_running: list[subprocess.Popen[bytes]] = []
+
+
+def start(folder: Path) -> None:
+    """Start a server for the jobs of this process, which find it by the environment; it ends when this process does.
+
+    Its socket in ``folder`` appears when all libraries are imported; jobs that start before run by themselves.
+    """
+    address = folder.resolve() / "patchprobe-forkserver.socket"
+    address.unlink(missing_ok=True)
+    command = [sys.executable, __file__, str(address)]
+    _running.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL))
+    os.environ[ADDRESS] = str(address)
+
+
+def hand_over() -> None:
+    """Let the server run this process's script and end with its exit status; return if there is no server."""
+    address = os.environ.pop(ADDRESS, None)
+    if address is None:
+        return
+    with socket.socket(socket.AF_UNIX) as server:
+        try:
+            _connect(server, address)
+        except OSError:
+            return
+        request = {"argv": sys.argv, "path": sys.path, "folder": str(Path.cwd()), "environment": dict(os.environ)}
+        text = json.dumps(request).encode()
+        outputs = array.array("i", [1, 2])
+        server.sendmsg(
+            [len(text).to_bytes(_LENGTH, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, outputs.tobytes())]
+        )
+        server.sendall(text)
+        answer = server.recv(16)
+    if not answer:
+        print("error: the process that runs this job ended; look for a kill, for want of memory too", file=sys.stderr)
+    status = int(answer) if answer else 1
+    if status < 0:
+        os.kill(os.getpid(), -status)
+    os._exit(status)
+
+
+def serve(address: str) -> None:
+    """Import the libraries, then fork a process for each request until standard input ends."""
+    # Asked for devices in the other way, CUDA would be initialised here and of no use in forks.
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
+    for library in LIBRARIES:
+        try:
+            importlib.import_module(library)
+        except ImportError:
+            # Then the job that needs it says so.
+            print(f"forkserver: {library} cannot be imported", file=sys.stderr)
+    # The first pass over objects would copy all their pages in each fork.
+    gc.collect()
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    # Control-C is for the jobs; this process ends with the run.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX) as listener:
+        _bind(listener, address)
+        listener.listen(64)
+        threading.Thread(target=_end_with_the_run, args=(address,), daemon=True).start()
+        while True:
+            client, _ = listener.accept()
+            if os.fork() == 0:
+                listener.close()
+                _attend(client)
+            client.close()
+
+
+def _end_with_the_run(address: str) -> None:
+    os.read(0, 1)
+    Path(address).unlink(missing_ok=True)
+    os._exit(0)
+
+
+def _attend(client: socket.socket) -> None:
+    """Run one job in a process of its own, report its exit status, and end it if the client is gone."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    head, rights, _, _ = client.recvmsg(_LENGTH, socket.CMSG_SPACE(2 * array.array("i").itemsize))
+    outputs = array.array("i", rights[0][2])
+    left, parts = int.from_bytes(head, "big"), []
+    while left:
+        parts.append(client.recv(min(left, 1 << 16)))
+        left -= len(parts[-1])
+    job = os.fork()
+    if job == 0:
+        client.close()
+        _run(json.loads(b"".join(parts)), outputs)
+
+    # Not the number of the process, which may be another's once the job has ended.
+    descriptor = os.pidfd_open(job)
+
+    def watch() -> None:
+        # The client sends nothing more, so this returns when it has ended.
+        client.recv(1)
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+    status = os.waitstatus_to_exitcode(os.waitpid(job, 0)[1])
+    client.sendall(str(status).encode())
+    os._exit(0)
+
+
+def _run(request: dict[str, object], outputs: "array.array[int]") -> None:
+    """Become the job's process and end with its exit status."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.dup2(outputs[0], 1)
+    os.dup2(outputs[1], 2)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.chdir(str(request["folder"]))
+    os.environ.clear()
+    os.environ.update(request["environment"])  # type: ignore[call-overload]
+    sys.argv[:], sys.path[:] = request["argv"], request["path"]  # type: ignore[call-overload]
+    _limit_threads()
+    status = 1
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _limit_threads() -> None:
+    """Give libraries that read their number of threads when they were imported the one that Snakemake asks for."""
+    threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
+    if threads:
+        sys.modules["threadpoolctl"].threadpool_limits(threads)
+        sys.modules["torch"].set_num_threads(threads)
+
+
+def _connect(client: socket.socket, address: str) -> None:
+    with _in_folder_of(address) as name:
+        client.connect(name)
+
+
+def _bind(listener: socket.socket, address: str) -> None:
+    with _in_folder_of(address) as name:
+        listener.bind(name)
+
+
+class _in_folder_of:  # noqa: N801
+    """The name of a socket from inside its folder: an address has at most 107 bytes, a path may have more."""
+
+    def __init__(self, address: str) -> None:
+        self._path = Path(address)
+
+    def __enter__(self) -> str:
+        self._before = Path.cwd()
+        os.chdir(self._path.parent)
+        return self._path.name
+
+    def __exit__(self, *error: object) -> None:
+        os.chdir(self._before)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
