@@ -349,13 +349,15 @@ def objective_code(script):
 
 
 # Analyses of rules/analyses.smk with one file per data set and model.
-ANALYSES = ["layers"]
+ANALYSES = ["layers", "training_size"]
 
 
 def analysis_datasets(analysis):
     """The data sets that an analysis is asked for."""
     if analysis == "layers":
         return DATASETS if config["extraction"]["layers"]["clean"] == "all" else []
+    if analysis == "training_size":
+        return [dataset for dataset in DATASETS if [] not in training_sizes(dataset).values()]
     return DATASETS
 
 
@@ -381,6 +383,26 @@ def analyses_report_files():
             "results/tables/{table}.{ext}", table=[analysis] if datasets else [], ext=TABLE_FORMATS
         )
     return files
+
+
+def training_sizes(dataset):
+    """The sizes of training sets that concern a data set: images of each group or class, or shares of all."""
+    own, drawn = config["training_size"], config["datasets"][dataset]["splits"]["train"]
+    key = "shares" if drawn["per_group"] is None and drawn["per_class"] is None else "per_group"
+    return {key: own[key]}
+
+
+def training_size_spec(wildcards):
+    linear = config["patch_classification"]["linear"]
+    return spec(
+        dataset=wildcards.dataset,
+        model=wildcards.model,
+        sizes=training_sizes(wildcards.dataset),
+        linear={**linear, "steps": config["training_size"]["steps"] or linear["steps"]},
+        probe=config["models"][wildcards.model]["probe"],
+        bootstrap=config["patch_classification"]["bootstrap"],
+        seed=config["seed"],
+    )
 
 
 def layers_spec(wildcards):
