@@ -11,7 +11,7 @@ from patchprobe.report.layout import write_tables
 from patchprobe.report.selection import order_labels, prepare
 
 _SHARED, _CHANCE = "shared_features", "shared_features_by_chance"
-_MARKS = {_SHARED: Mark("shared", "o"), _CHANCE: Mark("by chance", "|")}
+_MARKS = {_SHARED: Mark("shared", "o"), _CHANCE: Mark("by chance", "|", size=9)}
 
 
 def table(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str]) -> None:
@@ -58,4 +58,6 @@ def figure(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str]
         quantity="shared (fraction)",
         models=models,
         empty="No model has enough features.",
+        limits=(0, 1.05),
+        apart=False,
     )
