@@ -37,6 +37,18 @@ def bank_and_queries() -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]
     return bank, queries, source
 
 
+def with_noisy_features(tokens: npt.NDArray[np.float32], count: int, seed: int) -> npt.NDArray[np.float32]:
+    """Return tokens in which ``count`` features, the same for every seed, are noise of huge variance.
+
+    Their variance is 1e4 times the mean of the others, as that of some features of masked autoencoders.
+    """
+    noisy = np.random.default_rng(0).permutation(tokens.shape[1])[:count]
+    found = tokens.copy()
+    scale = 100 * float(np.sqrt(tokens.var(axis=0).mean()))
+    found[:, noisy] = scale * np.random.default_rng(seed).standard_normal((len(tokens), count), np.float32)
+    return found
+
+
 def _real(split: str) -> npt.NDArray[np.float16]:
     """Return tokens of two crops of every picture of a split."""
     torch.set_num_threads(THREADS)

@@ -269,6 +269,7 @@ def model_measurements(wildcards):
         *variance_files("variance_spectrum", models=own),
         *variance_files("removal_sweep", models=own),
         *(path for analysis in ANALYSES for path in analysis_files(analysis, models=own)),
+        *overlap_files(models=own),
     ]
 
 
@@ -376,14 +377,16 @@ def objective_code(script):
 
 
 # Analyses of rules/analyses.smk with one file per data set and model.
-ANALYSES = ["layers"]
+ANALYSES = ["layers", "training_size", "global_context"]
 
 
 def analysis_datasets(analysis):
     """The data sets that an analysis is asked for."""
     if analysis == "layers":
         return DATASETS if config["extraction"]["layers"]["clean"] == "all" else []
-    return DATASETS
+    if analysis == "training_size":
+        return [dataset for dataset in DATASETS if [] not in training_sizes(dataset).values()]
+    return DATASETS if config["global_context"]["classes"] else []
 
 
 def analysis_files(analysis, datasets=DATASETS, models=MODELS):
@@ -394,6 +397,17 @@ def analysis_files(analysis, datasets=DATASETS, models=MODELS):
 
 def dataset_analysis_files(analysis):
     return lambda wildcards: analysis_files(analysis, datasets=[wildcards.dataset])
+
+
+def overlap_files(models=MODELS):
+    """The overlap of high-variance features between data sets, where there are two."""
+    return (
+        expand("results/models/{model}.variance_overlap.parquet", model=models) if len(DATASETS) > 1 else []
+    )
+
+
+def overlap_spectra(wildcards):
+    return variance_files("variance_spectrum", models=[wildcards.model])
 
 
 def analyses_report_files():
@@ -407,7 +421,30 @@ def analyses_report_files():
         files += expand(
             "results/tables/{table}.{ext}", table=[analysis] if datasets else [], ext=TABLE_FORMATS
         )
+    if overlap_files():
+        files += expand("results/figures/variance_overlap.{ext}", ext=FIGURE_FORMATS)
+        files += expand("results/tables/variance_overlap.{ext}", ext=TABLE_FORMATS)
     return files
+
+
+def training_sizes(dataset):
+    """The sizes of training sets that concern a data set: images of each group or class, or shares of all."""
+    own, drawn = config["training_size"], config["datasets"][dataset]["splits"]["train"]
+    key = "shares" if drawn["per_group"] is None and drawn["per_class"] is None else "per_group"
+    return {key: own[key]}
+
+
+def training_size_spec(wildcards):
+    linear = config["patch_classification"]["linear"]
+    return spec(
+        dataset=wildcards.dataset,
+        model=wildcards.model,
+        sizes=training_sizes(wildcards.dataset),
+        linear={**linear, "steps": config["training_size"]["steps"] or linear["steps"]},
+        probe=config["models"][wildcards.model]["probe"],
+        bootstrap=config["patch_classification"]["bootstrap"],
+        seed=config["seed"],
+    )
 
 
 def layers_spec(wildcards):
@@ -418,6 +455,31 @@ def layers_spec(wildcards):
         bootstrap=config["patch_classification"]["bootstrap"],
         seed=config["seed"],
     )
+
+
+def global_context_spec(wildcards):
+    own = config["global_context"]
+    return spec(
+        dataset=wildcards.dataset,
+        model=wildcards.model,
+        classes=own["classes"],
+        part=own["features"],
+        penalties=own["penalties"],
+        bootstrap=config["patch_classification"]["bootstrap"],
+        seed=config["seed"],
+    )
+
+
+def global_context_table_spec(wildcards):
+    return spec(
+        models=MODELS,
+        interval=config["patch_classification"]["bootstrap"]["level"],
+        classes=config["global_context"]["classes"],
+    )
+
+
+def variance_overlap_spec(wildcards):
+    return spec(features=config["variance_overlap"]["features"], seed=config["seed"])
 
 
 def layers_table_spec(wildcards):

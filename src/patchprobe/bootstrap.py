@@ -16,7 +16,7 @@ _CHUNK_ELEMENTS = 1 << 22  # resampled confusion counts held at once: 32 MiB
 
 
 def percentile_intervals(
-    confusions: npt.NDArray[np.int64],
+    confusions: npt.NDArray[Any],
     metrics: Mapping[str, Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]]],
     *,
     resamples: int,
@@ -25,27 +25,48 @@ def percentile_intervals(
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Return for each metric its interval (2, ...): lower and upper end, for every value the metric has.
 
-    ``confusions`` are per image (images, classes, classes). A metric maps confusions (resamples, classes, classes)
-    to values (resamples, ...), as those of :mod:`patchprobe.metrics` do; all metrics see the same resamples.
+    ``confusions`` are per image (images, classes, classes), or any other counts or sums (images, ...). A metric maps
+    their sums over images (resamples, classes, classes) to values (resamples, ...), as those of
+    :mod:`patchprobe.metrics` do; all metrics see the same resamples.
     ``level`` is the coverage, say 0.95. Resamples in which a value is not defined (a class drawn in no image) do not
     count for it; a value that is never defined has a NaN interval, and so has everything when there are fewer than
     two images, since one image says nothing about the spread between images.
     """
-    images, classes = confusions.shape[0], confusions.shape[-1]
-    if images < 2:
+    if len(confusions) < 2:
         point = confusions.sum(axis=0, keepdims=True)
         return {name: np.full((2, *metric(point).shape[1:]), np.nan) for name, metric in metrics.items()}
+    values = resampled_values(confusions, metrics, resamples=resamples, rng=rng)
+    return {name: percentiles(found, level) for name, found in values.items()}
+
+
+def resampled_values(
+    confusions: npt.NDArray[Any],
+    metrics: Mapping[str, Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]]],
+    *,
+    resamples: int,
+    rng: np.random.Generator,
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return for each metric its values (resamples, ...); arguments as for :func:`percentile_intervals`.
+
+    Equal generators draw equal images from equal numbers of them, so that values of several models can be compared
+    resample by resample.
+    """
+    images, *shape = confusions.shape
     counts = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
-    # Float64 holds these sums exactly (below 2^53) and its matrix product is far faster than that of integers.
+    # Float64 holds sums of counts exactly (below 2^53) and its matrix product is far faster than that of integers.
     flat = confusions.reshape(images, -1).astype(np.float64)
-    step = max(1, _CHUNK_ELEMENTS // classes**2)
+    step = max(1, _CHUNK_ELEMENTS // flat.shape[1])
     values: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in metrics}
     for start in range(0, resamples, step):
-        sums = (counts[start : start + step].astype(np.float64) @ flat).reshape(-1, classes, classes)
+        sums = (counts[start : start + step].astype(np.float64) @ flat).reshape(-1, *shape)
         for name, metric in metrics.items():
             values[name].append(metric(sums))
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    return {name: _quantiles(np.concatenate(parts), tails) for name, parts in values.items()}
+    return {name: np.concatenate(parts) for name, parts in values.items()}
+
+
+def percentiles(values: npt.NDArray[np.float64], level: float) -> npt.NDArray[np.float64]:
+    """Return the interval (2, ...) that holds the share ``level`` of values (resamples, ...), without those that are NaN."""
+    return _quantiles(values, [(1 - level) / 2, (1 + level) / 2])
 
 
 def _quantiles(values: npt.NDArray[np.float64], tails: list[float]) -> npt.NDArray[np.float64]:

@@ -96,6 +96,15 @@ def _conflicts(config: Mapping[str, Any]) -> Iterator[str]:
                 ground_sample_distance(config, dataset, model)
             except ConfigError as error:
                 yield str(error)
+    asked = max(config["training_size"]["per_group"] or [0])
+    for dataset, entry in config["datasets"].items():
+        draws = {key: entry["splits"]["train"][key] for key in ("per_group", "per_class")}
+        for key, drawn in draws.items():
+            if drawn is not None and asked > drawn:
+                yield (
+                    f"key training_size.per_group asks for {asked} images, but datasets.{dataset}.splits.train.{key} "
+                    f"draws {drawn}: draw more, or ask for at most {drawn}"
+                )
 
 
 def _position_embedding(entry: Mapping[str, Any]) -> str | None:

@@ -44,7 +44,7 @@ def write(rows: pd.DataFrame | Sequence[Mapping[str, Any]], path: Path) -> None:
     not allowed, a row occurs twice, an interval is reversed, or a number is missing where only an absent class
     may lack one.
     """
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows) if len(rows) else pd.DataFrame(columns=list(COLUMNS))
     defaults = {column: rule["default"] for column, rule in SCHEMA["properties"].items() if "default" in rule}
     table = table.assign(**{column: value for column, value in defaults.items() if column not in table.columns})
     _check_columns(table, path)

@@ -20,6 +20,7 @@ float32 and summing the n products in float32 adds gamma_(n+5) (2 |x| |y| + |y|^
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,16 @@ SAMPLE = 4096  # bank rows that decide on axes
 _LEAST_FEATURES = 64  # below, a score costs hardly more than a bound
 
 # Costs of one (query, bank row), in those of one feature of a matrix product (0.017 ns at 115 Gflop/s).
-_SCAN, _SECOND_BOUND, _DISTANCE = 6, 17_000, 115_000
+_SCAN = 6
+
+
+def _second_cost(axes: int) -> int:
+    return 5_000 + 60 * axes
+
+
+def _distance_cost(features: int) -> int:
+    return 30_000 + 110 * features
+
 
 Rows = npt.NDArray[np.float64]
 Rank = Callable[[npt.NDArray[np.intp], npt.NDArray[np.intp]], None]
@@ -74,8 +84,8 @@ def choose_axes(
     length: int,
     queries: Rows,
     nearest: npt.NDArray[np.float64],
-) -> tuple[Axes, int] | None:
-    """Return axes and how many the first bound takes, or None if bounds would not make a search faster.
+) -> tuple[Axes, tuple[int, int]] | None:
+    """Return axes and how many the first and the second bound take, or None if bounds would not make a search faster.
 
     ``bank`` returns centred rows of the ``length`` there are; ``queries`` (n, K) is a sample, centred, and ``nearest``
     (n,) the squared distance of the last neighbour that is asked for.
@@ -84,37 +94,39 @@ def choose_axes(
     if features < _LEAST_FEATURES or length < SAMPLE:
         return None
     sample = bank(np.arange(0, length, -(-length // SAMPLE)))
-    axes = principal_axes(sample, features // 4)
+    seconds = features // 4, features // 2
+    firsts = [count for count in _AXES if count <= seconds[0]]
+    axes = principal_axes(sample, seconds[-1])
     squares = np.square(sample).sum(axis=1)
     limits = nearest - np.square(queries).sum(axis=1)
+    counts = [*firsts, *seconds]
+    points = zip(counts, axes.points(queries, counts), axes.points(sample, counts), strict=True)
+    left = {count: float((squares - 2 * ours @ theirs.T <= limits[:, None]).mean()) for count, ours, theirs in points}
 
-    counts = [*(count for count in _AXES if count <= features // 6), features // 4]
-    points = zip(axes.points(queries, counts), axes.points(sample, counts), strict=True)
-    left = [float((squares - 2 * ours @ theirs.T <= limits[:, None]).mean()) for ours, theirs in points]
-    further = left[-1] * _DISTANCE + 2 * features * counts[-1] / length
-    costs = {
-        count: count + 2 + _SCAN + share * _SECOND_BOUND + further
-        for count, share in zip(counts[:-1], left, strict=False)
-    }
-    count = min(costs, key=lambda count: costs[count])
-    return (axes, count) if costs[count] < 0.8 * features else None
+    def cost(first: int, second: int) -> float:
+        projection = 2 * features * second / length  # of a query, in float64
+        ranked = left[first] * _second_cost(second) + left[second] * _distance_cost(features)
+        return first + 2 + _SCAN + ranked + projection
+
+    first, second = min(product(firsts, seconds), key=lambda pair: cost(*pair))
+    return (axes, (first, second)) if cost(first, second) < 0.8 * features else None
 
 
 class LowerBounds:
-    """The bounds of a bank of ``length`` centred rows, prepared once: float32 (rows, axes + 2) and (rows, more + 1).
+    """The bounds of a bank of ``length`` centred rows, prepared once: float32 (rows, first + 2) and (rows, second + 1).
 
     Rows are in random order, so that the first ones are a sample, among which a near row is found early.
     """
 
     def __init__(
-        self, bank: Callable[[npt.NDArray[np.intp]], Rows], length: int, axes: Axes, count: int, block: int
+        self, bank: Callable[[npt.NDArray[np.intp]], Rows], length: int, axes: Axes, counts: tuple[int, int], block: int
     ) -> None:
         self._axes = axes
-        self._counts = count, axes.vectors.shape[1]
+        self._counts = counts
         self._block = block
         self._order = np.random.default_rng(0).permutation(length)
-        self._first = np.empty((length, count + 2), np.float32)
-        self._second = np.empty((length, axes.vectors.shape[1] + 1), np.float32)
+        self._first = np.empty((length, counts[0] + 2), np.float32)
+        self._second = np.empty((length, counts[1] + 1), np.float32)
         self._squares = np.empty(length)
         for part in slices(length, block):
             tokens = bank(self._order[part])
@@ -181,6 +193,7 @@ class _Survivors:
         self._rank = rank
         self._scale = scale
         self._points = points
+        self._features = queries.shape[1]
         self._squares = np.square(queries).sum(axis=1)
         self._margins, self._second_margins = (
             self._margin(queries, columns) for columns in (bounds._first.shape[1], bounds._second.shape[1] + 1)
@@ -224,7 +237,7 @@ class _Survivors:
         """Rank all rows that the second bound leaves."""
         self.tighten()
         query, row, _ = self._pending.pop()
-        self.work += len(query) * _SECOND_BOUND
+        self.work += len(query) * _second_cost(self._points.shape[1])
         second = np.empty(len(query), np.float32)
         for part in slices(len(query), 4096):
             second[part] = np.einsum("ij,ij->i", self._points[query[part]], self._bounds._second[row[part]])
@@ -239,7 +252,7 @@ class _Survivors:
 
     def _take(self, query: npt.NDArray[np.intp], row: npt.NDArray[np.intp], chosen: npt.NDArray[np.bool_]) -> None:
         self._rank(query[chosen], self._bounds._order[row[chosen]])
-        self.work += int(chosen.sum()) * _DISTANCE
+        self.work += int(chosen.sum()) * _distance_cost(self._features)
         known = self._ranking.distance[:, -1] * self._scale**2 - self._squares + self._margins
         self._limits[:] = np.where(self._limits == -np.inf, -np.inf, np.minimum(known, np.finfo(np.float32).max))
 

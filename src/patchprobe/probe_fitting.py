@@ -27,10 +27,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from tqdm import tqdm
 
 from patchprobe.errors import DataError, ModelError
 from patchprobe.probes import LinearProbe
+from patchprobe.progress import Progress
 from patchprobe.variance import BATCH_NORM_EPSILON, FeatureTransform, fit_transform, moments
 
 # Columns of the shared product. Memory beside the tokens is about 4 bytes x columns x (7 features + 3 batch rows): 35 MB
@@ -50,8 +50,8 @@ class ProbeOptions:
     ``validation_fraction`` is the share of training images, not patches, held out to choose rate and decay.
     """
 
-    learning_rates: Sequence[float] = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
-    weight_decays: Sequence[float] = (0.0,)
+    learning_rates: Sequence[float] = (1e-3, 1e-2, 1e-1)
+    weight_decays: Sequence[float] = (0.0, 1e-3, 1e-2)
     steps: int = 2000
     batch_size: int = 1024
     validation_fraction: float = 0.2
@@ -288,9 +288,9 @@ def _fit(
     order = torch.from_numpy(rows)
     batches = -(-len(rows) // options.batch_size)
     with torch.inference_mode():
-        bar = tqdm(
-            range(options.steps), f"{len(group.settings)} probes", unit="step", file=sys.stderr, mininterval=5, delay=5
-        )
+        name = f"{len(group.settings)} linear probes"
+        # Short fits show no bar.
+        bar = Progress(iterable=range(options.steps), desc=name, unit="step", file=sys.stderr, delay=10)
         for step in bar:
             if step % batches == 0:
                 order = order[torch.randperm(len(order), generator=shuffle)]

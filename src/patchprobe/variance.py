@@ -133,6 +133,11 @@ def by_variance(variance: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     return np.argsort(-variance, kind="stable")
 
 
+def feature_count(asked: float, total: int) -> int:
+    """Return how many of ``total`` features are asked for: a number, or below 1 a share, rounded and at least one."""
+    return max(1, round(asked * total)) if asked < 1 else round(asked)
+
+
 def _principal_axes(
     tokens: npt.NDArray[Any], mean: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

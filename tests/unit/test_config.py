@@ -45,6 +45,17 @@ def test_defaults_are_the_protocol_values(schema):
     assert filled["patch_classification"]["bootstrap"] == {"resamples": 1000, "level": 0.95}
 
 
+@pytest.mark.parametrize("key", ["per_group", "per_class"])
+def test_more_training_images_than_are_drawn_are_refused(schema, key):
+    config = changed("training_size", {"per_group": [1, 16]})
+    config["datasets"]["street"]["splits"] = SPLITS | {"train": {"source": "train", key: 4}}
+    remedy = rf"splits.train.{key} draws 4: draw more, or ask for at most 4"
+    with pytest.raises(ConfigError, match=r"training_size.per_group asks for 16 images, but .*street\." + remedy):
+        validate(config, schema)
+    config["training_size"]["per_group"] = [1, 4]
+    validate(config, schema)
+
+
 def test_defaults_depend_on_the_source(schema):
     models = validate(BASE, schema)["models"]
     assert models["pixels"] == {

@@ -123,12 +123,22 @@ def outputs() -> list[str]:
         "variance_spectrum",
         "removal_sweep",
         "layers",
+        "training_size",
+        "global_context",
     ]
     found += [path.replace("{figure}", figure) for path in found for figure in figures]
     found += [
         path.replace("{table}", table)
         for path in found
-        for table in ("patch_classification", "datasets", "variance_spectrum", "removal_sweep", "layers")
+        for table in (
+            "patch_classification",
+            "datasets",
+            "variance_spectrum",
+            "removal_sweep",
+            "layers",
+            "training_size",
+            "global_context",
+        )
     ]
     return [re.sub(r"\{+\w+\}+", "x", path) for path in found] + [
         re.sub(r"\{+\w+\}+", "x", path.replace("{corruption}", "clean")) for path in found

@@ -26,8 +26,8 @@ def structured(rng, rows):
 @pytest.fixture
 def free_distances(monkeypatch):
     """Bounds always pay, however many rows they leave."""
-    monkeypatch.setattr(neighbor_bounds, "_DISTANCE", 0)
-    monkeypatch.setattr(neighbor_bounds, "_SECOND_BOUND", 0)
+    monkeypatch.setattr(neighbor_bounds, "_distance_cost", lambda features: 0)
+    monkeypatch.setattr(neighbor_bounds, "_second_cost", lambda axes: 0)
 
 
 def squared_distances(bank, queries):

@@ -58,7 +58,9 @@ def test_agrees_with_scikit_learn(training, kind, batch_norm):
         tokens[:, 0], fresh[:, 0] = tokens[:, 0] * 30, fresh[:, 0] * 30
     elif kind == "offset":
         tokens, fresh = tokens + 1000, fresh + 1000
-    options = ProbeOptions(learning_rates=(0.01, 0.1), steps=60 * 8, batch_size=256, batch_norm=batch_norm)
+    options = ProbeOptions(
+        learning_rates=(0.01, 0.1), weight_decays=(0.0,), steps=60 * 8, batch_size=256, batch_norm=batch_norm
+    )
     probe = fit_probe(tokens, labels, image, options, seed=0)
     mean, spread = tokens.mean(axis=0, dtype=float), tokens.std(axis=0, dtype=float)
     reference = LogisticRegression(C=1e6, max_iter=2000).fit((tokens - mean) / spread, labels)
@@ -196,7 +198,9 @@ def test_the_choice_is_logged_and_an_end_of_a_list_that_won_is_named(training, c
 def test_adam_is_that_of_torch(training):
     """One full batch per step, so that the order of patches does not matter."""
     tokens, labels, image = training
-    options = ProbeOptions(learning_rates=(0.05,), steps=15, batch_size=len(tokens), batch_norm=True)
+    options = ProbeOptions(
+        learning_rates=(0.05,), weight_decays=(0.0,), steps=15, batch_size=len(tokens), batch_norm=True
+    )
     probe = fit_probe(tokens, labels, image, options, seed=0)
     model = torch.nn.Linear(20, 4)
     torch.nn.init.zeros_(model.weight), torch.nn.init.zeros_(model.bias)
@@ -236,7 +240,7 @@ def test_a_diverging_rate_is_not_chosen_and_never_returned(training):
     tokens, labels, image = training
     with pytest.raises(ModelError, match=r"diverged at learning rate 1e\+38"):
         fit_probe(tokens, labels, image, ProbeOptions(learning_rates=(1e38,)), seed=0)
-    options = ProbeOptions(learning_rates=(0.01, 1e38), steps=200)
+    options = ProbeOptions(learning_rates=(0.01, 1e38), weight_decays=(0.0,), steps=200)
     assert fit_probe(tokens, labels, image, options, seed=0).learning_rate == 0.01
 
 

@@ -36,6 +36,9 @@ TINY = {
     "corruptions": {"noise": {"levels": [10, 50]}, "rotate": {"levels": [10]}},
     "patch_classification": {"linear": {"steps": 20}, "bootstrap": {"resamples": 100}},
     "removal_sweep": {"features": [0, 20, 190, 500], "steps": 10},
+    "training_size": {"shares": [0.25, 1.0], "steps": 10},
+    "global_context": {"features": 20},
+    "hummingbird": {"k": 3},
     "report": {"images": 2},
 }
 

@@ -1,5 +1,6 @@
 """The report of a finished run, and what its jobs asked for."""
 
+import json
 import re
 import zipfile
 
@@ -27,6 +28,8 @@ def test_report_holds_captioned_results_and_no_markup_errors(project):
         "variance_spectrum",
         "removal_sweep",
         "layers",
+        "training_size",
+        "global_context",
     ]:
         assert f"results/figures/{kind}.streets.svg" in page and f"results/figures/{kind}.streets.png" in page
     for word in ["Figures", "Sheets", "Tables", "mIoU over pixels", "Where to look"]:
@@ -103,15 +106,58 @@ def test_last_block_is_the_one_of_patch_classification(finished):
     )
 
 
+def test_all_training_images_are_those_of_patch_classification(finished):
+    """1-NN on clean tiles is computed by both analyses, and by this one from a quarter of the images too."""
+    keys = ["model", "metric", "class"]
+    classification = read(finished.folder / "results/tables/patch_classification.csv")
+    classification = classification.query("variant == '' and corruption == 'clean' and method == '1-nn'")
+    sizes = read(finished.folder / "results/tables/training_size.csv")
+    assert sizes.groupby(["model", "method"])["training_images"].unique().map(sorted).tolist() == [[1, 4]] * 4
+    largest = sizes.query("training_images == 4 and method == '1-nn'")
+    columns = ["value", "ci_low", "ci_high", "n"]
+    pd.testing.assert_frame_equal(
+        classification.set_index(keys)[columns].sort_index(), largest.set_index(keys)[columns].sort_index()
+    )
+
+
+def test_global_context_holds_every_part_and_class(finished):
+    rows = read(finished.folder / "results/tables/global_context.csv")
+    parts = ["", "drop-top-20", "keep-random-20", "keep-top-20"]
+    assert sorted(set(rows.variant)) == parts and len(rows) == 2 * 4 * 4
+    assert set(rows["class"]) == {"road", "building", "vegetation", ""}
+    assert rows.loc[rows.metric == "share_mean_r2", "value"].notna().all()
+
+
 def test_table_of_a_model_holds_every_analysis(finished):
     own = read(finished.folder / "results/models/pixels-a.csv")
-    tables = [
-        read(finished.folder / f"results/tables/{name}.csv")
-        for name in ("patch_classification", "variance_spectrum", "removal_sweep", "layers")
-    ]
+    names = ["patch_classification", "variance_spectrum", "removal_sweep", "layers", "training_size", "global_context"]
+    tables = [read(finished.folder / f"results/tables/{name}.csv") for name in names]
     assert set(own.model) == {"pixels-a"} and len(own) == sum((table.model == "pixels-a").sum() for table in tables)
 
 
 def read(path):
     missing = dict.fromkeys(["value", "ci_low", "ci_high"], "")
     return pd.read_csv(path, keep_default_na=False, na_values=missing)
+
+
+def test_protocols_stand_side_by_side(finished):
+    table = read(finished.folder / "results/tables/protocols.csv")
+    assert set(table.method) == {"1-nn", "linear", "capi", "hummingbird"} and set(table.variant) == {""}
+    classified = read(finished.folder / "results/tables/patch_classification.csv")
+    same = table[table.method == "1-nn"].merge(classified, on=list(table.columns))
+    assert len(same) == (table.method == "1-nn").sum() > 0
+    text = (finished.folder / "results/tables/protocols.md").read_text()
+    chosen = json.loads((finished.folder / "results/streets/capi/pixels-a.json").read_text())
+    assert f"k = {chosen['k']}, {chosen['distance']}" in text
+
+
+def test_paired_differences_are_those_of_the_scores(finished):
+    pairs = pd.read_csv(finished.folder / "results/tables/paired_differences.csv", keep_default_na=False)
+    assert len(pairs) == 3 * 2 * 2  # pairs of two models and a variant, methods, metrics
+    scores = read(finished.folder / "results/tables/patch_classification.csv")
+    scores = scores[scores.corruption == "clean"].set_index(["model", "variant", "method", "metric", "class"])["value"]
+    for row in pairs.itertuples():
+        first = scores[row.model, row.variant, row.method, row.metric, ""]
+        other = scores[row.other_model, row.other_variant, row.method, row.metric, ""]
+        assert row.value == pytest.approx(first - other)
+        assert row.ci_low <= row.ci_high

@@ -10,7 +10,16 @@ pytestmark = pytest.mark.workflow
 VERSIONS = ["clean", "noise", "rotate"]
 VARIANTS = {"pixels-a": ["no-top-20"]}
 TABLES = {"patch_classification_table", "datasets_table"}
-FINAL = TABLES | {"variance_spectrum_table", "removal_sweep_table", "layers_table"}
+PAIRS = {"paired_differences streets", "paired_differences_table"}
+# What follows classification of clean tiles.
+CLASSIFIED = TABLES | PAIRS | {"protocols_table"}
+FINAL = CLASSIFIED | {
+    "variance_spectrum_table",
+    "removal_sweep_table",
+    "layers_table",
+    "training_size_table",
+    "global_context_table",
+}
 
 
 def chain(model):
@@ -22,7 +31,11 @@ def chain(model):
         *classification(model),
         f"variance_spectrum streets,{model}",
         f"removal_sweep streets,{model}",
+        f"capi streets,{model}",
+        f"hummingbird streets,{model}",
         f"layers streets,{model}",
+        f"training_size streets,{model}",
+        f"global_context streets,{model}",
         f"model_table {model}",
     }
 
@@ -91,15 +104,22 @@ def test_module_of_one_analysis_edited(project):
     expected = (
         classification("pixels-a") | classification("pixels-b") | {"model_table pixels-a", "model_table pixels-b"}
     )
-    assert computed(project.plan()) == expected | TABLES
+    assert computed(project.plan()) == expected | CLASSIFIED
 
 
-@pytest.mark.parametrize("analysis", ["removal_sweep", "variance_spectrum", "layers"])
+@pytest.mark.parametrize(
+    "analysis", ["removal_sweep", "variance_spectrum", "layers", "training_size", "global_context"]
+)
 def test_module_of_an_analysis_edited(project, analysis):
     project.edit(f"src/patchprobe/analyses/{analysis}.py", "PROTOCOL = ", "EDITED = True\nPROTOCOL = ")
+    # Global context takes the variances that the spectrum has measured.
+    stale = {analysis, *(["global_context"] if analysis == "variance_spectrum" else [])}
     models = ("pixels-a", "pixels-b")
-    expected = {f"{analysis} streets,{model}" for model in models} | {f"model_table {model}" for model in models}
-    assert set(project.plan()) == expected | {f"{analysis}_table", f"{analysis}_figure streets"}
+    expected = {f"{name} streets,{model}" for name in stale for model in models}
+    expected |= {f"model_table {model}" for model in models}
+    assert set(project.plan()) == expected | {
+        f"{name}_{kind}" for name in stale for kind in ("table", "figure streets")
+    }
 
 
 def test_removal_sweep_option_edited(project):
@@ -111,13 +131,23 @@ def test_removal_sweep_option_edited(project):
     assert set(project.plan()) == expected | {"removal_sweep_table", "removal_sweep_figure streets"}
 
 
+def test_protocol_option_edited(project):
+    config = project.config()
+    config["hummingbird"]["k"] = 2
+    config["capi"] = {"enabled": False}
+    project.write_config(config)
+    models = ("pixels-a", "pixels-b")
+    expected = {f"hummingbird streets,{model}" for model in models} | {f"model_table {model}" for model in models}
+    assert set(project.plan()) == expected | {"protocols_table"}
+
+
 def test_variant_added_runs_that_variant_alone(project):
     config = project.config()
     config["models"]["pixels-b"]["variants"] = {"standard": {"transform": "batch-norm"}}
     project.write_config(config)
     expected = {f"patch_classification streets,pixels-b@standard,{version}" for version in VERSIONS}
     expected |= {"fit_probe streets,pixels-b@standard", "model_table pixels-b", "patch_classification_table"}
-    assert computed(project.plan()) == expected
+    assert computed(project.plan()) == expected | PAIRS
 
 
 def test_variant_changed_runs_that_variant_alone(project):
@@ -126,14 +156,14 @@ def test_variant_changed_runs_that_variant_alone(project):
     project.write_config(config)
     expected = {f"patch_classification streets,pixels-a@no-top-20,{version}" for version in VERSIONS}
     expected |= {"fit_probe streets,pixels-a@no-top-20", "model_table pixels-a", "patch_classification_table"}
-    assert computed(project.plan()) == expected
+    assert computed(project.plan()) == expected | PAIRS
 
 
 def test_variant_removed(project):
     config = project.config()
     del config["models"]["pixels-a"]["variants"]
     project.write_config(config)
-    assert computed(project.plan()) == {"model_table pixels-a", "patch_classification_table"}
+    assert computed(project.plan()) == {"model_table pixels-a", "patch_classification_table"} | PAIRS
 
 
 def test_drawing_code_edited(project):
@@ -163,8 +193,9 @@ def test_probe_option_of_one_model_does_not_extract_again(project):
     config["models"]["pixels-a"]["probe"] = {"batch_norm": True}
     project.write_config(config)
     jobs = computed(project.plan())
-    expected = {*probes("pixels-a"), *classification("pixels-a"), "removal_sweep streets,pixels-a"}
-    assert jobs == expected | TABLES | {"model_table pixels-a", "removal_sweep_table"}
+    expected = {*probes("pixels-a"), *classification("pixels-a")}
+    expected |= {"removal_sweep streets,pixels-a", "training_size streets,pixels-a"}
+    assert jobs == expected | CLASSIFIED | {"model_table pixels-a", "removal_sweep_table", "training_size_table"}
 
 
 def test_two_values_swapped(project):

@@ -13,7 +13,7 @@ from patchprobe.report.layout import lay_out_scores
 from patchprobe.report.selection import order_labels
 from patchprobe.report.style import RC, WIDTH, Style, legend_columns, line_handles, looks, new_figure, save
 
-_UPRIGHT = 22  # numbers of three digits that fit side by side below all panels
+_UPRIGHT = 66  # digits that fit side by side below all panels
 
 
 def curve_table(
@@ -56,17 +56,14 @@ def draw_curves(
     rows = pd.concat(panels.values())
     labels, look = order_labels(rows, models), looks(rows, models)
     values = sorted(rows[over].unique())
+    turned = len(panels) * sum(len(str(value)) for value in values) > _UPRIGHT
     with matplotlib.rc_context(RC):
         across = legend_columns(labels, WIDTH)
         drawn = new_figure(WIDTH, 2.7 + 0.17 * -(-len(labels) // across), layout="constrained")
         axes = drawn.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for ax, (title, part) in zip(axes, panels.items(), strict=True):
             _lines(ax, part, over, values, labels, look)
-            ax.set_xticks(
-                np.arange(len(values)),
-                [str(value) for value in values],
-                rotation=90 if len(values) * len(panels) > _UPRIGHT else 0,
-            )
+            ax.set_xticks(np.arange(len(values)), [str(value) for value in values], rotation=90 if turned else 0)
             ax.set_title(title, loc="left")
             ax.set_xlabel(axis)
             ax.tick_params(labelleft=True)

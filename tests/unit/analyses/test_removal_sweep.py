@@ -20,7 +20,7 @@ from patchprobe.variance import fit_transform
 TILES, EVALUATED, FEATURES, HUGE = 24, 12, 14, 2
 COUNTS = (0, 1, 2, 5, 10)
 VOID = 255
-OPTIONS = ProbeOptions(learning_rates=(0.03, 0.1), steps=300, batch_size=512)
+OPTIONS = ProbeOptions(learning_rates=(0.03, 0.1), weight_decays=(0.0,), steps=300, batch_size=512)
 
 
 def stores(seed=0, float_type=np.float32):

@@ -6,7 +6,7 @@ import pytest
 from report_data import MODELS, measurement_rows
 
 from patchprobe import measurements
-from patchprobe.report import curves, layers
+from patchprobe.report import curves, dots, global_context, layers, training_size, variance_overlap
 
 
 def cells(text, title):
@@ -21,7 +21,8 @@ def shown(row):
 @pytest.fixture
 def drawn(monkeypatch):
     kept = []
-    monkeypatch.setattr(curves, "save", lambda figure, outputs: kept.append(figure))
+    for module in (curves, dots):
+        monkeypatch.setattr(module, "save", lambda figure, outputs: kept.append(figure))
     return kept
 
 
@@ -80,3 +81,111 @@ def test_layers_of_a_data_set_of_easy_classes_alone_have_no_panel_of_others(draw
     assert [ax.get_title(loc="left") for ax in drawn[0].axes] == ["all classes", "easy classes"]
     layers.table(rows, [tmp_path / "t.md"], models=MODELS, interval=0.95, easy_classes=[])
     assert "other classes" not in (tmp_path / "t.md").read_text()
+
+
+def size_rows():
+    parts = []
+    for images in (18, 36, 72):
+        part = measurement_rows(["dino", "mae"], ("camvid",), {}, ["sky", "road"])
+        part["value"] -= 1 / images
+        part[["ci_low", "ci_high"]] -= 1 / images
+        parts.append(part.assign(training_images=images, protocol="training-size-v1"))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_training_size_tables_and_lines_hold_the_numbers_of_the_rows(tmp_path, drawn):
+    rows = size_rows()
+    measurements.write(rows, tmp_path / "rows.parquet")
+    training_size.table(rows, [tmp_path / "t.md"], models=MODELS, interval=0.95)
+    found = cells((tmp_path / "t.md").read_text(), "camvid: accuracy over patches by training images, linear probe")
+    assert found[0] == ["training images", "dino", "mae"] and [line[0] for line in found[2:]] == ["18", "36", "72"]
+    part = rows.query("metric == 'patch_accuracy' and method == 'linear'").set_index(["training_images", "model"])
+    for line in found[2:]:
+        assert line[1:] == [shown(part.loc[int(line[0]), model]) for model in ("dino", "mae")]
+    training_size.figure(rows, [], models=MODELS, dataset="camvid")
+    for ax, method in zip(drawn[0].axes, ("1-nn", "linear"), strict=True):
+        assert [t.get_text() for t in ax.get_xticklabels()] == ["18", "36", "72"]
+        miou = rows.query(f"metric == 'pixel_miou' and method == '{method}'")
+        for line, model in zip(ax.lines, ("dino", "mae"), strict=True):
+            np.testing.assert_array_equal(line.get_ydata(), miou.loc[miou["model"] == model, "value"])
+
+
+def context_rows(names=("road", "sky"), parts=("", "drop-top-20", "keep-random-20", "keep-top-20")):
+    base = measurement_rows(["dino", "mae"], ("camvid",), {}, []).drop_duplicates(["model"]).drop(columns=["metric"])
+    rows = [
+        base.assign(
+            **{"class": name},
+            metric="share_r2" if name else "share_mean_r2",
+            method="ridge",
+            variant=part,
+            protocol="global-context-v1",
+            value=base["value"] - 0.1 * i - 0.01 * j,
+            ci_low=base["value"] - 0.5,
+            ci_high=base["value"] + 0.1,
+        )
+        for i, part in enumerate(parts)
+        for j, name in enumerate([*names, ""])
+    ]
+    return pd.concat(rows, ignore_index=True)
+
+
+def test_context_table_and_dots_hold_the_numbers_of_the_rows(tmp_path, drawn):
+    rows = context_rows()
+    measurements.write(rows, tmp_path / "rows.parquet")
+    global_context.table(rows, [tmp_path / "t.md"], models=MODELS, interval=0.95, classes=["sky", "road"])
+    found = cells((tmp_path / "t.md").read_text(), "camvid: R2 of the shares of classes from the central token")
+    assert found[0] == ["features", "sky", "road", "mean"] and len(found) == 2 + 8
+    part = rows.set_index(["model", "variant", "class"])
+    for line in found[2:]:
+        model, _, variant = line[0].partition(" ")
+        assert line[1:] == [shown(part.loc[model, variant, name]) for name in ("sky", "road", "")]
+    global_context.figure(rows, [], models=MODELS, dataset="camvid")
+    titles = [ax.get_title(loc="left") for ax in drawn[0].axes]
+    assert titles == ["mean", "road", "sky"]
+    for ax, name in zip(drawn[0].axes, ("", "road", "sky"), strict=True):
+        dots = [line.get_xdata()[0] for line in ax.lines if len(line.get_xdata()) == 1]
+        assert sorted(dots) == sorted(rows.loc[rows["class"] == name, "value"])
+
+
+def test_context_without_any_class_says_so(drawn, tmp_path):
+    rows = context_rows()[:0]
+    global_context.table(rows, [tmp_path / "t.md"], models=MODELS, interval=0.95, classes=["road"])
+    global_context.figure(rows, [], models=MODELS, dataset="camvid")
+    assert [text.get_text() for text in drawn[0].axes[0].texts] == ["The data set has none of the classes."]
+
+
+def overlap_rows():
+    base = {
+        "variant": "", "layer": 12, "corruption": "clean", "level": 0.0, "method": "", "class": "", "ci_low": np.nan,
+        "protocol": "variance-overlap-v1", "ci_high": np.nan, "n": 200, "seed": 0, "spec": "s", "feature": -1,
+    }  # fmt: skip
+    pairs = {("ade20k", "cityscapes"): [196, 150], ("ade20k", "camvid"): [100, 52]}
+    return pd.DataFrame(
+        base | {"dataset": one, "other_dataset": other, "model": model, "metric": metric, "value": value}
+        for (one, other), counts in pairs.items()
+        for model, count in zip(("dino", "mae"), counts, strict=True)
+        for metric, value in (("shared_features", count / 200), ("shared_features_by_chance", 200 / 768))
+    )
+
+
+def test_overlap_tables_and_dots_hold_the_numbers_of_the_rows(tmp_path, drawn):
+    rows = overlap_rows()
+    measurements.write(rows, tmp_path / "rows.parquet")
+    variance_overlap.table(measurements.read([tmp_path / "rows.parquet"]), [tmp_path / "t.md"], models=MODELS)
+    text = (tmp_path / "t.md").read_text()
+    found = cells(text, "ade20k and cityscapes: shared features of highest variance")
+    assert found[2:] == [["dino", "196", "52.1", "200"], ["mae", "150", "52.1", "200"]]
+    variance_overlap.figure(rows, [], models=MODELS)
+    assert [ax.get_title(loc="left") for ax in drawn[0].axes] == ["ade20k, camvid", "ade20k, cityscapes"]
+    dots = [line.get_xdata()[0] for line in drawn[0].axes[1].lines if len(line.get_xdata()) == 1]
+    assert sorted(dots) == pytest.approx([200 / 768, 200 / 768, 0.75, 0.98])
+
+
+def test_equal_rows_give_equal_files(tmp_path):
+    for name, draw, rows in (
+        ("context", lambda r, o: global_context.figure(r, o, models=MODELS, dataset="camvid"), context_rows()),
+        ("overlap", lambda r, o: variance_overlap.figure(r, o, models=MODELS), overlap_rows()),
+    ):
+        for turn, part in (("a", rows), ("b", rows.sample(frac=1, random_state=2))):
+            draw(part, [tmp_path / f"{turn}.{name}.svg"])
+        assert (tmp_path / f"a.{name}.svg").read_bytes() == (tmp_path / f"b.{name}.svg").read_bytes()

@@ -15,7 +15,9 @@ from patchprobe import measurements
 CAPTIONS = (
     "workflow", "table", "datasets", "images", "clean_scores", "robustness", "class_iou", "corruption_sheet",
     "segmentation_sheet", "variance_spectrum", "variance_spectrum_table", "removal_sweep", "removal_sweep_table",
-    "loss_curves",
+    "loss_curves", "protocols_table", "paired_differences_table", "paper_comparison",
+    "layers", "layers_table", "training_size", "training_size_table", "global_context", "global_context_table",
+    "variance_overlap", "variance_overlap_table",
 )  # fmt: skip
 # What the report appends to every text.
 LINKS = "\n\n.. _Workflow: javascript:show_panel('workflow')\n.. _Tables: javascript:app.showCategory('Tables')\n"
@@ -43,12 +45,13 @@ def test_captions_render_without_errors(repository, name, corruptions):
         assert all(word in page for word in (*config["datasets"], *config["models"], *corruptions))
 
 
-def test_the_results_page_lists_the_columns_of_the_schema(repository):
+def test_the_results_page_lists_the_columns_of_the_schema(repository, tmp_path):
     page = (repository / "docs/results.md").read_text()
     table = page.split("## Columns")[1].split("## Metrics")[0]
     found = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*) \|$", table, re.M)
     types = {"str": "text", "int64": "integer", "float64": "float"}
-    rows = measurement_rows(models=["dino"], corruptions={})[list(measurements.COLUMNS)]
+    measurements.write(measurement_rows(models=["dino"], corruptions={}), tmp_path / "rows.parquet")
+    rows = measurements.read([tmp_path / "rows.parquet"])
     assert [name for name, _, _ in found] == list(measurements.COLUMNS)
     assert [kind for _, kind, _ in found] == [types[str(dtype)] for dtype in rows.dtypes]
     described = [rule["description"] for rule in measurements.SCHEMA["properties"].values()]

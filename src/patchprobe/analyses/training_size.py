@@ -1,0 +1,112 @@
+"""Training-set size: both classifiers on fewer and fewer of the drawn training images (protocol section 5 b).
+
+Everything is clean tokens of the last stored layer, and nothing is extracted again: the subsets are nested parts of
+the images that the run has drawn.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from tqdm import tqdm
+
+from patchprobe.clean_scores import clean_rows
+from patchprobe.labelled_tokens import LabelledTokens, token_blocks
+from patchprobe.neighbors import MemoryBank
+from patchprobe.probe_fitting import ProbeOptions, fit_probe
+from patchprobe.seeds import generator
+
+PROTOCOL = "training-size-v1"
+# Images of each city in arXiv 2401.00463; the values themselves are lost from the text at hand.
+PER_GROUP = (1, 2, 4, 8, 16)
+
+_log = logging.getLogger(__name__)
+
+
+def nested_subsets(
+    images: Sequence[str],
+    drawn_for: Sequence[str],
+    *,
+    seed: int,
+    per_group: Sequence[int] | None = None,
+    shares: Sequence[float] = (1.0,),
+) -> list[list[str]]:
+    """Return rising subsets of the training images, each a part of the next; equal ones once.
+
+    ``drawn_for`` is the group or class that each image was drawn for. Where it is set, subsets have so many images of
+    each as ``per_group`` says (all of one that has fewer); None takes those of ``PER_GROUP`` below the number drawn,
+    and all. Where it is empty, subsets are ``shares`` of all images, rounded, at least one. Which images come first is
+    a seeded draw over sorted names in every group.
+    """
+    groups: dict[str, list[str]] = {}
+    for image, group in sorted(zip(images, drawn_for, strict=True)):
+        groups.setdefault(group, []).append(image)
+    orders = {group: generator(seed, "training-size", group).permutation(len(own)) for group, own in groups.items()}
+    largest = max(len(own) for own in groups.values())
+    if set(groups) == {""}:
+        counts = {max(1, round(share * len(images))) for share in shares}
+    elif per_group is None:
+        counts = {count for count in PER_GROUP if count < largest} | {largest}
+    else:
+        counts = set(per_group)
+    subsets: list[list[str]] = []
+    for count in sorted(counts):
+        subset = sorted(own[i] for group, own in groups.items() for i in orders[group][:count])
+        if not subsets or len(subset) > len(subsets[-1]):
+            subsets.append(subset)
+    return subsets
+
+
+def classify_sizes(
+    training: LabelledTokens,
+    features: xr.Dataset,
+    subsets: Sequence[Sequence[str]],
+    options: ProbeOptions,
+    *,
+    seed: int,
+    threads: int,
+) -> Iterator[tuple[int, str, npt.NDArray[np.uint8]]]:
+    """Yield the number of images, the method and class ids uint8 (tile, patch) of the evaluation patches for every subset.
+
+    ``features`` is the token store of clean tiles that ``training`` comes from. A subset without a labelled patch is
+    left out and logged.
+    """
+    tiles, patches = int((features.split == "evaluation").sum()), features.sizes["patch"]
+    for subset in tqdm(subsets, desc="training sizes", unit="size", mininterval=5):
+        own = np.isin(training.images, subset)
+        if not own.any():
+            _log.warning("no patch of %s has a class: left out", ", ".join(subset))
+            continue
+        tokens, ids = training.tokens[own], training.ids[own]
+        nearest, _ = MemoryBank(tokens).search(token_blocks(features, level=0), threads=threads)
+        yield len(subset), "1-nn", ids[nearest].reshape(tiles, patches)
+        probe = fit_probe(tokens, ids, training.images[own], options, seed=seed)
+        found = [probe.predict(np.asarray(block)) for block in token_blocks(features, level=0)]
+        yield len(subset), "linear", np.concatenate(found).astype(np.uint8).reshape(tiles, patches)
+
+
+def size_rows(
+    training: LabelledTokens,
+    features: xr.Dataset,
+    labels: xr.Dataset,
+    subsets: Sequence[Sequence[str]],
+    options: ProbeOptions,
+    *,
+    model: str,
+    seed: int,
+    threads: int,
+    **columns: Any,
+) -> list[dict[str, Any]]:
+    """Return the measurement rows of every subset, method, metric and class.
+
+    Arguments as for :func:`classify_sizes`; ``labels`` is the label store, ``columns`` are those of
+    :func:`patchprobe.clean_scores.clean_rows`.
+    """
+    rows = []
+    for images, method, ids in classify_sizes(training, features, subsets, options, seed=seed, threads=threads):
+        own: dict[str, Any] = {"model": model, "method": method, "training_images": images, "protocol": PROTOCOL}
+        rows += clean_rows(ids, features, labels, seed=seed, **own, **columns)
+    return rows

@@ -1,0 +1,54 @@
+"""Shared features of highest variance, against sets counted by hand."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from patchprobe import measurements
+from patchprobe.analyses.variance_overlap import overlap_rows
+from patchprobe.variance import feature_count
+
+TOP = {"ade": [0, 1, 2, 3], "city": [2, 3, 4, 5], "fair": [0, 1, 2, 9]}
+SHARED = {("ade", "city"): 2, ("ade", "fair"): 3, ("city", "fair"): 1}
+
+
+def spectra(features=10):
+    """The rows of a variance spectrum whose four highest features are known for every data set, in mixed order."""
+    rows = [
+        {
+            "dataset": dataset,
+            "model": "m",
+            "variant": "",
+            "layer": 12,
+            "feature": feature,
+            "value": float(feature in top) + feature / 100,
+        }
+        for dataset, top in TOP.items()
+        for feature in range(features)
+    ]
+    return pd.DataFrame(rows).sample(frac=1, random_state=0)
+
+
+@pytest.mark.parametrize("asked", [4, 0.4])
+def test_every_pair_is_counted(asked, tmp_path):
+    measurements.write(overlap_rows(spectra(), features=asked, seed=0, spec="s"), tmp_path / "rows.parquet")
+    table = measurements.read([tmp_path / "rows.parquet"])
+    shared = table[table["metric"] == "shared_features"].set_index(["dataset", "other_dataset"])
+    assert {pair: value * 4 for pair, value in shared["value"].items()} == pytest.approx(SHARED)
+    chance = table[table["metric"] == "shared_features_by_chance"]
+    assert set(table["n"]) == {4} and len(chance) == 3
+    draw = np.random.default_rng(0)
+    drawn = [len(np.intersect1d(draw.permutation(10)[:4], draw.permutation(10)[:4])) / 4 for _ in range(4000)]
+    np.testing.assert_allclose(chance["value"], np.mean(drawn), atol=0.02)
+
+
+def test_a_comparison_of_all_features_is_left_out(caplog):
+    with caplog.at_level(logging.WARNING):
+        assert overlap_rows(spectra(), features=10, seed=0, spec="s") == []
+    assert "the model has 10 features: a comparison of 10 is left out" in caplog.text
+
+
+def test_numbers_below_one_are_shares():
+    assert [feature_count(asked, 192) for asked in (1, 50, 0.25, 0.001, 200)] == [1, 50, 48, 1, 200]

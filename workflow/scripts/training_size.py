@@ -1,0 +1,22 @@
+"""Classify patches by both methods from fewer and fewer training images, and score them."""
+
+import _source  # noqa: F401
+
+from patchprobe import measurements
+from patchprobe.analyses.training_size import nested_subsets, size_rows
+from patchprobe.datasets.index import read_index
+from patchprobe.jobs import run_job
+from patchprobe.labelled_tokens import labelled_tokens
+from patchprobe.probe_fitting import ProbeOptions
+from patchprobe.provenance import spec_hash
+from patchprobe.stores import open_store
+
+with run_job(snakemake) as job:
+    spec = job.spec
+    tokens, labels = open_store(job.input.tokens), open_store(job.input.labels)
+    images = read_index(job.input.images).query("split == 'train'")
+    subsets = nested_subsets(images["image_id"], images["drawn_for"], **spec.pop("sizes"), seed=spec["seed"])
+    options = ProbeOptions(**spec.pop("linear"), **spec.pop("probe"))
+    training = labelled_tokens(tokens, labels, "train")
+    own = {**spec, "threads": job.threads, "spec": spec_hash(job.spec_text)}
+    measurements.write(size_rows(training, tokens, labels, subsets, options, **own), job.output.rows)
