@@ -28,6 +28,7 @@ include: "rules/features.smk"
 include: "rules/patch_classification.smk"
 include: "rules/variance.smk"
 include: "rules/analyses.smk"
+include: "rules/protocols.smk"
 include: "rules/report.smk"
 include: "rules/pretrain.smk"
 

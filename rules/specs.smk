@@ -270,6 +270,7 @@ def model_measurements(wildcards):
         *variance_files("removal_sweep", models=own),
         *(path for analysis in ANALYSES for path in analysis_files(analysis, models=own)),
         *overlap_files(models=own),
+        *protocol_files(models=own),
     ]
 
 
@@ -286,6 +287,7 @@ def report_files():
         *expand("results/figures/{figure}.{ext}", figure=figures, ext=FIGURE_FORMATS),
         *expand("results/models/{model}.csv", model=MODELS),
         *analyses_report_files(),
+        *protocols_report_files(),
     ]
 
 
@@ -488,3 +490,97 @@ def layers_table_spec(wildcards):
         interval=config["patch_classification"]["bootstrap"]["level"],
         easy_classes=config["layers"]["easy_classes"],
     )
+
+
+def protocols():
+    """The protocols beside patch classification that are asked for."""
+    return [protocol for protocol in ("capi", "hummingbird") if config[protocol]["enabled"]]
+
+
+def protocol_files(datasets=DATASETS, models=MODELS):
+    """The measurements of these protocols; without arguments all of them."""
+    return expand(
+        "results/{dataset}/{protocol}/{model}.parquet", dataset=datasets, protocol=protocols(), model=models
+    )
+
+
+def protocols_table_rows():
+    """What stands side by side: patch classification of the models as they are, and the other protocols."""
+    plain = expand(
+        "results/{dataset}/patch_classification/{model}.clean.parquet", dataset=DATASETS, model=MODELS
+    )
+    return [*plain, *protocol_files()]
+
+
+def capi_settings():
+    datasets = DATASETS if "capi" in protocols() else []
+    return expand("results/{dataset}/capi/{model}.json", dataset=datasets, model=MODELS)
+
+
+def protocols_report_files():
+    """The tables of protocols, of paired differences and of the paper's values, where there is something to show."""
+    pairs = config["paired_differences"]["enabled"] and len(VIEWS) > 1
+    tables = [*(["protocols"] if protocols() else []), *(["paired_differences"] if pairs else [])]
+    tables += ["paper_comparison"] if paper_values() else []
+    return expand("results/tables/{table}.{ext}", table=tables, ext=TABLE_FORMATS)
+
+
+def protocol_spec(protocol):
+    """The options of a protocol, as a function of the wildcards."""
+    return lambda wildcards: spec(
+        dataset=wildcards.dataset,
+        model=wildcards.model,
+        **{key: value for key, value in config[protocol].items() if key != "enabled"},
+        bootstrap=config["patch_classification"]["bootstrap"],
+        seed=config["seed"],
+    )
+
+
+def protocols_table_spec(wildcards):
+    return spec(
+        models=MODELS,
+        interval=config["patch_classification"]["bootstrap"]["level"],
+        quirks=config["hummingbird"]["quirks"] if "hummingbird" in protocols() else {},
+    )
+
+
+def paired_differences_spec(wildcards):
+    return spec(
+        dataset=wildcards.dataset,
+        views=[[view.partition("@")[0], view.partition("@")[2]] for view in VIEWS],
+        bootstrap=config["patch_classification"]["bootstrap"],
+        seed=config["seed"],
+    )
+
+
+def paired_differences_table_spec(wildcards):
+    return spec(datasets=DATASETS, interval=config["patch_classification"]["bootstrap"]["level"])
+
+
+def paper_file(value):
+    """The measurements that a value of the paper is compared with; empty if the run does not have them."""
+    dataset, model, analysis = value["dataset"], value["model"], value["analysis"]
+    if analysis == "patch_classification":
+        view = f"{model}@{value['variant']}" if value["variant"] else model
+        return f"results/{dataset}/patch_classification/{view}.clean.parquet"
+    files = variance_files if analysis == "removal_sweep" else analysis_files
+    return next(iter(files(analysis, datasets=[dataset], models=[model])), "")
+
+
+def paper_values():
+    """The paper's values that stand beside scores of this run."""
+    return [value for value in comparable(config) if paper_file(value)]
+
+
+def paper_datasets():
+    return sorted({value["dataset"] for value in paper_values()})
+
+
+def paper_rows():
+    return sorted({paper_file(value) for value in paper_values()})
+
+
+def paper_spec(wildcards):
+    datasets = paper_datasets()
+    images = {name: counts for name, counts in paper_images(config).items() if name in datasets}
+    return spec(datasets=datasets, images=images, values=paper_values())

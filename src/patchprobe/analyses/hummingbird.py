@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from scipy.optimize import linear_sum_assignment
 from tqdm import tqdm
 
 from patchprobe.errors import ConfigError, DataError
@@ -120,8 +119,7 @@ def score(
     evaluated = features.isel(tile=np.flatnonzero(features.split.values == "evaluation"))
     confusions = count_maps(predicted, evaluated, labels)
     if quirks.match_classes:
-        matched = linear_sum_assignment(_iou_of_pairs(confusions.sum(axis=0)), maximize=True)[1]
-        confusions = confusions[:, :, matched]
+        confusions = confusions[:, :, _matched(confusions.sum(axis=0))]
     metrics = METRICS | ({"miou": _mean_over_all} if quirks.absent_is_zero else {})
     return map_rows(confusions, features, labels, metrics=metrics, method="hummingbird", protocol=PROTOCOL, **columns)
 
@@ -172,10 +170,12 @@ def _bilinear(size: int, cells: int) -> npt.NDArray[np.float32]:
     return weights
 
 
-def _iou_of_pairs(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Return the IoU of every true class with every predicted one."""
+def _matched(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+    """Return the predicted class that belongs to every true one, for the highest sum of IoUs."""
+    from scipy.optimize import linear_sum_assignment  # slow to import, and seldom asked for
+
     union = confusion.sum(axis=1, keepdims=True) + confusion.sum(axis=0) - confusion
-    return confusion / np.where(union > 0, union, 1)
+    return np.asarray(linear_sum_assignment(confusion / np.where(union > 0, union, 1), maximize=True)[1])
 
 
 def _mean_over_all(confusion: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -1,0 +1,97 @@
+"""Table of the protocols side by side: patch classification, CAPI and Hummingbird on the same tokens."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from patchprobe.errors import StoreError
+from patchprobe.report.formats import Cell, Table
+from patchprobe.report.layout import lay_out_scores, write_tables
+from patchprobe.report.selection import METHOD_NAMES, interval_note, order_labels, order_methods, prepare
+
+_METRICS = {"pixel_miou": "mIoU", "pixel_accuracy": "accuracy"}
+_QUIRKS = {
+    "memory_size": "a memory of {} patches",
+    "void_is_first_class": "void counted as the first class in training patches",
+    "match_classes": "predicted classes matched to true ones",
+    "absent_is_zero": "absent classes counted as 0",
+}
+
+
+def read_settings(paths: Sequence[Path]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Read which setting CAPI chose, results/{dataset}/capi/{model}.json, by data set and model.
+
+    Raises StoreError that names a file that cannot be read.
+    """
+    settings = {}
+    for path in paths:
+        try:
+            settings[path.parents[1].name, path.stem] = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path} cannot be read ({error}): delete it and run again") from error
+    return settings
+
+
+def table(
+    rows: pd.DataFrame,
+    settings: Mapping[tuple[str, str], Mapping[str, Any]],
+    outputs: Sequence[Path],
+    *,
+    models: Sequence[str],
+    interval: float,
+    quirks: Mapping[str, Any],
+) -> None:
+    """Write a table per data set: a line per model, mIoU and accuracy over pixels for every protocol.
+
+    ``rows`` are measurements as read, of clean tiles; ``.csv`` holds all of them. ``settings`` are those of
+    :func:`read_settings`, ``models`` gives the order of lines, ``interval`` the level of the intervals, ``quirks`` the
+    options of Hummingbird that may be set. Raises StoreError if seeds are mixed, ValueError for an unknown suffix.
+    """
+    shown = pd.concat([prepare(part) for _, part in rows.groupby("protocol")], ignore_index=True)
+    seeds = sorted(shown["seed"].unique())
+    if len(seeds) > 1:
+        raise StoreError(f"measurements with seed {seeds[0]} and {seeds[1]} cannot share a table")
+    tables = [
+        _scores(str(dataset), part, settings, models, interval, quirks)
+        for dataset, part in shown.groupby("dataset", sort=True)
+    ]
+    write_tables(outputs, "Protocols side by side", rows, tables)
+
+
+def _scores(
+    dataset: str,
+    rows: pd.DataFrame,
+    settings: Mapping[tuple[str, str], Mapping[str, Any]],
+    models: Sequence[str],
+    interval: float,
+    quirks: Mapping[str, Any],
+) -> Table:
+    keys = [(method, metric) for method in order_methods(rows) for metric in _METRICS]
+    columns = [(METHOD_NAMES.get(method, method), _METRICS[metric]) for method, metric in keys]
+    labels = order_labels(rows, models)
+    lines: list[tuple[str, list[Cell]]] = [
+        (label, list(scores)) for label, scores in lay_out_scores(rows, ["method", "metric"], labels, keys)
+    ]
+    if "capi" in set(rows["method"]):
+        columns.append((METHOD_NAMES["capi"], "chosen"))
+        lines = [(label, [*cells, _setting(settings.get((dataset, label)))]) for label, cells in lines]
+        order = sorted(range(len(columns)), key=lambda i: [c[0] for c in columns].index(columns[i][0]))
+        columns = [columns[i] for i in order]
+        lines = [(label, [cells[i] for i in order]) for label, cells in lines]
+    notes = [
+        interval_note(interval),
+        "All scores are over pixels. 1-NN and linear probe give one class to all pixels of a patch, the others answer "
+        "for single pixels.",
+    ]
+    if on := [text.format(quirks[name]) for name, text in _QUIRKS.items() if quirks.get(name)]:
+        notes.append(f"Hummingbird with quirks of open-hummingbird-eval: {'; '.join(on)}.")
+    protocols = ", ".join(sorted(rows["protocol"].unique()))
+    notes.append(f"Protocols {protocols}; seed {rows['seed'].iloc[0]}.")
+    return Table(f"{dataset}-protocols", f"{dataset}: protocols side by side", "model", columns, lines, notes)
+
+
+def _setting(chosen: Mapping[str, Any] | None) -> str:
+    return "-" if chosen is None else f"k = {chosen['k']}, {chosen['distance']}"
