@@ -20,6 +20,7 @@ resource_scopes:
 
 include: "rules/common.smk"
 include: "rules/specs.smk"
+include: "rules/analysis_specs.smk"
 include: "rules/generate.smk"
 include: "rules/tiles.smk"
 include: "rules/corruptions.smk"

@@ -115,7 +115,12 @@ def test_files_have_a_layout_and_the_name_of_their_address(name):
 
 def test_batch_norm_is_for_mae_only():
     probes = {name: registered_model(name).entry.get("probe", {}).get("batch_norm", False) for name in NAMES}
-    assert {name for name, batch_norm in probes.items() if batch_norm} == {"mae", "mae-visualize", "hf-vitmae"}
+    assert {name for name, batch_norm in probes.items() if batch_norm} == {
+        "mae",
+        "mae-visualize",
+        "hf-vitmae",
+        "demo-mae",
+    }
 
 
 def test_page_of_models_is_made_from_the_registry(repository):
