@@ -35,6 +35,7 @@ LIBRARIES = (
     "pyarrow.parquet",
     "xarray",
     "zarr",
+    "dask.array",
     "dask.threaded",
     "threadpoolctl",
     "tqdm",
@@ -54,7 +55,7 @@ _running: list[subprocess.Popen[bytes]] = []
 def start(folder: Path) -> None:
     """Start a server for the jobs of this process, which find it by the environment; it ends when this process does.
 
-    Its socket in ``folder`` appears when all libraries are imported; jobs that start before run by themselves.
+    Its socket is in ``folder``; jobs that ask before all libraries are imported wait.
     """
     address = folder.resolve() / "patchprobe-forkserver.socket"
     address.unlink(missing_ok=True)
@@ -90,7 +91,25 @@ def hand_over() -> None:
 
 
 def serve(address: str) -> None:
-    """Import the libraries, then fork a process for each request until standard input ends."""
+    """Import the libraries, then fork a process for each request, until standard input ends."""
+    # Control-C is for the jobs; this process ends with the run.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX) as listener:
+        _bind(listener, address)
+        listener.listen(64)
+        threading.Thread(target=_end_with_the_run, args=(address,), daemon=True).start()
+        _import_libraries()
+        # So that nobody has to wait for the forks that attend to jobs.
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        while True:
+            client, _ = listener.accept()
+            if os.fork() == 0:
+                listener.close()
+                _attend(client)
+            client.close()
+
+
+def _import_libraries() -> None:
     # Asked for devices in the other way, CUDA would be initialised here and of no use in forks.
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     for library in LIBRARIES:
@@ -102,19 +121,6 @@ def serve(address: str) -> None:
     # The first pass over objects would copy all their pages in each fork.
     gc.collect()
     gc.freeze()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    # Control-C is for the jobs; this process ends with the run.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with socket.socket(socket.AF_UNIX) as listener:
-        _bind(listener, address)
-        listener.listen(64)
-        threading.Thread(target=_end_with_the_run, args=(address,), daemon=True).start()
-        while True:
-            client, _ = listener.accept()
-            if os.fork() == 0:
-                listener.close()
-                _attend(client)
-            client.close()
 
 
 def _end_with_the_run(address: str) -> None:
