@@ -1,7 +1,6 @@
 """The specs, code digests and inputs of the rules, as functions of wildcards; no rules."""
 
 import re
-from os.path import normpath
 
 
 def dataset_values(dataset):
@@ -144,15 +143,23 @@ def model_modules(entry):
 
 def checkpoint_name(model):
     """The model's file below checkpoint_root, there or not; empty if it has none or the package brings it along."""
-    name = config["models"][model].get("checkpoint") or ""
-    below = name and not name.startswith("package:") and not Path(name).is_absolute()
-    return normpath(name) if below and not normpath(name).startswith("..") else ""
+    return checkpoint_files.checkpoint_name(config["models"][model])
 
 
 def checkpoint_file(wildcards):
-    """The model's checkpoint, so that another file under its name makes the tokens stale."""
+    """The model's checkpoint. Its content counts and not its time, see checkpoint_content."""
     name = checkpoint_name(wildcards.model)
-    return [str(Path(config["checkpoint_root"]) / name)] if name else []
+    return [ancient(str(Path(config["checkpoint_root"]) / name))] if name else []
+
+
+def checkpoint_content(wildcards):
+    """What tells that there is another file under the checkpoint's name, however old that is."""
+    entry = config["models"][wildcards.model]
+    if not entry.get("checkpoint"):
+        return ""
+    path = checkpoint_files.checkpoint_path(wildcards.model, entry, Path(config["checkpoint_root"]))
+    card = Path(f"results/{wildcards.dataset}/features/{wildcards.model}/card.json")
+    return f"checkpoint {checkpoint_files.known_fingerprint(path, card)}"
 
 
 def absent_checkpoints():

@@ -5,6 +5,7 @@ Messages name the key and the nearest valid one.
 
 import copy
 import difflib
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import jsonschema
 import yaml
 
-from patchprobe.errors import ConfigError
+from patchprobe.checkpoint_files import check_address, check_layout, checkpoint_path
+from patchprobe.errors import ConfigError, ModelError
 from patchprobe.model_registry import FOLDER, resolve
 
 
@@ -34,6 +36,7 @@ def validate(config: Mapping[str, Any], schema: Mapping[str, Any], registry: Pat
     errors = sorted(
         validator.iter_errors(filled), key=lambda error: (list(map(str, error.absolute_path)), error.message)
     )
+    messages += _infinite(filled, "")
     messages += [message for error in errors for message in _messages(error)]
     if not messages:
         _fill(filled, schema, schema)
@@ -52,6 +55,11 @@ def ground_sample_distance(config: Mapping[str, Any], dataset: str, model: str) 
     entry, data = config["models"][model], config["datasets"][dataset]
     if _position_embedding(entry) != "gsd":
         return None
+    if isinstance(entry["input_size"], list) and len(set(entry["input_size"])) > 1:
+        raise ConfigError(
+            f"key models.{model}.input_size is {entry['input_size']}, but position_embedding gsd is defined for square "
+            "images: give one number"
+        )
     if entry["ground_sample_distance"] is not None:
         return float(entry["ground_sample_distance"])
     if data["ground_sample_distance"] is None:
@@ -85,6 +93,7 @@ def _resolved(config: Mapping[str, Any], registry: Path) -> tuple[dict[str, Any]
 def _conflicts(config: Mapping[str, Any]) -> Iterator[str]:
     """Say which keys do not go together, though each is valid by itself."""
     for model, entry in config["models"].items():
+        yield from _misnamed(model, entry, Path(config["checkpoint_root"]))
         method = _position_embedding(entry)
         if method != "gsd" and entry.get("ground_sample_distance") is not None:
             yield (
@@ -105,6 +114,28 @@ def _conflicts(config: Mapping[str, Any]) -> Iterator[str]:
                     f"key training_size.per_group asks for {asked} images, but datasets.{dataset}.splits.train.{key} "
                     f"draws {drawn}: draw more, or ask for at most {drawn}"
                 )
+
+
+def _misnamed(model: str, entry: Mapping[str, Any], checkpoint_root: Path) -> Iterator[str]:
+    """Say what can be told from the text of a checkpoint's keys alone."""
+    try:
+        if entry.get("layout"):
+            check_layout(f"models.{model}.layout", entry["layout"])
+        if entry.get("url"):
+            check_address(f"models.{model}.url", entry["url"])
+        if entry.get("checkpoint"):
+            checkpoint_path(model, entry, checkpoint_root)
+    except (ConfigError, ModelError) as error:
+        yield str(error)
+
+
+def _infinite(value: object, key: str) -> Iterator[str]:
+    """Say which numbers are none; the schema's limits let NaN pass, and JSON cannot hold it."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"key {key} is {value}: give a finite number"
+    elif isinstance(value, dict | list):
+        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _infinite(part, f"{key}.{name}" if key else str(name))
 
 
 def _position_embedding(entry: Mapping[str, Any]) -> str | None:

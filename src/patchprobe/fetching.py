@@ -22,7 +22,8 @@ from urllib.request import url2pathname
 import huggingface_hub
 import requests
 
-from patchprobe.errors import ModelError
+from patchprobe.checkpoint_files import BEGINNING, HUB, check_address, format_of, is_web_page, stranger
+from patchprobe.errors import ConfigError, ModelError
 from patchprobe.partial_file import PartialFile, partial_file
 from patchprobe.progress import Progress
 from patchprobe.stores import write_atomic
@@ -30,7 +31,6 @@ from patchprobe.stores import write_atomic
 _CHUNK = 1 << 18
 _TRANSIENT = {408, 429, 500, 502, 503, 504}
 _LONGEST_PAUSE = 60.0
-_HUB = re.compile(r"hf://(?P<repo>[^/@]+/[^/@]+)(@(?P<revision>[^/]+))?/(?P<file>.+)")
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,13 @@ def fetch(wanted: Checkpoint, patience: Patience | None = None) -> None:
 
     A file that is there is left as it is, also one that somebody puts there meanwhile. The record is
     ``<name>.fetched.json``. Raises ModelError, saying what to put where, if the file cannot be had or is not the
-    right one.
+    right one: it has another SHA-256 or, where none is known, begins like no file of weights.
     """
+    if wanted.path.is_symlink() and not wanted.path.exists():
+        raise ModelError(
+            f"models.{wanted.model}.checkpoint: {wanted.path} is a link to {wanted.path.readlink()}, which is not there; "
+            "correct the link, or remove it to fetch the file"
+        )
     try:
         with _readable_disk_errors(wanted), partial_file(wanted.path) as partial:
             if partial is not None:
@@ -85,13 +90,20 @@ def _fetch(wanted: Checkpoint, partial: PartialFile, patience: Patience) -> None
         partial.restart(None, None, None)
         _receive(source, wanted, partial, patience)
         digest = partial.sha256()
-    size = partial.size
+    size, beginning = partial.size, partial.beginning(BEGINNING)
+    what = stranger(beginning) or ("" if format_of(beginning) else "of no known format")
     if not _fits(digest, wanted.sha256):
         partial.discard()
         raise ModelError(
             f"models.{wanted.model}.sha256 is {wanted.sha256} but the file from {source.shown} has {digest} "
-            f"({size} bytes): it is another file, or was damaged on the way, and was deleted. Correct the url or, if "
+            f"({size} bytes): it is {what or 'another file, or was damaged on the way'}, and was deleted. Correct the url or, if "
             f"this is the file you want, the sha256; or {_by_hand(wanted)}"
+        )
+    if what and not wanted.sha256:
+        partial.discard()
+        raise ModelError(
+            f"models.{wanted.model}.url: what {source.shown} answers with is {what}, not weights ({size} bytes, deleted); "
+            f"name the address of the file itself, or {_by_hand(wanted)}"
         )
     record = {"url": source.shown, "sha256": digest, "bytes": size}
     # Before the file has its name: a job that ends without a record has no file either.
@@ -139,6 +151,10 @@ class _Source:
                 f"{key}.checkpoint: there is no file {wanted.path} and {key}.url does not say where to get it: "
                 f"set it, or {_by_hand(wanted)}"
             )
+        try:
+            check_address(f"{key}.url", wanted.url)
+        except ConfigError as error:
+            raise ModelError(str(error)) from None
         parts = urlsplit(wanted.url)
         shown = _without_secrets(parts)
         if parts.scheme == "file":
@@ -148,20 +164,16 @@ class _Source:
                 f"{key}.checkpoint: there is no file {wanted.path}, and nothing is fetched because HF_HUB_OFFLINE is "
                 f"set: {_by_hand(wanted)}"
             )
-        if parts.scheme in ("http", "https") and parts.hostname:
+        match = HUB.fullmatch(wanted.url)
+        if not match:
             return cls(wanted.url, shown, False)
-        if match := _HUB.fullmatch(wanted.url):
-            address = huggingface_hub.hf_hub_url(
-                match["repo"],
-                match["file"],
-                revision=match["revision"],
-                endpoint=os.environ.get("HF_ENDPOINT") or None,
-            )
-            return cls(address, wanted.url, True)
-        raise ModelError(
-            f"{key}.url: {shown} is not an address; write https://…, file:///… or "
-            "hf://<organisation>/<repository>/<file>"
+        address = huggingface_hub.hf_hub_url(
+            match["repo"],
+            match["file"],
+            revision=match["revision"],
+            endpoint=os.environ.get("HF_ENDPOINT") or None,
         )
+        return cls(address, wanted.url, True)
 
 
 class _BrokenError(Exception):
@@ -305,7 +317,7 @@ def _append(chunks: Iterable[bytes], source: _Source, wanted: Checkpoint, partia
         unit_divisor=1000,
     ) as progress:
         for chunk in chunks:
-            if not partial.size and chunk[:512].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+            if not partial.size and is_web_page(chunk[:BEGINNING]):
                 partial.discard()
                 raise _web_page(source, wanted)
             partial.append(chunk)

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from patchprobe.checkpoint_files import normalised
 from patchprobe.errors import ConfigError
 
 FOLDER = Path(__file__).parent / "models" / "registry"
@@ -71,10 +72,12 @@ def resolve(name: str, entry: Mapping[str, Any] | None, folder: Path = FOLDER) -
 
     That is the model that its key ``registry`` names, or without ``source`` and ``registry`` the one of its own name.
     Keys of the entry win, inside nested mappings too; ``registry`` itself is gone. The registry's ``url`` and ``sha256``
-    belong to its ``checkpoint`` and go if the entry names another file. Raises ConfigError naming the key and the
+    belong to its ``checkpoint`` and go if the entry names another file. ``checkpoint`` is in its shortest form. Raises ConfigError naming the key and the
     nearest names if there is no such model.
     """
     own = dict(entry or {})
+    if isinstance(own.get("checkpoint"), str) and own["checkpoint"]:
+        own["checkpoint"] = normalised(own["checkpoint"])
     wanted = own.pop("registry", None)
     if wanted is None and "source" in own:
         return own

@@ -96,6 +96,10 @@ class PartialFile:
         """Return the SHA-256 of what is there, in hexadecimal."""
         return file_sha256(self._hidden)
 
+    def beginning(self, size: int) -> bytes:
+        """Return the first ``size`` bytes, or all if there are fewer."""
+        return os.pread(self._file.fileno(), size, 0)
+
     def discard(self) -> None:
         """Delete the part."""
         self._note.unlink(missing_ok=True)

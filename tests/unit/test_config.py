@@ -1,4 +1,5 @@
 import copy
+import math
 
 import pytest
 import yaml
@@ -171,6 +172,26 @@ def test_partial_corruption_list_is_kept(schema):
         ("models.m", {"registry": "mae", "source": "random"}, "key models.m.source is 'random', but the model mae"),
         ("models.m", "mae", "key models.m: 'mae' is not of type 'object'"),
         ("models.dino.ground_sample_distance", 1.0, "has no effect, since models.dino.position_embedding is not gsd"),
+        (
+            "models.dino.layout",
+            "dinoo",
+            "models.dino.layout: unknown layout 'dinoo'; did you mean 'dino'? Known: dino,",
+        ),
+        ("models.dino.layout", "../timm", "models.dino.layout: unknown layout '../timm'"),
+        ("models.dino.url", "ftp://host/w.pth", "models.dino.url: ftp://host/w.pth is not an address; write https://"),
+        ("models.dino.url", "http://[::1", "models.dino.url: the text given is not an address"),
+        ("models.dino.checkpoint", "a/../../w.pth", "models.dino.checkpoint: ../w.pth lies outside checkpoints"),
+        (
+            "models.scalemae",
+            {"ground_sample_distance": math.nan},
+            "key models.scalemae.ground_sample_distance is nan: gi",
+        ),
+        ("models.dino.std", [1.0, math.inf, 1.0], "key models.dino.std.1 is inf: give a finite number"),
+        (
+            "models.scalemae",
+            {"input_size": [224, 112], "ground_sample_distance": 1.0},
+            "key models.scalemae.input_size is [224, 112], but position_embedding gsd is defined for square images",
+        ),
         (
             "models.scalemae",
             {},

@@ -1,5 +1,6 @@
 """Downloads from a local server that breaks off, lies, stalls and refuses; what was asked and sent is counted there."""
 
+import gzip
 import hashlib
 import json
 import resource
@@ -16,7 +17,12 @@ from breaking_server import Server
 from patchprobe.errors import ModelError
 from patchprobe.fetching import Checkpoint, Patience, fetch
 
-CONTENT = np.random.default_rng(0).bytes(1_500_000)
+# Begins as what torch.save writes and, backwards, as what it wrote before 1.6.
+CONTENT = (
+    b"PK\x03\x04"
+    + np.random.default_rng(0).bytes(1_499_964)
+    + (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + bytes(17))[::-1]
+)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 QUICK = Patience(timeout=5, attempts=3, pause=0.01)
 FETCH = (
@@ -231,6 +237,36 @@ def test_web_page(server, path, kind):
     assert left(path) == [] and len(server.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (b'{"error": "denied"}', "JSON"),
+        (b"Entry not found", "text ('Entry not found')"),
+        (b"", "empty"),
+        (bytes(5000), "of no known format"),
+        (gzip.compress(b"<html>sorry</html>"), "packed with gzip (a web page)"),
+        ("<!DOCTYPE html>".encode("utf-16"), "web page"),
+    ],
+)
+def test_an_answer_that_is_no_weights_is_not_kept(server, path, body, what):
+    server.plans = [{"body": body}]
+    assert what in refused(wanted(path, server.url), Patience(5, 1, 0))
+    assert left(path) == [] and len(server.asked) == 1
+
+
+def test_what_else_came_is_named_with_its_sha256(server, path):
+    server.plans = [{"body": b"Entry not found"}]
+    assert "it is text ('Entry not found'), and was deleted" in refused(wanted(path, server.url, SHA256))
+
+
+def test_a_link_to_nothing_is_not_downloaded_to(server, path):
+    path.parent.mkdir()
+    path.symlink_to(path.with_name("gone.pth"))
+    with pytest.raises(ModelError, match=r"models\.dino\.checkpoint: .* is a link to .*gone\.pth, which is not there"):
+        fetch(wanted(path, server.url), QUICK)
+    assert path.is_symlink() and not server.asked
+
+
 def test_redirects(server, path):
     server.plans = [{"status": 302, "headers": {"Location": "/elsewhere"}}]
     fetch(wanted(path, server.url))
@@ -310,7 +346,7 @@ def test_no_url(path):
     assert "models.dino.url" in refused(wanted(path, None, SHA256))
 
 
-@pytest.mark.parametrize("url", ["ftp://host/x.pth", "dino.pth", "hf://model.pth", "https:///x.pth"])
+@pytest.mark.parametrize("url", ["ftp://host/x.pth", "dino.pth", "hf://model.pth", "https:///x.pth", "http://[::1"])
 def test_not_an_address(path, url):
     with pytest.raises(ModelError, match=r"models\.dino\.url: .* is not an address"):
         fetch(wanted(path, url))

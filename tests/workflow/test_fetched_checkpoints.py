@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -106,7 +107,14 @@ def test_fetched_once_and_left_alone(project, server, files, tmp_path):
     project.snakemake("--cores", "2", "--forceall", "--", CARDS[0])
     assert checkpoint(project).read_bytes() == files["/tiny.safetensors"] and len(server.asked) == 2
 
-    checkpoint(project).write_bytes(weights(6))
+    later = time.time() + 100
+    os.utime(checkpoint(project), (later, later))
+    assert not project.plan(*TARGETS)
+
+    another = tmp_path / "another.safetensors"
+    another.write_bytes(weights(6))
+    os.utime(another, (1e9, 1e9))
+    another.rename(checkpoint(project))
     assert set(project.plan(*TARGETS)) == {"inspect_model streets,tiny", "extract streets,tiny,clean"}
 
 

@@ -13,7 +13,7 @@ with run_job(snakemake) as job:
     # A device is claimed before torch is imported, so that torch sees no other.
     device = claim_device(spec["device"])
     from patchprobe.extraction import extract
-    from patchprobe.models import load_model
+    from patchprobe.models import check_card, load_model
 
     tiles = open_store(job.input.store)
     model = load_model(
@@ -25,6 +25,7 @@ with run_job(snakemake) as job:
         norm=spec["extraction"].pop("norm"),
         ground_sample_distance=spec.get("ground_sample_distance"),
     )
+    check_card(model, job.input.card)
     inputs = [job.input.manifest, job.input.card]
     with build_store(job.output.store, spec=job.spec_text, code=job.code, inputs=inputs) as build:
         extract(build, tiles, model, device=device, **spec["extraction"])

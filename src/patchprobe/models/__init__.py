@@ -7,6 +7,7 @@ whose ``SOURCE`` is a :class:`Source`. There is no list to edit: a new source is
 import difflib
 import importlib
 import json
+import math
 import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from patchprobe.errors import ConfigError, DeviceError
+from patchprobe.errors import ConfigError, DeviceError, ModelError
 
 Norm = Literal["final", "parameter-free", "none"]
 
@@ -100,6 +101,12 @@ def load_model(
     entry's own is null; only models whose position embedding depends on it use it.
     Raises ConfigError for an unknown source, DeviceError if torch cannot use the device, ModelError otherwise.
     """
+    distance = entry.get("ground_sample_distance")
+    distance = ground_sample_distance if distance is None else distance
+    if distance is not None and not (math.isfinite(distance) and distance > 0):
+        raise ModelError(
+            f"models.{name}.ground_sample_distance is {distance}; it has to be a positive number of metres"
+        )
     source = str(entry["source"])
     try:
         module = importlib.import_module(f"{__name__}.{source.replace('-', '_')}{_SUFFIX}")
@@ -120,7 +127,7 @@ def load_model(
         input_size=_rows_columns(entry.get("input_size") or input_size),
         norm=norm,
         device=device,
-        ground_sample_distance=entry.get("ground_sample_distance") or ground_sample_distance,
+        ground_sample_distance=distance,
     )
 
 
@@ -146,6 +153,20 @@ def describe_model(
     )
     facts = ("input_size", "grid", "features", "blocks", "registers", "has_cls", "provenance")
     return json.dumps({key: getattr(model, key) for key in facts}, indent=1, sort_keys=True) + "\n"
+
+
+def check_card(model: Backbone, card: Path) -> None:
+    """Raise ModelError if the checkpoint of a model is another file than the one that its card describes.
+
+    ``card`` is what :func:`describe_model` wrote: the checkpoint's SHA-256 is on it.
+    """
+    inspected = json.loads(card.read_text())["provenance"].get("checkpoint_sha256")
+    found = model.provenance.get("checkpoint_sha256")
+    if inspected != found:
+        raise ModelError(
+            f"models.{model.name}.checkpoint: {model.provenance['checkpoint']} was replaced since it was inspected (sha256 "
+            f"{inspected} then, {found} now); delete {card} and run again"
+        )
 
 
 def _rows_columns(size: int | Sequence[int]) -> tuple[int, int]:

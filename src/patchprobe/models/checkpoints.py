@@ -1,28 +1,28 @@
 """Reading weight files safely, knowing the wrong ones, and loading them without a key left over."""
 
 import argparse
-import importlib.resources
-import os
 import pickle
+import pickletools
 import re
 import sys
+import warnings
+import zipfile
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
+from patchprobe.checkpoint_files import BEGINNING, Format, checkpoint_path, fingerprint, format_of, stranger
 from patchprobe.errors import ModelError
 from patchprobe.models.layouts import Contents, Weights, fitting_layouts, open_layout, shortened
+from patchprobe.models.pickled_numbers import NumberType, number
 from patchprobe.stores import file_sha256
 
-_PACKAGED = "package:"
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt")
 _SHA256 = re.compile(r"[0-9a-f]{8,64}", re.IGNORECASE)
 
@@ -31,10 +31,16 @@ _SHA256 = re.compile(r"[0-9a-f]{8,64}", re.IGNORECASE)
 _HARMLESS: list[Any] = [
     argparse.Namespace,
     (OrderedDict, "yacs.config.CfgNode"),
-    *((np.float64().__reduce__()[0], f"{module}.multiarray.scalar") for module in ("numpy.core", "numpy._core")),
-    np.dtype,
-    *(type(np.dtype(code)) for code in "?bhilqBHILQefdSU"),
+    (NumberType, "numpy.dtype"),
+    *((number, f"{module}.multiarray.scalar") for module in ("numpy.core", "numpy._core")),
 ]
+
+_PRECISIONS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+# Whole numbers in files of some code; no weights, so that strict loading reports those that no layout leaves out.
+_COUNTS = ("relative_position_index", "num_batches_tracked")
+
+# the one that torch.save writes by default, and torch's safe reader knows; the name of it in a zip archive
+_PROTOCOL, _PICKLE = 2, "data.pkl"
 
 _OTHER_ARCHITECTURE = "Name the architecture these weights were trained with"
 
@@ -48,34 +54,16 @@ class Checkpoint:
     provenance: dict[str, Any]
 
 
-def checkpoint_path(name: str, entry: Mapping[str, Any], checkpoint_root: Path) -> Path:
-    """Return the file that ``models.<name>.checkpoint`` names, whether it is there or not.
-
-    That is a path relative to ``checkpoint_root``, or ``package:<file>`` for weights that the package brings along.
-    Raises ModelError naming the key if the path leads out of its folder.
-    """
-    key, file = f"models.{name}.checkpoint", str(entry["checkpoint"])
-    if file.startswith(_PACKAGED):
-        root = Path(str(importlib.resources.files("patchprobe") / "weights"))
-    else:
-        root = Path(checkpoint_root)
-    path = root / file.removeprefix(_PACKAGED)
-    # By text alone: links in the folder may lead elsewhere.
-    if not Path(os.path.normpath(Path.cwd() / path)).is_relative_to(os.path.normpath(Path.cwd() / root)):
-        raise ModelError(f"{key}: {file} lies outside {root}; put the file there, or link it, and name it from there")
-    return path
-
-
 def open_checkpoint(name: str, entry: Mapping[str, Any], checkpoint_root: Path) -> Checkpoint:
     """Read the file of ``models.<name>`` and sort its tensors by the layout of the entry.
 
     ``entry["sha256"]`` is compared with the file if it is given, and the file's own is printed otherwise. Raises
     ModelError naming key and file: no such file, not weights, another SHA-256, Python objects that could run code,
-    another layout, values that are not finite.
+    another layout, values that are not finite or not in half, single or double precision.
     """
     key = f"models.{name}.checkpoint"
     path = checkpoint_path(name, entry, checkpoint_root)
-    _refuse_impostors(path, key)
+    _format(path, key)
     digest = file_sha256(path)
     verified = _verify(name, entry.get("sha256"), path, digest)
     layout = entry.get("layout") or "timm"
@@ -84,17 +72,22 @@ def open_checkpoint(name: str, entry: Mapping[str, Any], checkpoint_root: Path) 
         contents = open_layout(layout, f"models.{name}.layout")(file, key)
     except ModelError as error:
         raise ModelError(f"{error}{_layout_hint(name, file)}") from error
+    except (RuntimeError, LookupError, TypeError, ValueError) as error:  # a tensor of another shape than all releases
+        raise ModelError(f"{key}: not of layout {layout}: a tensor of {path} has another shape ({error})") from error
     for part in (contents.encoder, contents.decoder):
+        _refuse_other_types(part, key, path)
         _refuse_unfinite(part, key, path)
     return Checkpoint(
         path,
         contents,
         {
             "checkpoint": path.name,
+            "checkpoint_fingerprint": fingerprint(path),
             "checkpoint_sha256": digest,
             "checkpoint_verified": verified,
             "layout": layout,
             "left_out": summary(contents.left_out),
+            "decoder": summary(contents.decoder),
         },
     )
 
@@ -102,23 +95,26 @@ def open_checkpoint(name: str, entry: Mapping[str, Any], checkpoint_root: Path) 
 def read_checkpoint(path: Path, key: str) -> dict[str, Any]:
     """Read a file onto the CPU as it is: a dictionary of tensors, or of anything that official files hold around them.
 
-    Reads ``.safetensors`` and what ``torch.save`` writes, in both of its formats; of the newer one only those tensors
-    that are used are brought into memory. No code in the file is ever run (torch's ``weights_only``). Raises
-    ModelError, naming the config ``key`` and the file, if it is missing, of another format, damaged, or not weights;
-    Python objects beside tensors and a few harmless types are refused by name.
+    Reads safetensors and what ``torch.save`` writes, in both of its formats, by what the file holds, whatever its
+    suffix; of the newer one only those tensors that are used are brought into memory. No code in the file is ever run
+    (torch's ``weights_only``). Raises ModelError, naming the config ``key`` and the file, if it is missing, of another
+    format, damaged, or not weights; Python objects beside tensors and a few harmless types are refused by name.
     """
-    _refuse_impostors(path, key)
+    kind = _format(path, key)
     try:
-        if path.suffix == ".safetensors":
+        if kind == "safetensors":
             file: Any = safetensors.torch.load_file(path)
         else:
-            with torch.serialization.safe_globals(_HARMLESS):
-                file = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+            file = _read_torch(path, kind)
     except pickle.UnpicklingError as error:
-        raise _unreadable(path, key, str(error)) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise _unreadable(path, key, kind, str(error)) from error
+    except Exception as error:  # a few wrong bytes make torch raise nearly any kind
         if "TorchScript" in str(error):
             raise ModelError(f"{key}: {path} is a TorchScript program, not weights; save its state dict") from error
+        if kind == "zip" and (other := _other_archive(path)):
+            raise ModelError(
+                f"{key}: {path} is a zip archive of {other}, not of torch.save; save a state dict as .safetensors"
+            ) from error
         raise _damaged(path, key) from error
     if not isinstance(file, dict):
         raise ModelError(f"{key}: {path} holds a {type(file).__name__}, not a dictionary of tensors; save a state dict")
@@ -188,55 +184,132 @@ def _verify(name: str, expected: str | None, path: Path, digest: str) -> bool:
     if not digest.startswith(expected.lower()):
         raise ModelError(
             f"models.{name}.sha256 is {expected}, but {path} ({path.stat().st_size} bytes) has {digest}: the file is "
-            "damaged or another one; download it again or correct the key"
+            "damaged or another one; delete it and download it again, or correct the key"
         )
     return True
 
 
-def _refuse_impostors(path: Path, key: str) -> None:
-    """Name what is no weight file, such as what a browser or git saves when the download did not happen."""
+def _read_torch(path: Path, kind: Format) -> Any:
+    options: dict[str, Any] = {"map_location": "cpu", "weights_only": True}
+    with torch.serialization.safe_globals(_HARMLESS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Detected pickle protocol")
+        if path.suffix != ".safetensors":
+            return torch.load(path, mmap=kind == "zip", **options)
+        with path.open("rb") as file:  # torch goes by the suffix of a path
+            return torch.load(file, **options)
+
+
+def _format(path: Path, key: str) -> Format:
+    """Tell a file's format; name what is no weight file, such as what is saved when the download did not happen."""
+    if path.is_symlink() and not path.exists():
+        raise ModelError(
+            f"{key}: {path} is a link to {path.readlink()}, which is not there; correct or remove the link"
+        )
+    if path.is_dir():
+        raise ModelError(f"{key}: {path} is a directory; name the file of weights in it")
     if not path.is_file():
         raise ModelError(f"{key}: there is no file {path}; put the weights there or correct the key")
     if path.suffix not in _SUFFIXES:
         raise ModelError(f"{key}: {path} is none of {', '.join(_SUFFIXES)}; save its state dict as .safetensors")
-    with path.open("rb") as file:
-        start = file.read(512).lstrip().lower()
-    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise ModelError(
-            f"{key}: {path} is a web page, not weights: the download was answered with a page (log-in, licence, "
-            "error); download the file itself"
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(BEGINNING)
+    except OSError as error:
+        raise ModelError(f"{key}: {path} cannot be read ({error.strerror})") from error
+    kind, what = format_of(beginning), stranger(beginning)
+    if kind:
+        return kind
+    if what is None:
+        raise _damaged(path, key)
+    if what == "a web page":
+        remedy = "the download was answered with a page (log-in, licence, error); delete it and get the file itself"
+    elif what == "a git LFS pointer":
+        remedy = "run `git lfs pull` where it came from"
+    elif what == "empty":
+        raise ModelError(f"{key}: {path} is empty; delete it and download it again")
+    elif what.startswith("a pickle"):
+        remedy = (
+            "it is refused because reading it can run code; nothing of it was run. Save only its state dict, with "
+            "torch.save as it is by default or, best, as .safetensors"
         )
-    if start.startswith(b"version https://git-lfs"):
-        raise ModelError(f"{key}: {path} is a git LFS pointer, not weights; run `git lfs pull` where it came from")
-    if not start:
-        raise ModelError(f"{key}: {path} is empty; download it again")
+    elif what.startswith(("packed", "a tar")):
+        remedy = "unpack it and name the file of weights"
+    else:
+        remedy = "delete it and download the file itself"
+    raise ModelError(f"{key}: {path} is {what}, not weights: {remedy}")
 
 
-def _is_zip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) == b"PK\x03\x04"
-
-
-def _unreadable(path: Path, key: str, message: str) -> ModelError:
-    """Name the object that torch refused, or call the file damaged if there is none."""
+def _unreadable(path: Path, key: str, kind: Format, message: str) -> ModelError:
+    """Name the object or the opcode that torch refused, or call the file damaged if there is none."""
     named = re.search(r"GLOBAL (\S+) |unrecognized function (.+)|but got (<class .+>)", message)
-    if not named:
+    operand = re.search(r"Unsupported operand (\d+)", message)
+    code = chr(int(operand[1])) if operand else None
+    opcode = next((opcode.name for opcode in pickletools.opcodes if opcode.code == code), None)
+    if named:
+        what = next(group for group in named.groups() if group).splitlines()[0]
+        trouble = (
+            f"holds Python objects beside tensors, here {what}, which are refused because reading them can run code"
+        )
+    elif (protocol := _protocol(path, kind)) > _PROTOCOL:
+        trouble = f"is pickled with protocol {protocol}, which torch has no safe reader for"
+    elif opcode:
+        trouble = f"holds a pickle that torch.save did not write (opcode {opcode}), which is refused or damaged"
+    else:
         return _damaged(path, key)
-    what = next(group for group in named.groups() if group)
     return ModelError(
-        f"{key}: {path} holds Python objects beside tensors, here {what.splitlines()[0]}, which are refused because "
-        "reading them can run code; nothing of the file was run. Save only its state dict, best as .safetensors"
+        f"{key}: {path} {trouble}; nothing of the file was run. Save only its state dict, with torch.save as it is by "
+        "default or, best, as .safetensors"
     )
 
 
+def _protocol(path: Path, kind: Format) -> int:
+    """Return the protocol of the pickle in a file of torch.save, or 0 if there is none."""
+    if kind == "legacy":
+        with path.open("rb") as file:
+            beginning = file.read(2)
+    else:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                name = next(name for name in archive.namelist() if name.endswith(_PICKLE))
+                with archive.open(name) as file:
+                    beginning = file.read(2)
+        except (zipfile.BadZipFile, StopIteration, OSError, ValueError):
+            return 0
+    return beginning[1] if beginning[:1] == b"\x80" and len(beginning) == 2 else 0
+
+
+def _other_archive(path: Path) -> str | None:
+    """Return the names of the first files in a whole archive that torch.save did not write."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return None
+    return None if any(name.endswith(_PICKLE) for name in names) else shortened(names) or "nothing"
+
+
 def _damaged(path: Path, key: str) -> ModelError:
-    return ModelError(f"{key}: {path} ({path.stat().st_size} bytes) is truncated or damaged; download it again")
+    return ModelError(
+        f"{key}: {path} ({path.stat().st_size} bytes) is truncated or damaged; delete it and download it again"
+    )
+
+
+def _refuse_other_types(weights: Weights, key: str, path: Path) -> None:
+    for name, value in weights.items():
+        if value.dtype not in _PRECISIONS and not name.endswith(_COUNTS):
+            same = [other for other in weights if weights[other].dtype == value.dtype]
+            raise ModelError(
+                f"{key}: {path} holds {str(value.dtype).removeprefix('torch.')} in {shortened(same)}; weights are "
+                "float16, bfloat16, float32 or float64, take a file that was not quantised"
+            )
 
 
 def _refuse_unfinite(weights: Weights, key: str, path: Path) -> None:
     unusable = [name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]
     if unusable:
-        raise ModelError(f"{key}: {path} holds NaN or infinity in {shortened(unusable)}; download it again")
+        raise ModelError(
+            f"{key}: {path} holds NaN or infinity in {shortened(unusable)}; delete it and download it again"
+        )
 
 
 def _listed(kind: str, names: Iterable[str]) -> list[str]:

@@ -33,15 +33,21 @@ def fit_position_embedding(
     The second value is for the provenance: ``method``, ``applied``, ``checkpoint_grid`` and ``grid`` (rows,
     columns). With the method ``gsd`` the embedding is computed for ``ground_sample_distance``, in metres per pixel of
     the model's input. Raises ModelError naming the key of ``models.<name>`` if the stored embedding is not that of a
-    square grid, or if the distance is not known.
+    square grid, if the distance is not known, or if it is given and the grid is not square.
     """
     vit: Any = module
     grid: Grid = tuple(vit.patch_embed.grid_size)
+    if method != "gsd" and method not in _RESIZE:
+        raise ModelError(f"models.{name}.position_embedding: {method!r} is none of {', '.join([*_RESIZE, 'gsd'])}")
     if method == "gsd":
         return _computed(weights, vit, grid, name, ground_sample_distance)
     stored = weights.get("pos_embed")
     if stored is None or getattr(vit, "pos_embed", None) is None:
         return weights, {"method": None, "applied": False, "checkpoint_grid": None, "grid": list(grid)}
+    if stored.ndim != 3 or len(stored) != 1:
+        raise ModelError(
+            f"models.{name}.checkpoint: pos_embed is {tuple(stored.shape)}, not (1, positions, features); take another file"
+        )
     prefix: int = 0 if getattr(vit, "no_embed_class", False) else vit.num_prefix_tokens
     side = math.isqrt(max(stored.shape[1] - prefix, 0))
     if side * side + prefix != stored.shape[1]:
@@ -114,6 +120,12 @@ def _computed(
         raise ModelError(
             f"models.{name}.ground_sample_distance: position_embedding gsd needs the size of a pixel on the ground; set "
             "datasets.<name>.ground_sample_distance, or this key, in metres"
+        )
+    if grid[0] != grid[1]:
+        rows, columns = vit.patch_embed.img_size
+        raise ModelError(
+            f"models.{name}.input_size: position_embedding gsd is defined for square images, not {rows} x {columns} px; "
+            "give one number"
         )
     embedding = gsd_position_embedding(grid, vit.embed_dim, ground_sample_distance)
     facts = {"method": "gsd", "applied": True, "checkpoint_grid": None, "grid": list(grid)}

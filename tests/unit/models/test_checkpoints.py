@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 
 import patchprobe
+from patchprobe.checkpoint_files import checkpoint_path
 from patchprobe.errors import ModelError
-from patchprobe.models import load_model, timm_source
-from patchprobe.models.checkpoints import checkpoint_path
+from patchprobe.models import check_card, describe_model, load_model, timm_source
 
 
 @pytest.fixture
@@ -91,13 +91,114 @@ def test_another_format_is_refused(tmp_path):
         (b"\n<!DOCTYPE html><html>sign in</html>", "is a web page, not weights"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git LFS pointer"),
         (b"", "is empty"),
-        (bytes(2000), "damaged"),
+        (bytes(2000), r"damaged; delete it and download it again"),
+        ("<!DOCTYPE html>".encode("utf-16"), "is a web page, not weights"),
+        (b'{"error": "denied"}', r"is JSON \(.*denied.*\), not weights: delete it and download the file itself"),
+        (b"404: Not Found", "is text .*404: Not Found"),
+        (b"\x1f\x8b\x08\x00" + bytes(20), "is packed with gzip.* unpack it and name the file"),
     ],
 )
 def test_files_that_are_no_weights_are_called_what_they_are(tmp_path, file, content, message):
     (tmp_path / file).write_bytes(content)
     with pytest.raises(ModelError, match=message):
         load(tmp_path, file)
+
+
+@pytest.mark.parametrize(
+    ("content", "name"), [("safetensors", "w.pth"), ("zip", "w.safetensors"), ("old", "w.safetensors")]
+)
+def test_a_file_is_read_by_what_it_holds(tmp_path, weights, content, name):
+    if content == "safetensors":
+        save_file(weights, tmp_path / name)
+    else:
+        torch.save(weights, tmp_path / name, _use_new_zipfile_serialization=content == "zip")
+    assert torch.equal(load(tmp_path, name).module.state_dict()["norm.weight"], weights["norm.weight"])
+
+
+def test_a_directory_is_called_one(tmp_path):
+    (tmp_path / "w.pth").mkdir()
+    with pytest.raises(ModelError, match=r"models\.m\.checkpoint: .*w\.pth is a directory; name the file"):
+        load(tmp_path, "w.pth")
+
+
+def test_a_link_to_nothing_is_called_one(tmp_path):
+    (tmp_path / "w.pth").symlink_to(tmp_path / "gone.pth")
+    with pytest.raises(ModelError, match=r"w\.pth is a link to .*gone\.pth, which is not there"):
+        load(tmp_path, "w.pth")
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.complex64, torch.float8_e4m3fn])
+def test_types_that_are_no_weights_are_named(tmp_path, weights, dtype):
+    torch.save({name: value.to(dtype) for name, value in weights.items()}, tmp_path / "w.pth")
+    name = str(dtype).removeprefix("torch.")
+    with pytest.raises(
+        ModelError, match=rf"w\.pth holds {name} in cls_token, .* weights are float16, bfloat16, float32"
+    ):
+        load(tmp_path, "w.pth")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_types_of_weights_are_read(tmp_path, weights, dtype):
+    torch.save({name: value.to(dtype) for name, value in weights.items()}, tmp_path / "w.pth")
+    loaded = load(tmp_path, "w.pth").module.state_dict()
+    assert torch.equal(loaded["norm.weight"], weights["norm.weight"].to(dtype).float())
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["sparse", "meta", "quantised"])
+def test_tensors_that_do_not_hold_their_values_are_named(tmp_path, weights, kind):
+    weights["norm.bias"] = {
+        "sparse": lambda: torch.ones(64).to_sparse(),
+        "meta": lambda: torch.ones(64, device="meta"),
+        "quantised": lambda: torch.quantize_per_tensor(torch.ones(64), 0.1, 0, torch.qint8),
+    }[kind]()
+    torch.save(weights, tmp_path / "w.pth")
+    with pytest.raises(ModelError, match=r"models\.m\.checkpoint: sparse, quantised or empty .*: norm\.bias;"):
+        load(tmp_path, "w.pth")
+
+
+def test_a_name_that_is_no_text_is_an_error(tmp_path, weights):
+    torch.save(weights | {3: torch.ones(1)}, tmp_path / "w.pth")
+    with pytest.raises(ModelError, match=r"models\.m\.checkpoint: .* holds tensors under 3"):
+        load(tmp_path, "w.pth")
+
+
+@pytest.mark.parametrize("shape", [(), (101,), (2, 101, 64), (1, 101, 8, 8)])
+def test_a_position_embedding_of_another_shape_is_an_error(tmp_path, weights, shape):
+    save_file(weights | {"pos_embed": torch.zeros(shape)}, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=r"pos_embed is \(.*\), not \(1, positions, features\)"):
+        load(tmp_path, "w.safetensors")
+
+
+def test_an_unknown_way_of_positions_is_an_error(tmp_path, weights):
+    save_file(weights, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=r"models\.m\.position_embedding: 'dinoo' is none of timm, dino, vitmae, gsd"):
+        load(tmp_path, "w.safetensors", position_embedding="dinoo", input_size=96)
+
+
+@pytest.mark.parametrize("distance", [-1.0, 0.0, float("nan"), float("inf")])
+def test_a_distance_that_is_none_is_an_error(tmp_path, weights, distance):
+    save_file(weights, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=r"models\.m\.ground_sample_distance is .*positive number of metres"):
+        load(tmp_path, "w.safetensors", position_embedding="gsd", ground_sample_distance=distance)
+
+
+def test_computed_positions_are_those_of_a_square(tmp_path, weights):
+    save_file(weights, tmp_path / "w.safetensors")
+    entry = {"position_embedding": "gsd", "ground_sample_distance": 1.0}
+    assert load(tmp_path, "w.safetensors", input_size=96, **entry).grid == (6, 6)
+    with pytest.raises(ModelError, match=r"models\.m\.input_size: .* square images, not 96 x 160 px"):
+        load(tmp_path, "w.safetensors", input_size=(96, 160), **entry)
+
+
+def test_a_file_that_was_replaced_since_its_card_was_written_is_an_error(tmp_path, weights):
+    entry = {"source": "timm", "architecture": "test_vit", "checkpoint": "w.safetensors"}
+    save_file(weights, tmp_path / "w.safetensors")
+    (tmp_path / "card.json").write_text(describe_model("m", entry, checkpoint_root=tmp_path, input_size=160))
+    check_card(load(tmp_path, "w.safetensors"), tmp_path / "card.json")
+    save_file(weights | {"norm.bias": weights["norm.bias"] + 1}, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=r"models\.m\.checkpoint: w\.safetensors was replaced since it was inspected"):
+        check_card(load(tmp_path, "w.safetensors"), tmp_path / "card.json")
 
 
 @pytest.mark.parametrize("file", ["w.safetensors", "w.pth"])
@@ -137,7 +238,7 @@ def test_a_wrong_sha256_is_an_error_with_both(tmp_path, weights):
 
 
 def test_another_file_is_not_even_read_if_its_sha256_is_wrong(tmp_path):
-    (tmp_path / "w.pth").write_bytes(b"no pickle")
+    (tmp_path / "w.pth").write_bytes(b"PK\x03\x04 no archive")
     with pytest.raises(ModelError, match=r"models\.m\.sha256 is 0{8}"):
         load(tmp_path, "w.pth", sha256="0" * 8)
 
@@ -163,7 +264,7 @@ def test_links_and_folders_below_the_root_may_be_named(tmp_path, weights):
     (tmp_path / "root" / "vits").mkdir(parents=True)
     save_file(weights, tmp_path / "store" / "w.safetensors")
     (tmp_path / "root" / "vits" / "w.safetensors").symlink_to(tmp_path / "store" / "w.safetensors")
-    assert load(tmp_path / "root", "vits/../vits/w.safetensors").provenance["checkpoint"] == "w.safetensors"
+    assert load(tmp_path / "root", "absent/../vits/w.safetensors").provenance["checkpoint"] == "w.safetensors"
 
 
 def test_weights_of_the_package_are_found_in_the_package():

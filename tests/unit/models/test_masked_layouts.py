@@ -20,7 +20,11 @@ def state(architecture="vit_base_patch16_224", **arguments):
 
 
 def decoder():
-    return {"mask_token": torch.zeros(1, 1, 8), "decoder_embed.weight": torch.zeros(8, 24)}
+    """A decoder of one block; shapes count for nothing before it is built."""
+    blocks = [f"decoder_blocks.0.{part}" for part in ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")]
+    parts = [*blocks, "decoder_embed", "decoder_norm", "decoder_pred"]
+    names = ["mask_token", "decoder_pos_embed", *(f"{part}.{kind}" for part in parts for kind in ("weight", "bias"))]
+    return {name: torch.zeros(8) for name in names}
 
 
 def simmim():
@@ -149,11 +153,50 @@ def test_both_of_hugging_faces_namings_give_timms(tmp_path, names):
 def test_hugging_faces_decoder_gets_the_official_names(tmp_path, names, blocks):
     weights = state()
     inner = hugging_face({n: v for n, v in weights.items() if n.startswith("blocks.")}, names | {"block": blocks})
-    outer = {"decoder.mask_token": torch.zeros(1), "decoder.decoder_pred.bias": torch.zeros(1)}
+    outer = {f"decoder.{name}": value for name, value in decoder().items() if "blocks" not in name}
     model = load(tmp_path, hugging_face(weights, names) | inner | outer, "hf-vitmae")
     official = {f"decoder_{name}": value for name, value in weights.items() if name.startswith("blocks.")}
-    assert model.decoder_weights.keys() == official.keys() | {"mask_token", "decoder_pred.bias"}
+    assert model.decoder_weights.keys() == official.keys() | {name for name in decoder() if "blocks" not in name}
     assert all(torch.equal(value, model.decoder_weights[name]) for name, value in official.items())
+
+
+@pytest.mark.parametrize("layout", ["mae", "hf-vitmae"])
+def test_a_decoder_is_whole_and_of_known_names(tmp_path, layout):
+    def file(parts):
+        encoder = state() if layout == "mae" else hugging_face(state(), TRANSFORMERS_5)
+        parts = {name if layout == "mae" else f"decoder.{name}": value for name, value in parts.items()}
+        return {"model": encoder | parts} if layout == "mae" else encoder | parts
+
+    missing = {name: value for name, value in decoder().items() if name != "decoder_blocks.0.attn.qkv.bias"}
+    with pytest.raises(
+        ModelError, match=r"models\.m\.checkpoint: .*1 missing: decoder_blocks\.0\.attn\.qkv\.bias; take"
+    ):
+        load(tmp_path, file(missing), layout)
+    with pytest.raises(ModelError, match=r"1 surplus: decoder_foo\.w; take"):
+        load(tmp_path, file(decoder() | {"decoder_foo.w": torch.ones(2)}), layout)
+    model = load(tmp_path, file({"mask_token": torch.zeros(1, 1, 8)}), layout)
+    assert not model.decoder_weights and "mask_token" in model.provenance["left_out"][0]
+    assert load(tmp_path, file(decoder()), layout).provenance["decoder"] == [
+        "decoder_blocks.0 (12 tensors)",
+        "decoder_embed.bias",
+        "decoder_embed.weight",
+        "decoder_norm.bias",
+        "decoder_norm.weight",
+        "decoder_pos_embed",
+        "decoder_pred.bias",
+        "decoder_pred.weight",
+        "mask_token",
+    ]
+
+
+def test_simmims_decoder_is_whole_or_absent(tmp_path):
+    file = simmim()
+    del file["model"]["decoder.0.bias"]
+    with pytest.raises(ModelError, match=r"its decoder is incomplete, there is no decoder\.0\.bias"):
+        beit(tmp_path, file, "simmim", SIMMIM)
+    del file["model"]["decoder.0.weight"]
+    model = beit(tmp_path, file, "simmim", SIMMIM)
+    assert not model.decoder_weights and model.provenance["left_out"] == ["epoch", "model.encoder (2 tensors)"]
 
 
 def test_a_hugging_face_classifier_is_refused_by_name(tmp_path):

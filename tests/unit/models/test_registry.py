@@ -160,7 +160,11 @@ def test_another_file_has_neither_address_nor_digest_of_the_registrys(folder):
     resolved = resolve("vit", {"checkpoint": "b.pth"}, folder)
     assert resolved["checkpoint"] == "b.pth" and not {"url", "sha256"} & resolved.keys()
     assert resolve("vit", {"checkpoint": "b.pth", "sha256": "1" * 8}, folder)["sha256"] == "1" * 8
-    assert resolve("vit", {"checkpoint": "a.pth"}, folder)["url"] == "http://a"
+    for same in ("a.pth", "./a.pth", "absent/../a.pth"):
+        resolved = resolve("vit", {"checkpoint": same}, folder)
+        assert (resolved["checkpoint"], resolved["url"], resolved["sha256"]) == ("a.pth", "http://a", "0" * 8)
+    own = {"source": "timm", "checkpoint": "sub/../b.pth"}
+    assert resolve("mine", own, folder)["checkpoint"] == "b.pth"
 
 
 @pytest.mark.parametrize(

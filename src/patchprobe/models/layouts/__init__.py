@@ -5,16 +5,15 @@ A model's `layout` in the config names the module that takes its file apart: lay
 """
 
 import contextlib
-import difflib
 import importlib
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import torch
 
-from patchprobe.errors import ConfigError, ModelError
+from patchprobe.checkpoint_files import check_layout, layout_names
+from patchprobe.errors import ModelError
 
 Weights = dict[str, torch.Tensor]
 PositionEmbedding = Literal["timm", "dino", "vitmae", "gsd"]
@@ -53,22 +52,10 @@ class Layout(Protocol):
 
 def open_layout(name: str, key: str = "layout") -> Layout:
     """Return the layout ``name``; raises ConfigError naming the config ``key`` and the nearest if there is none."""
-    try:
-        module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith(__name__):
-            raise
-        known = layout_names()
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"{key}: unknown layout {name!r}{hint} Known: {', '.join(known)}") from None
+    check_layout(key, name)
+    module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
     layout: Layout = module.LAYOUT
     return layout
-
-
-def layout_names() -> list[str]:
-    """Return the names of all layouts, sorted."""
-    return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))
 
 
 def fitting_layouts(file: Mapping[str, Any]) -> dict[str, Contents]:
@@ -89,6 +76,16 @@ def flat(tensors: object, layout: str, key: str, where: str = "the file") -> Wei
     if others:
         raise ModelError(
             f"{key}: not of layout {layout}: {where} is not a flat dictionary of tensors (it holds: {shortened(others)})"
+        )
+    unnamed = [name for name in tensors if not isinstance(name, str)]
+    if unnamed:
+        raise ModelError(
+            f"{key}: not of layout {layout}: {where} holds tensors under {shortened(list(map(repr, unnamed)))}"
+        )
+    special = [name for name, value in tensors.items() if not _is_plain(value)]
+    if special:
+        raise ModelError(
+            f"{key}: sparse, quantised or empty (meta) tensors are no weights: {shortened(special)}; save them as plain ones"
         )
     return dict(tensors)
 
@@ -159,6 +156,17 @@ def shortened(names: Sequence[str]) -> str:
     """Return the first few names as text, and how many more there are."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{', '.join(names[:_SHOWN])}{more}"
+
+
+def _is_plain(value: torch.Tensor) -> bool:
+    """Tell whether a tensor holds all its values, one by one, in memory."""
+    return (
+        type(value) in (torch.Tensor, torch.nn.Parameter)
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+        and not value.is_quantized
+        and not value.is_nested
+    )
 
 
 def _describe(value: object) -> str:

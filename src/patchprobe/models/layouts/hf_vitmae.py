@@ -13,6 +13,7 @@ import torch
 
 from patchprobe.errors import ModelError
 from patchprobe.models.layouts import Contents, Weights, flat, renamed, require
+from patchprobe.models.mae_decoder_names import split_decoder
 
 _NORM_EPS = 1e-12
 _NAMES = {
@@ -35,7 +36,6 @@ _BLOCK_NAMES = {
     "attention.k_proj.": "attn.key.",
     "attention.v_proj.": "attn.value.",
 }
-_DECODER = ("decoder_", "mask_token")
 _QUERY = re.compile(r"(.+\.attn)\.query\.(weight|bias)")
 
 
@@ -54,9 +54,11 @@ def read_hf_vitmae(file: Mapping[str, Any], key: str) -> Contents:
             "take the file of facebook/vit-mae-base"
         )
     packed = _pack_attention(renamed(tensors, _official_name, "hf-vitmae", key))
+    encoder, decoder = split_decoder(packed, "hf-vitmae", key)
     return Contents(
-        encoder={name: value for name, value in packed.items() if not name.startswith(_DECODER)},
-        decoder={name: value for name, value in packed.items() if name.startswith(_DECODER)},
+        encoder,
+        decoder,
+        left_out=tuple(name for name in tensors if _official_name(name) == "mask_token" and not decoder),
         norm_eps=_NORM_EPS,
         position_embedding="vitmae",
     )

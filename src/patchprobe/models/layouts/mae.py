@@ -8,8 +8,8 @@ from typing import Any
 
 from patchprobe.errors import ModelError
 from patchprobe.models.layouts import Contents, entry, names_of, require
+from patchprobe.models.mae_decoder_names import split_decoder
 
-_DECODER = ("decoder_", "mask_token")
 _CLASSIFIER = ("head.", "fc_norm.")
 
 
@@ -29,10 +29,12 @@ def read_mae(file: Mapping[str, Any], key: str) -> Contents:
             "longer that of the pre-training; take mae_pretrain_vit_base.pth, or with its decoder "
             "mae_visualize_vit_base.pth"
         )
+    encoder, decoder = split_decoder(tensors, "mae", key)
+    used = {f"model.{name}" for name in (*encoder, *decoder)}
     return Contents(
-        encoder={name: value for name, value in tensors.items() if not name.startswith(_DECODER)},
-        decoder={name: value for name, value in tensors.items() if name.startswith(_DECODER)},
-        left_out=tuple(name for name in names_of(file) if not name.startswith("model.")),
+        encoder,
+        decoder,
+        left_out=tuple(name for name in names_of(file) if name not in used),
         position_embedding="vitmae",
     )
 

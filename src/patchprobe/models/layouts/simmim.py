@@ -12,6 +12,7 @@ from patchprobe.models.layouts import Contents, entry, names_of, require, shorte
 
 _ENCODER = "encoder."
 _DECODER = "decoder."
+_DECODER_PARTS = {"decoder.0.weight", "decoder.0.bias"}
 _INDEX = "rel_pos_bias.relative_position_index"
 _MASK = "mask_token"  # stands for hidden patches: no part of a BEiT, needed to reconstruct
 
@@ -30,17 +31,21 @@ def read_simmim(file: Mapping[str, Any], key: str) -> Contents:
         key,
         present=[f"{_ENCODER}{name}" for name in ("cls_token", _MASK, "rel_pos_bias.relative_position_bias_table")],
     )
-    unknown = sorted(name for name in tensors if not name.startswith((_ENCODER, _DECODER)))
+    parts = {name for name in tensors if name.startswith(_DECODER)}
+    if parts and (missing := _DECODER_PARTS - parts):
+        raise ModelError(
+            f"{key}: not of layout simmim: its decoder is incomplete, there is no {shortened(sorted(missing))}"
+        )
+    unknown = sorted(name for name in tensors if not name.startswith(_ENCODER) and name not in _DECODER_PARTS)
     if unknown:
         raise ModelError(f"{key}: not of layout simmim: neither of encoder nor decoder: {shortened(unknown)}")
     encoder = under(tensors, _ENCODER)
-    decoder = {_MASK: encoder.pop(_MASK)} | {n: value for n, value in tensors.items() if n.startswith(_DECODER)}
+    mask = encoder.pop(_MASK)
+    decoder = {_MASK: mask} | {name: tensors[name] for name in sorted(parts)} if parts else {}
     encoder.pop(_INDEX, None)
-    return Contents(
-        encoder,
-        decoder if len(decoder) > 1 else {},
-        left_out=tuple(n for n in names_of(file) if not n.startswith("model.") or n == f"model.{_ENCODER}{_INDEX}"),
-    )
+    unused = {f"model.{_ENCODER}{_INDEX}"} if decoder else {f"model.{_ENCODER}{name}" for name in (_INDEX, _MASK)}
+    left_out = tuple(name for name in names_of(file) if not name.startswith("model.") or name in unused)
+    return Contents(encoder, decoder, left_out=left_out)
 
 
 LAYOUT = read_simmim
