@@ -17,6 +17,8 @@ _MARKS = {
     "keep-top": Mark("highest variance alone", "X"),
 }
 _MEAN = "mean"
+# R2 has no lower end: resamples of few images in which a share hardly varies go far down.
+_LOWEST_END = -0.25
 
 
 def table(
@@ -47,7 +49,7 @@ def table(
 def figure(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str], dataset: str) -> None:
     """Draw R2 of one data set, a panel per class and one for their mean, a mark per part of the features.
 
-    Raises as :func:`table`.
+    Intervals are cut where they go far below all values. Raises as :func:`table`.
     """
     shown = _with_mean(prepare(rows))
     shown = shown[(shown["dataset"] == dataset) & shown["value"].notna()]
@@ -60,7 +62,14 @@ def figure(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str]
         quantity="R2 (evaluation tiles)",
         models=models,
         empty="The data set has none of the classes.",
+        limits=_limits(shown) if names else None,
     )
+
+
+def _limits(rows: pd.DataFrame) -> tuple[float, float]:
+    """Return an axis that shows every value, and intervals as far down as ``_LOWEST_END``."""
+    ends = rows["ci_low"].fillna(rows["value"]).clip(lower=_LOWEST_END)
+    return float(min(rows["value"].min(), ends.min(), 0.0)) - 0.03, 1.03
 
 
 def _with_mean(rows: pd.DataFrame) -> pd.DataFrame:

@@ -140,11 +140,22 @@ def test_context_table_and_dots_hold_the_numbers_of_the_rows(tmp_path, drawn):
         model, _, variant = line[0].partition(" ")
         assert line[1:] == [shown(part.loc[model, variant, name]) for name in ("sky", "road", "")]
     global_context.figure(rows, [], models=MODELS, dataset="camvid")
+    left, right = drawn[0].axes[0].get_xlim()
+    assert left < min(rows["value"].min(), 0) and right > 1
     titles = [ax.get_title(loc="left") for ax in drawn[0].axes]
     assert titles == ["mean", "road", "sky"]
     for ax, name in zip(drawn[0].axes, ("", "road", "sky"), strict=True):
         dots = [line.get_xdata()[0] for line in ax.lines if len(line.get_xdata()) == 1]
         assert sorted(dots) == sorted(rows.loc[rows["class"] == name, "value"])
+
+
+def test_interval_without_end_leaves_the_dots_apart(drawn):
+    rows = context_rows().assign(ci_low=-400.0)
+    global_context.figure(rows, [], models=MODELS, dataset="camvid")
+    assert -0.5 < drawn[0].axes[0].get_xlim()[0] < min(rows["value"].min(), -0.25)
+    rows.loc[0, "value"] = -3.0
+    global_context.figure(rows, [], models=MODELS, dataset="camvid")
+    assert -3.1 < drawn[1].axes[0].get_xlim()[0] < -3
 
 
 def test_context_without_any_class_says_so(drawn, tmp_path):
