@@ -50,7 +50,7 @@ class Candidates:
         minima = scores[np.arange(len(scores)), nearest]
         if self._lowest.shape[1] == 1:
             np.minimum(self._kth, minima, out=self._kth)
-        near = np.flatnonzero(minima <= self._kth + self._margins)
+        near = (minima <= self._kth + self._margins).nonzero()[0]
         if not near.size:
             return
         part = scores[near]

@@ -15,15 +15,20 @@ _NONE = np.iinfo(np.int64).max
 class Ranking:
     """The ``k`` nearest bank rows of each query so far, nearest first, the lower row first among equals.
 
-    ``queries`` float64 (Q, K); ``rows`` returns bank rows (n,) as numbers (n, K). ``index`` int64 (Q, k) and
+    ``queries`` float64 (Q, K); ``rows`` returns bank rows (n,) as numbers (n, K), of which ``features`` count. ``index`` int64 (Q, k) and
     ``distance`` float64 (Q, k) hold the largest integer and infinity where no row is known yet.
     """
 
     def __init__(
-        self, queries: npt.NDArray[np.float64], rows: Callable[[npt.NDArray[np.intp]], npt.NDArray[Any]], k: int = 1
+        self,
+        queries: npt.NDArray[np.float64],
+        rows: Callable[[npt.NDArray[np.intp]], npt.NDArray[Any]],
+        k: int = 1,
+        features: npt.NDArray[np.intp] | slice = slice(None),
     ) -> None:
         self._queries = queries
         self._rows = rows
+        self._features = features
         self.index = np.full((len(queries), k), _NONE, np.int64)
         self.distance = np.full((len(queries), k), np.inf)
 
@@ -50,6 +55,7 @@ class Ranking:
         found = np.empty(len(query))
         for part in slices(len(query), max(1, _ELEMENTS // self._queries.shape[1])):
             # In C order, so that a distance is summed the same way whatever the tokens' layout.
-            difference = np.subtract(self._queries[query[part]], self._rows(row[part]), order="C")
+            ours, theirs = self._queries[query[part]], self._rows(row[part])
+            difference = np.subtract(ours[:, self._features], theirs[:, self._features], order="C")
             found[part] = np.square(difference, out=difference).sum(axis=1)
         return found

@@ -26,53 +26,26 @@ from patchprobe.neighbor_rounding import margins, mean_and_scale
 Precision = type[np.float32] | type[np.float64]
 
 
-def nearest_without(
-    tokens: npt.NDArray[Any],
-    order: npt.NDArray[np.intp],
-    counts: Sequence[int],
-    blocks: Iterable[Any],
-    *,
-    threads: int,
-    device: str = "cpu",
-    query_block: int | None = None,
-    bank_block: int | None = None,
-    progress: Callable[[int], object] | None = None,
-) -> dict[int, npt.NDArray[np.int64]]:
-    """Return for every number of removed features the nearest row (Q,) of ``tokens`` (N, K) to each query.
+class SweepBank:
+    """Tokens (N, K) to search in without the first features of an order, prepared once for many numbers of them.
 
     ``order`` (K,) is the features in the order of their removal, the highest variance first; ``counts`` says how many
-    are removed, each below K. ``device`` is that of :class:`patchprobe.neighbors.MemoryBank`,
-    ``blocks``, ``threads`` and ``progress`` are those of its ``search``, and so are the errors.
-    """
-    check_bank(tokens)
-    removed = sorted(set(counts))
-    bank = _GroupedBank(tokens, order, removed, bank_block, device)
-    found = search_blocks(
-        bank.nearest,
-        blocks,
-        features=len(order),
-        threads=threads,
-        query_block=query_block or bank.query_block,
-        progress=progress,
-    )
-    indices = np.concatenate([np.empty((0, len(removed)), np.int64), *(part[0] for part in found)])
-    return dict(zip(removed, indices.T, strict=True))
-
-
-class _GroupedBank:
-    """A bank in groups of features, float32 (rows, features of the group and one for their |y|^2).
-
-    Group g holds the features that ``removed[g]`` leaves and ``removed[g + 1]`` does not.
+    are removed, each below K. ``tokens`` and ``device`` are those of :class:`patchprobe.neighbors.MemoryBank`, and so
+    are the errors. The bank is held in groups of features, float32 (rows, features of the group and one for their
+    |y|^2): group g has the features that the g-th number of removed ones leaves and the next does not.
     """
 
     def __init__(
         self,
         tokens: npt.NDArray[Any],
         order: npt.NDArray[np.intp],
-        removed: Sequence[int],
-        block: int | None,
-        device: str,
+        counts: Sequence[int],
+        *,
+        device: str = "cpu",
+        block: int | None = None,
     ) -> None:
+        check_bank(tokens)
+        removed = self._removed = sorted(set(counts))
         self._tokens = tokens
         self._arrays = arrays_on(device)
         self._block = block = block or self._arrays.bank_block
@@ -90,14 +63,32 @@ class _GroupedBank:
         self._parts = [self._arrays.put(part) for part in parts]
         self._radii = np.sqrt(_summed_from_last(squares).max(axis=0))
 
-    @property
-    def query_block(self) -> int:
-        """The number of queries to search at a time."""
-        return self._arrays.query_block
+    def search(
+        self,
+        blocks: Iterable[Any],
+        *,
+        threads: int,
+        query_block: int | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> dict[int, npt.NDArray[np.int64]]:
+        """Return for every number of removed features the nearest row (Q,) of the bank to each query.
 
-    def nearest(self, queries: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64]]:
+        Blocks are arrays (..., K) of all features; the arguments are those of ``MemoryBank.search``.
+        """
+        found = search_blocks(
+            self._nearest,
+            blocks,
+            features=self._tokens.shape[1],
+            threads=threads,
+            query_block=query_block or self._arrays.query_block,
+            progress=progress,
+        )
+        indices = np.concatenate([np.empty((0, len(self._removed)), np.int64), *(part[0] for part in found)])
+        return dict(zip(self._removed, indices.T, strict=True))
+
+    def _nearest(self, queries: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64]]:
         """Return for queries (Q, K) the nearest rows (Q, numbers of removed features)."""
-        rankings = [Ranking(queries[:, left], partial(self._exact, features=left)) for left in self._left]
+        rankings = [Ranking(queries, self._exact, features=left) for left in self._left]
         crowd_limit = max(64, len(self._rows) // 64)  # from there on float64 scores are cheaper than exact distances
         crowded = self._propose(queries, rankings, np.arange(len(queries)), np.float32, crowd_limit)
         if crowded.size:
@@ -162,10 +153,8 @@ class _GroupedBank:
         ranking.index[members[query[alone]], 0] = self._rows[number[alone]]
         self._rank(ranking, members, query[~alone], number[~alone])
 
-    def _exact(
-        self, rows: npt.NDArray[np.intp], features: npt.NDArray[np.intp] | slice = slice(None)
-    ) -> npt.NDArray[np.float64]:
-        return self._tokens[rows][:, features].astype(np.float64)
+    def _exact(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+        return self._tokens[rows].astype(np.float64)
 
     def _bank_part(self, rows: slice, precision: Precision) -> Sequence[npt.NDArray[Any]]:
         if precision is np.float32:

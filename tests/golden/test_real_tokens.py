@@ -7,15 +7,16 @@ from sklearn.neighbors import NearestNeighbors
 
 from patchprobe.datasets import open_dataset
 from patchprobe.models import load_model
-from patchprobe.neighbors import nearest
+from patchprobe.neighbor_sweep import SweepBank
+from patchprobe.neighbors import MemoryBank, nearest
 from patchprobe.tiling import Tiling
 
-TILES = 12
+ROWS = {"train": 20_000, "test": 5_000}
 
 
 @pytest.fixture(scope="module")
-def tokens(shared):
-    """Bank and queries, float16 (3072, 384) each, from CamVid's training and test images."""
+def many_tokens(shared):
+    """Bank (20000, 384) and queries (5000, 384), float16, from CamVid's training and test images."""
     dataset = open_dataset({"adapter": "camvid", "root": "CamVid", "options": {}}, shared / "samples/camvid")
     entry = {
         "source": "timm",
@@ -26,14 +27,23 @@ def tokens(shared):
     model = load_model("small", entry, checkpoint_root=shared / "weights", input_size=224, device="cpu")
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (model.mean, model.std))
     parts = []
-    for split in ("train", "test"):
-        records = dataset.records(split)[:: max(1, len(dataset.records(split)) // (TILES // 2))][: TILES // 2]
-        tiles = np.concatenate([Tiling(360, 224).cut_image(dataset.read_image(record)) for record in records])
+    for split, rows in ROWS.items():
+        tiles = np.concatenate(
+            [Tiling(360, 224).cut_image(dataset.read_image(record)) for record in dataset.records(split)]
+        )
+        tiles = tiles[np.linspace(0, len(tiles) - 1, -(-rows // 256)).astype(int)]
         images = (torch.from_numpy(tiles).permute(0, 3, 1, 2) / 255 - mean) / std
         with torch.inference_mode():
-            found = model.tokens(images, [model.blocks]).patch[0]
-        parts.append(found.flatten(0, 1).numpy().astype(np.float16))
+            found = torch.cat([model.tokens(batch, [model.blocks]).patch[0] for batch in images.split(8)])
+        parts.append(found.flatten(0, 1).numpy().astype(np.float16)[:rows])
     return parts
+
+
+@pytest.fixture(scope="module")
+def tokens(many_tokens):
+    """Fewer of them, for scikit-learn in float64."""
+    bank, queries = many_tokens
+    return [bank[::8], queries[::4]]
 
 
 def brute_force(bank, queries):
@@ -59,9 +69,44 @@ def assert_equal_neighbours(bank, queries):
 
 def test_real_tokens(tokens):
     bank, queries = tokens
-    assert bank.shape == queries.shape == (TILES * 256, 384)
+    assert bank.shape == (2500, 384) and queries.shape == (1250, 384)
     found, _ = nearest(bank, queries, threads=2)
     np.testing.assert_array_equal(found, brute_force(bank, queries))
+
+
+@pytest.mark.parametrize("kind", ["as they are", "mae-like"])
+def test_many_tokens_and_every_number_of_removed_features(many_tokens, kind):
+    bank, queries = (part.astype(np.float32) for part in many_tokens)
+    if kind == "mae-like":
+        # 50 features without meaning, with 1e4 times the variance of the others.
+        noisy = np.random.default_rng(1).permutation(bank.shape[1])[:50]
+        for seed, part in enumerate((bank, queries)):
+            part[:, noisy] = 100 * part.std() * np.random.default_rng(seed).standard_normal((len(part), 50))
+    memory_bank = MemoryBank(bank)
+    found, squared = memory_bank.search([queries[:2500], queries[2500:]], threads=2)
+    assert memory_bank._bounds is not None, "lower bounds are part of what is tested"
+    assert_nearest(bank, queries, found, squared)
+    order = np.argsort(-bank.var(axis=0, dtype=np.float64), kind="stable")
+    for count, rows in SweepBank(bank, order, [0, 50, 200]).search([queries[::5]], threads=2).items():
+        kept = np.sort(order[count:])
+        assert_nearest(bank[:, kept], queries[::5, kept], rows)
+
+
+def assert_nearest(bank, queries, found, squared=None):
+    """By a float64 expansion that proposes all rows within its rounding, and exact distances of these."""
+    bank, queries = bank.astype(np.float64), queries.astype(np.float64)
+    centre = bank.mean(axis=0)
+    shifted, squares = bank - centre, np.square(bank - centre).sum(axis=1)
+    for start in range(0, len(queries), 500):
+        part = queries[start : start + 500]
+        offset = np.square(part - centre).sum(axis=1)
+        scores = squares - 2 * (part - centre) @ shifted.T
+        near = scores <= scores.min(axis=1, keepdims=True) + 1e-9 * (offset[:, None] + squares.max())
+        for row, candidates in enumerate(near):
+            rows = np.flatnonzero(candidates)
+            exact = np.square(part[row] - bank[rows]).sum(axis=1)
+            assert found[start + row] == rows[exact.argmin()]
+            assert squared is None or squared[start + row] == pytest.approx(exact.min(), rel=1e-12)
 
 
 def test_one_feature_of_huge_variance(tokens):

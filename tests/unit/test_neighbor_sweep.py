@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from patchprobe.errors import DataError, ModelError
-from patchprobe.neighbor_sweep import nearest_without
+from patchprobe.neighbor_sweep import SweepBank
 
 COUNTS = (0, 1, 3, 10, 40, 63)
 
@@ -19,10 +19,10 @@ def brute_force(bank, queries, kept):
     return np.array([np.square(query - bank).sum(axis=1).argmin() for query in queries])
 
 
-def assert_equal_to_separate_searches(bank, queries, counts=COUNTS, **options):
+def assert_equal_to_separate_searches(bank, queries, counts=COUNTS, bank_block=None, **options):
     order = np.argsort(-bank.astype(np.float64).var(axis=0), kind="stable")
     blocks = [queries[:70], queries[70:].reshape(1, -1, queries.shape[1])]
-    found = nearest_without(bank, order, counts, blocks, threads=2, **options)
+    found = SweepBank(bank, order, counts, block=bank_block).search(blocks, threads=2, **options)
     assert list(found) == sorted(counts)
     for count in counts:
         assert found[count].dtype == np.int64
@@ -71,8 +71,8 @@ def test_one_number_alone_and_progress(rng):
 def test_bad_tokens_are_refused(rng):
     good = rng.standard_normal((3, 4))
     with pytest.raises(DataError, match="memory bank is empty"):
-        nearest_without(good[:0], np.arange(4), [0], [good], threads=1)
+        SweepBank(good[:0], np.arange(4), [0])
     with pytest.raises(ModelError, match="queries have 3 features and the memory bank 4"):
-        nearest_without(good, np.arange(4), [0], [good[:, :3]], threads=1)
+        SweepBank(good, np.arange(4), [0]).search([good[:, :3]], threads=1)
     with pytest.raises(ModelError, match="memory bank: some tokens are infinite"):
-        nearest_without(np.full((3, 4), np.nan), np.arange(4), [0], [good], threads=1)
+        SweepBank(np.full((3, 4), np.nan), np.arange(4), [0])

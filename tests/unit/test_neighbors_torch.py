@@ -6,7 +6,7 @@ import torch
 
 from patchprobe import neighbor_arrays
 from patchprobe.neighbor_arrays import CpuArrays, TorchArrays
-from patchprobe.neighbor_sweep import nearest_without
+from patchprobe.neighbor_sweep import SweepBank
 from patchprobe.neighbors import MemoryBank
 
 
@@ -69,7 +69,7 @@ def test_own_group_left_out(rng, device):
 def test_sweep(rng, device, kind):
     bank, queries = tokens(rng, kind)
     order = np.argsort(-bank.astype(np.float64).var(axis=0), kind="stable")
-    found = nearest_without(bank, order, [0, 8, 20, 63], [queries], threads=1, device=device, bank_block=500)
+    found = SweepBank(bank, order, [0, 8, 20, 63], device=device, block=500).search([queries], threads=1)
     for count, rows in found.items():
         kept = np.sort(order[count:])
         np.testing.assert_array_equal(rows, sorted_rows(bank[:, kept], queries[:, kept])[:, 0])

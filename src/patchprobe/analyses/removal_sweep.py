@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from patchprobe.errors import ConfigError
 from patchprobe.labelled_tokens import LabelledTokens, grid, token_blocks
-from patchprobe.neighbor_sweep import nearest_without
+from patchprobe.neighbor_sweep import SweepBank
 from patchprobe.patch_scores import patch_scores
 from patchprobe.probe_fitting import ProbeOptions, fit_probes
 from patchprobe.variance import FeatureTransform, by_variance, moments
@@ -60,7 +60,7 @@ def sweep(
     order = by_variance(moments(training.tokens)[1])
     blocks = list(token_blocks(features, level=0))
     with tqdm(total=tiles * patches, desc="1-NN sweep", unit="patch", file=sys.stderr, mininterval=5) as bar:
-        nearest = nearest_without(training.tokens, order, counts, blocks, threads=threads, progress=bar.update)
+        nearest = SweepBank(training.tokens, order, counts).search(blocks, threads=threads, progress=bar.update)
     linear = _by_probes(training, order, counts, blocks, options, seed=seed)
     return {
         count: {
