@@ -2,7 +2,7 @@
 
 The answer is that of float64 brute force: the k bank rows with the smallest ``sum((x - y)**2)``, computed in float64
 from the tokens as given, lower rows first among equals. A float32 pass only proposes candidates. With c the mean of
-the bank (distances do not change when both sides are shifted), a query x and a bank row y have the score
+the bank's distinct rows (distances do not change when both sides are shifted), a query x and a bank row y have the score
 
     s = |y - c|^2 - 2 (x - c).(y - c) = |x - y|^2 - |x - c|^2
 
@@ -22,6 +22,9 @@ itself. So, with R the largest |y|, every row that brute force could choose has 
 
 of the k-th lowest. These candidates are ranked by their distance in float64. A query with very many of them (tokens
 almost equal on the scale of the bank) goes through the same search with scores in float64.
+
+On a CPU, once a bank has answered so many queries that it pays, lower bounds from few principal axes spare most of the
+pass: see :mod:`patchprobe.neighbor_bounds`. They change no answer.
 """
 
 import threading
