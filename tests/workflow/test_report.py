@@ -132,6 +132,8 @@ def test_table_of_a_model_holds_every_analysis(finished):
     own = read(finished.folder / "results/models/pixels-a.csv")
     names = ["patch_classification", "variance_spectrum", "removal_sweep", "layers", "training_size", "global_context"]
     tables = [read(finished.folder / f"results/tables/{name}.csv") for name in names]
+    beside = read(finished.folder / "results/tables/protocols.csv")
+    tables.append(beside[beside.method.isin(["capi", "hummingbird"])])  # the others are in patch_classification
     assert set(own.model) == {"pixels-a"} and len(own) == sum((table.model == "pixels-a").sum() for table in tables)
 
 
