@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from patchprobe import neighbor_arrays
-from patchprobe.neighbor_arrays import CpuArrays, TorchArrays
+from patchprobe.neighbor_arrays import CpuArrays
+from patchprobe.neighbor_tensors import TorchArrays
 from patchprobe.neighbor_sweep import SweepBank
 from patchprobe.neighbors import MemoryBank
 
