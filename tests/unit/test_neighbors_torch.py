@@ -6,8 +6,8 @@ import torch
 
 from patchprobe import neighbor_arrays
 from patchprobe.neighbor_arrays import CpuArrays
-from patchprobe.neighbor_tensors import TorchArrays
 from patchprobe.neighbor_sweep import SweepBank
+from patchprobe.neighbor_tensors import TorchArrays
 from patchprobe.neighbors import MemoryBank
 
 
