@@ -134,7 +134,7 @@ def finished(repository, tmp_path_factory) -> Project:
     """A whole run with the tiny configuration, by the line users type, with jobs forked; never changed by a test."""
     project = make_project(repository, tmp_path_factory.mktemp("finished") / "project", TINY)
     # Forked jobs for the many jobs of this run alone; the choice is part of no job's spec.
-    project.snakemake("--config", "fork_jobs=true", "threads=1", "--cores", "8", "--resources", "gpu=1", "all")
+    project.snakemake("--config", "fork_jobs=True", "threads=1", "--cores", "8", "--resources", "gpu=1", "all")
     return project
 
 

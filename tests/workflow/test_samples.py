@@ -50,7 +50,7 @@ def run(repository, shared, tmp_path_factory):
 
     config = CONFIG | {"data_root": str(shared / "samples")}
     project = make_project(repository, tmp_path_factory.mktemp("samples") / "project", config)
-    project.snakemake("--cores", "2", *TARGETS)
+    project.snakemake("--config", "fork_jobs=True", "threads=1", "--cores", "2", *TARGETS)
     return project
 
 
