@@ -40,7 +40,12 @@ def clean_rows(
         seed=seed,
         groups=groups,
     )
-    common = {
+    return [clean_columns(features, dataset=dataset, seed=seed) | columns | score for score in scores]
+
+
+def clean_columns(features: xr.Dataset, *, dataset: str, seed: int) -> dict[str, Any]:
+    """Return the columns that all rows on clean tiles share, for a model as it is and the last layer of ``features``."""
+    return {
         "dataset": dataset,
         "variant": "",
         "layer": int(features.layer.values[-1]),
@@ -48,4 +53,3 @@ def clean_rows(
         "level": 0.0,
         "seed": seed,
     }
-    return [common | columns | score for score in scores]

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from patchprobe.clean_scores import clean_columns
 from patchprobe.metrics import confusion_matrices
 from patchprobe.patch_scores import METRICS, confusion_scores
 from patchprobe.patches import patch_rows
@@ -93,14 +94,7 @@ def map_rows(
     ``labels`` is the label store, ``metrics`` as for :func:`patchprobe.patch_scores.confusion_scores`, and ``columns``
     are further columns of the rows. Raises DataError if nothing has a class.
     """
-    common = {
-        "dataset": dataset,
-        "variant": "",
-        "layer": int(features.layer.values[-1]),
-        "corruption": "clean",
-        "level": 0.0,
-        "seed": seed,
-    }
+    common = clean_columns(features, dataset=dataset, seed=seed)
     of = f"{dataset} on clean tiles"
     scores = confusion_scores(confusions, "pixel", labels.attrs, of=of, bootstrap=bootstrap, seed=seed, metrics=metrics)
     return [common | columns | score for score in scores]

@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pytest
 from breaking_server import Server
+from serving import serving
 
 from patchprobe.errors import ModelError
 from patchprobe.fetching import Checkpoint, Patience, fetch
@@ -36,13 +37,8 @@ def server(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "*")
     for name in ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
-    with Server(CONTENT) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(Server(CONTENT)) as server:
         yield server
-        server.go_on.set()
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

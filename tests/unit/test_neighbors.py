@@ -125,8 +125,7 @@ def test_small_integer_grids_full_of_ties(data, features):
 def test_patches_of_real_pictures(shared):
     def patches(split, count):
         files = sorted((shared / "samples/camvid/CamVid" / split).glob("*.png"))[:count]
-        if not files:
-            pytest.skip("no CamVid samples")
+        assert len(files) == count
         pictures = np.stack([cv2.imread(str(file))[:336, :448] for file in files])
         return pictures.reshape(-1, 24, 14, 32, 14, 3).swapaxes(2, 3).reshape(-1, 14 * 14 * 3)
 

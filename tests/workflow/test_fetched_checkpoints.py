@@ -9,6 +9,7 @@ import pytest
 import safetensors.torch
 import timm
 from conftest import TINY, make_project
+from serving import serving
 
 pytestmark = pytest.mark.workflow
 
@@ -58,13 +59,8 @@ def files():
 def server(files, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    with Server(files) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
+    with serving(Server(files)) as server:
         yield server
-        server.go_on.set()
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -133,6 +133,31 @@ def choose(
     return max(tried, key=lambda setting: setting.miou or 0.0), tried
 
 
+def capi_rows(
+    features: xr.Dataset,
+    labels: xr.Dataset,
+    *,
+    k: Sequence[int],
+    distances: Sequence[Metric],
+    validation_fraction: float,
+    seed: int,
+    threads: int,
+    **columns: Any,
+) -> tuple[list[dict[str, Any]], str]:
+    """Return the measurement rows of the chosen setting, and as JSON which it is and what was tried.
+
+    ``features`` is the token store of clean tiles, ``labels`` the label store, ``columns`` as for :func:`score`.
+    Raises DataError if there is nothing to vote or to score.
+    """
+    known = voters(features, labels)
+    held_out = hold_out(known.images, validation_fraction, seed)
+    transform = standardisation(known.without(held_out).tokens)
+    best, tried = choose(known, held_out, transform, features, labels, ks=k, distances=distances, threads=threads)
+    evaluated = features.isel(tile=np.flatnonzero(features.split.values == "evaluation"))
+    votes = Votes(known, transform, evaluated, labels, k=best.k, distance=best.distance, threads=threads)
+    return score(votes, best.k, features, labels, seed=seed, **columns), setting_text(best, tried, held_out)
+
+
 def setting_text(best: Setting, tried: Sequence[Setting], held_out: npt.NDArray[np.str_]) -> str:
     """Return as JSON the chosen setting, and those that were tried on the held-out images."""
     facts = {

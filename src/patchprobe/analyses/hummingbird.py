@@ -7,7 +7,7 @@ and each pixel takes the class of highest score. The search is exact.
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,6 +122,29 @@ def score(
         confusions = confusions[:, :, _matched(confusions.sum(axis=0))]
     metrics = METRICS | ({"miou": _mean_over_all} if quirks.absent_is_zero else {})
     return map_rows(confusions, features, labels, metrics=metrics, method="hummingbird", protocol=PROTOCOL, **columns)
+
+
+def hummingbird_rows(
+    features: xr.Dataset,
+    labels: xr.Dataset,
+    *,
+    k: int,
+    temperature: float,
+    quirks: Mapping[str, Any],
+    seed: int,
+    threads: int,
+    **columns: Any,
+) -> list[dict[str, Any]]:
+    """Return the measurement rows of a token store of clean tiles with its label store.
+
+    ``quirks`` are those of :class:`Quirks`, ``columns`` as for :func:`score`. Raises DataError or ConfigError.
+    """
+    known = Quirks(**quirks)
+    remembered = memory(features, labels, known, seed=seed)
+    shape = (labels.sizes["y"], labels.sizes["x"])
+    ids = labels.attrs["class_ids"]
+    maps = predict(remembered, features, ids, shape, k=k, temperature=temperature, threads=threads)
+    return score(maps, features, labels, known, seed=seed, **columns)
 
 
 def _rare_first(

@@ -14,10 +14,10 @@ import numpy.typing as npt
 import xarray as xr
 from tqdm import tqdm
 
+from patchprobe.clean_scores import clean_rows
 from patchprobe.errors import ConfigError
-from patchprobe.labelled_tokens import LabelledTokens, grid, token_blocks
+from patchprobe.labelled_tokens import LabelledTokens, token_blocks
 from patchprobe.neighbor_sweep import SweepBank
-from patchprobe.patch_scores import patch_scores
 from patchprobe.probe_fitting import ProbeOptions, fit_probes
 from patchprobe.variance import FeatureTransform, by_variance, moments
 
@@ -108,29 +108,10 @@ def score(
     ``found`` is what :func:`sweep` returns for the token store ``features``, ``labels`` the label store of the data set.
     Raises DataError if nothing that was classified has a class.
     """
-    evaluated = features.isel(tile=np.flatnonzero(features.split.values == "evaluation"))
-    maps = labels.label.sel(tile=evaluated.tile.values).values
     rows = []
     for removed, methods in found.items():
         for method, ids in methods.items():
-            common = {
-                "dataset": dataset,
-                "model": model,
-                "variant": "",
-                "removed": removed,
-                "layer": int(features.layer.values[-1]),
-                "corruption": "clean",
-                "level": 0.0,
-                "method": method,
-                "protocol": PROTOCOL,
-                "feature": -1,
-                "seed": seed,
-                "spec": spec,
-            }
-            images = evaluated.image_id.values
-            of = f"{dataset} on clean tiles"
-            scores = patch_scores(
-                ids, grid(features), maps, images, labels.attrs, of=of, bootstrap=bootstrap, seed=seed
-            )
-            rows += [common | score for score in scores]
+            own: dict[str, Any] = {"model": model, "method": method, "removed": removed, "protocol": PROTOCOL}
+            own |= {"bootstrap": bootstrap, "seed": seed, "spec": spec}
+            rows += clean_rows(ids, features, labels, dataset=dataset, **own)
     return rows

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from patchprobe.report.formats import Table
 from patchprobe.report.layout import lay_out_scores
-from patchprobe.report.selection import order_labels
+from patchprobe.report.selection import METHOD_NAMES, METRIC_NAMES, order_labels, order_methods
 from patchprobe.report.style import RC, WIDTH, Style, legend_columns, line_handles, looks, new_figure, save
 
 _UPRIGHT = 66  # digits that fit side by side below all panels
@@ -37,6 +37,45 @@ def curve_table(
     lines = lay_out_scores(by_value, ["model"], values, [(label,) for label in columns])
     same = f"Protocol {rows['protocol'].iloc[0]}, seed {rows['seed'].iloc[0]}."
     return Table(name, title, corner, [("", label) for label in columns], lines, (*notes, same))
+
+
+def method_tables(
+    rows: pd.DataFrame,
+    over: str,
+    *,
+    name: str,
+    subject: str,
+    corner: str,
+    models: Sequence[str],
+    notes: Sequence[str],
+) -> list[Table]:
+    """Return the tables of :func:`curve_table` for every data set, metric and method of prepared rows.
+
+    ``name`` becomes part of their names, ``subject`` of their titles, after the metric.
+    """
+    return [
+        curve_table(
+            part[(part["metric"] == metric) & (part["method"] == method)],
+            over,
+            name=f"{dataset}-{name}-{metric.replace('_', '-')}-{method}",
+            title=f"{dataset}: {shown_as} {subject}, {METHOD_NAMES.get(method, method)}",
+            corner=corner,
+            models=models,
+            notes=notes,
+        )
+        for dataset, part in rows.groupby("dataset", sort=True)
+        for metric, shown_as in METRIC_NAMES.items()
+        for method in order_methods(part)
+    ]
+
+
+def draw_methods(
+    rows: pd.DataFrame, over: str, outputs: Sequence[Path], *, dataset: str, axis: str, models: Sequence[str]
+) -> None:
+    """Draw mIoU over pixels of one data set with :func:`draw_curves`, a panel for each method of prepared rows."""
+    shown = rows[(rows["dataset"] == dataset) & (rows["metric"] == "pixel_miou")]
+    panels = {METHOD_NAMES.get(method, method): shown[shown["method"] == method] for method in order_methods(shown)}
+    draw_curves(panels, over, outputs, axis=axis, quantity="mIoU over pixels (fraction)", models=models)
 
 
 def draw_curves(

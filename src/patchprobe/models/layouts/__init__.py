@@ -135,6 +135,14 @@ def renamed(tensors: Weights, rename: Callable[[str], str], layout: str, key: st
     return result
 
 
+def with_prefix_replaced(name: str, prefixes: Mapping[str, str]) -> str:
+    """Return a name with the first of ``prefixes`` that it starts with replaced; unchanged if it starts with none."""
+    for theirs, ours in prefixes.items():
+        if name.startswith(theirs):
+            return ours + name.removeprefix(theirs)
+    return name
+
+
 def teacher_backbone(file: Mapping[str, Any], layout: str, key: str) -> tuple[Weights, str, tuple[str, ...]]:
     """Return the backbone of the teacher of a training checkpoint, its dotted place, and the names of all else.
 

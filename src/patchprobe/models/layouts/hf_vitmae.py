@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from patchprobe.errors import ModelError
-from patchprobe.models.layouts import Contents, Weights, flat, renamed, require
+from patchprobe.models.layouts import Contents, Weights, flat, renamed, require, with_prefix_replaced
 from patchprobe.models.mae_decoder_names import split_decoder
 
 _NORM_EPS = 1e-12
@@ -70,16 +70,9 @@ LAYOUT = read_hf_vitmae
 def _official_name(name: str) -> str:
     block = _BLOCK.fullmatch(name)
     if not block:
-        return _replaced(name, _NAMES)
+        return with_prefix_replaced(name, _NAMES)
     blocks = "decoder_blocks" if block[1] == "decoder" else "blocks"
-    return f"{blocks}.{block[2]}.{_replaced(block[3], _BLOCK_NAMES)}"
-
-
-def _replaced(name: str, names: Mapping[str, str]) -> str:
-    for theirs, official in names.items():
-        if name.startswith(theirs):
-            return official + name.removeprefix(theirs)
-    return name
+    return f"{blocks}.{block[2]}.{with_prefix_replaced(block[3], _BLOCK_NAMES)}"
 
 
 def _pack_attention(tensors: Weights) -> Weights:

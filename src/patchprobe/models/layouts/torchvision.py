@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from patchprobe.models.layouts import Contents, flat, renamed, require
+from patchprobe.models.layouts import Contents, flat, renamed, require, with_prefix_replaced
 
 _NAMES = {
     "class_token": "cls_token",
@@ -44,12 +44,5 @@ LAYOUT = read_torchvision
 def _timm_name(name: str) -> str:
     block = _BLOCK.fullmatch(name)
     if not block:
-        return _replaced(name, _NAMES)
-    return f"blocks.{block[1]}.{_replaced(block[2], _BLOCK_NAMES)}"
-
-
-def _replaced(name: str, names: Mapping[str, str]) -> str:
-    for official, timm in names.items():
-        if name.startswith(official):
-            return timm + name.removeprefix(official)
-    return name
+        return with_prefix_replaced(name, _NAMES)
+    return f"blocks.{block[1]}.{with_prefix_replaced(block[2], _BLOCK_NAMES)}"
