@@ -46,3 +46,7 @@ rule all:
 
 onstart:
     start_run()
+
+
+onsuccess:
+    end_run()

@@ -1,6 +1,7 @@
 """Configuration, specs, code digests and paths that the rules share; no rules."""
 
 import sys
+import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -9,7 +10,7 @@ BASE = Path(workflow.basedir)
 # The library beside this workflow is the one whose code the digests vouch for.
 sys.path.insert(0, str(BASE / "src"))
 
-from patchprobe import checkpoint_files, forkserver, preflight, provenance, runlock  # noqa: E402
+from patchprobe import checkpoint_files, forkserver, preflight, provenance, runlock, stage_times  # noqa: E402
 from patchprobe.config import ground_sample_distance, load_schema, validate  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
 from patchprobe.paper_values import comparable, paper_images  # noqa: E402
@@ -27,6 +28,7 @@ DATASETS = sorted(config["datasets"])
 GENERATED = [name for name in DATASETS if config["datasets"][name]["generate"]]
 MODELS = sorted(config["models"])
 CORRUPTIONS = sorted(config["corruptions"])
+STARTED = time.time()
 # Models and their variants: "mae", "mae@no-top-200".
 VARIANTS = sorted({f"@{name}" for model in MODELS for name in config["models"][model]["variants"]})
 VIEWS = [f"{m}{v}" for m in MODELS for v in ["", *(f"@{n}" for n in sorted(config["models"][m]["variants"]))]]
@@ -64,3 +66,11 @@ def start_run():
             forkserver.start(Path(".snakemake"))
     except PatchprobeError as error:
         raise WorkflowError(str(error)) from None
+
+
+def end_run():
+    """Print where the time went; the stages are the files of rules."""
+    stages = {rule.name: Path(rule.snakefile).stem for rule in workflow.rules}
+    times = stage_times.stage_times(Path("logs"), stages, since=STARTED)
+    if times:
+        print(stage_times.describe(times, time.time() - STARTED), file=sys.stderr)
