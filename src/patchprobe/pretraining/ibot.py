@@ -1,8 +1,10 @@
 """Objective ``ibot``: DINO's agreement on [CLS], and on masked patches with what the teacher sees there.
 
 Zhou et al., iBOT: Image BERT Pre-Training with Online Tokenizer (2022), arXiv 2111.07832; losses, head and block-wise
-masks are those of lightly. As there: one head for [CLS] and patches, half of the full crops masked, 10 to 50 % of their
-patches, both losses with equal weight. The changes against DINO's paper are those of objective ``dino``.
+masks are those of lightly. As there: one head for [CLS] and patches, both losses with equal weight. The changes against
+DINO's paper are those of objective ``dino``. Every full crop is masked, 30 to 70 % of its patches, where the paper masks
+half of them and 10 to 50 %: on scenes that are told apart by their light, agreement on whole crops alone teaches tokens
+little about what a patch shows.
 """
 
 from dataclasses import dataclass
@@ -21,9 +23,10 @@ from patchprobe.pretraining.self_distillation import HeadOptions, SelfDistilled
 class Options(HeadOptions):
     """Those of the head, and the masks: the share of full crops, and the least and most of their patches."""
 
-    masked_images: float = 0.5
-    least_masked: float = 0.1
-    most_masked: float = 0.5
+    momentum: float = 0.996
+    masked_images: float = 1.0
+    least_masked: float = 0.3
+    most_masked: float = 0.7
 
 
 class Ibot(SelfDistilled):
