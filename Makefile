@@ -24,8 +24,9 @@ demo: env
 	echo "Run $$((ran - began)) s, report $$(($$(date +%s) - ran)) s, without installation." && \
 	echo "The report is $(CURDIR)/results/report.zip: unpack it and open report/report.html"
 
+# Two workers with a thread each: much of the time is Snakemake's, which is one thread.
 test: env
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 lint: env
 	$(BIN)/ruff check .
