@@ -10,7 +10,7 @@ BASE = Path(workflow.basedir)
 # The library beside this workflow is the one whose code the digests vouch for.
 sys.path.insert(0, str(BASE / "src"))
 
-from patchprobe import checkpoint_files, forkserver, preflight, provenance, runlock, stage_times  # noqa: E402
+from patchprobe import checkpoint_files, cluster, forkserver, preflight, provenance, runlock, stage_times  # noqa: E402
 from patchprobe.config import ground_sample_distance, load_schema, validate  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
 from patchprobe.paper_values import comparable, paper_images  # noqa: E402
@@ -23,6 +23,8 @@ try:
     )
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
+
+cluster.announce(config["dask_scheduler"])
 
 DATASETS = sorted(config["datasets"])
 GENERATED = [name for name in DATASETS if config["datasets"][name]["generate"]]

@@ -1,5 +1,6 @@
 """Query blocks spread over workers, and the checks that every search of them needs."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from dask.base import get_scheduler
 from threadpoolctl import threadpool_limits
 
+from patchprobe.cluster import connected
 from patchprobe.errors import DataError, ModelError
 
 Found = tuple[npt.NDArray[Any], ...]
@@ -23,33 +25,19 @@ def search_blocks(
     threads: int,
     query_block: int,
     progress: Callable[[int], object] | None,
+    portable: bool,
 ) -> list[Found]:
     """Return in order what ``search`` finds for every ``query_block`` rows of the blocks.
 
     A block is an array (..., features) or something lazy that becomes one where it is searched: ``search`` gets rows
     of it, float64 (rows, features), and the same rows of its companion in every iterable of ``beside``.
-    The blocks are spread over ``threads`` threads with one BLAS thread each or, where dask has a scheduler set (a
-    distributed client, ``dask.config.set(scheduler=...)``), over its workers; ``progress`` then hears of all queries
-    at the end. Raises ModelError for queries that are not finite or have another number of features.
+    The blocks are spread over ``threads`` threads with one BLAS thread each or, where the configuration names a cluster
+    (:mod:`patchprobe.cluster`) or dask has a scheduler set (``dask.config.set(scheduler=...)``), over its workers,
+    unless ``search`` is not ``portable`` because it holds a GPU; ``progress`` then hears of all queries at the end. Raises ModelError for queries that are not finite or have another
+    number of features, ConfigError for a cluster that is not there.
     """
-    configured = get_scheduler()
-    # A lock cannot travel to another process.
-    report = _one_at_a_time(progress) if progress is not None and configured is None else None
-
-    # The searcher, with its bank, is one value of the graph: a cluster sends it to each worker once.
-    searcher = dask.delayed(search, pure=False, traverse=False)
-    task = dask.delayed(_search_block, pure=False, traverse=False)
-    tasks = [
-        task(searcher, block, companions, features, query_block, report)
-        for block, *companions in zip(blocks, *beside, strict=True)
-    ]
-    local = {"scheduler": "threads", "num_workers": threads} if configured is None else {}
-    # Around all blocks too: limits that threads set and lift in turn would undo each other.
-    with threadpool_limits(limits=1, user_api="blas"):
-        found = [part for parts in dask.compute(*tasks, **local) for part in parts]
-    if progress is not None and configured is not None:
-        progress(sum(len(part[0]) for part in found))
-    return found
+    with connected() if portable else contextlib.nullcontext():
+        return _spread(search, blocks, beside, features, threads, query_block, progress)
 
 
 def slices(length: int, step: int) -> list[slice]:
@@ -79,6 +67,35 @@ def not_finite(what: str) -> ModelError:
         f"{what}: some tokens are infinite or not a number; extract them again in a wider format "
         "(extraction: dtype float32, precision fp32)"
     )
+
+
+def _spread(
+    search: Callable[..., Found],
+    blocks: Iterable[Any],
+    beside: Sequence[Iterable[Any]],
+    features: int,
+    threads: int,
+    query_block: int,
+    progress: Callable[[int], object] | None,
+) -> list[Found]:
+    configured = get_scheduler()
+    # A lock cannot travel to another process.
+    report = _one_at_a_time(progress) if progress is not None and configured is None else None
+
+    # The searcher, with its bank, is one value of the graph: a cluster sends it to each worker once.
+    searcher = dask.delayed(search, pure=False, traverse=False)
+    task = dask.delayed(_search_block, pure=False, traverse=False)
+    tasks = [
+        task(searcher, block, companions, features, query_block, report)
+        for block, *companions in zip(blocks, *beside, strict=True)
+    ]
+    local = {"scheduler": "threads", "num_workers": threads} if configured is None else {}
+    # Around all blocks too: limits that threads set and lift in turn would undo each other.
+    with threadpool_limits(limits=1, user_api="blas"):
+        found = [part for parts in dask.compute(*tasks, **local) for part in parts]
+    if progress is not None and configured is not None:
+        progress(sum(len(part[0]) for part in found))
+    return found
 
 
 def _search_block(

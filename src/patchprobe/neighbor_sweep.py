@@ -82,6 +82,7 @@ class SweepBank:
             threads=threads,
             query_block=query_block or self._arrays.query_block,
             progress=progress,
+            portable=isinstance(self._arrays, CpuArrays),
         )
         indices = np.concatenate([np.empty((0, len(self._removed)), np.int64), *(part[0] for part in found)])
         return dict(zip(self._removed, indices.T, strict=True))

@@ -154,6 +154,7 @@ class MemoryBank:
             threads=threads,
             query_block=query_block or self._arrays.query_block,
             progress=progress,
+            portable=isinstance(self._arrays, CpuArrays),
         )
         return _joined([part[:2] for part in found], k)
 
@@ -194,6 +195,7 @@ class MemoryBank:
             threads=threads,
             query_block=query_block or self._arrays.query_block,
             progress=progress,
+            portable=isinstance(self._arrays, CpuArrays),
         )
         return _joined([part[:2] for part in found], k), _joined([part[2:] for part in found], k)
 

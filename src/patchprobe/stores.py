@@ -181,7 +181,8 @@ def open_store(store: Path) -> xr.Dataset:
             f"{manifest['files']} with {manifest['bytes']}); delete both and run again"
         )
     _drop_spare(store, manifest["digest"])
-    dataset = xr.open_zarr(store / GROUP, consolidated=False)
+    # In full: workers of a cluster read it too, from folders of their own.
+    dataset = xr.open_zarr((store / GROUP).resolve(), consolidated=False)
     return _with_coordinates(dataset)
 
 
