@@ -10,7 +10,8 @@ BASE = Path(workflow.basedir)
 # The library beside this workflow is the one whose code the digests vouch for.
 sys.path.insert(0, str(BASE / "src"))
 
-from patchprobe import checkpoint_files, cluster, forkserver, preflight, provenance, runlock, stage_times  # noqa: E402
+from patchprobe import checkpoint_files, cluster, forkserver, preflight  # noqa: E402
+from patchprobe import provenance, runlock, stage_times  # noqa: E402
 from patchprobe.config import ground_sample_distance, load_schema, validate  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
 from patchprobe.paper_values import comparable, paper_images  # noqa: E402
