@@ -148,7 +148,7 @@ def test_full_images_stand_beside_the_tiles_of_patch_classification(finished):
     assert dict(tokens.sizes)["patch"] == 4 * 8 and tokens.layer.values.tolist() == [1]
     pd.testing.assert_frame_equal(full.set_index(keys)[["n"]].sort_index(), tiles.set_index(keys)[["n"]].sort_index())
     # Raw pixels are the same but at the borders of tiles, where resizing looks beyond them.
-    score, other = (part.query("class == ''").set_index(keys)["value"] for part in (full, tiles))
+    score, other = (part[part["class"] == ""].set_index(keys)["value"] for part in (full, tiles))
     assert not score.equals(other) and (score - other).abs().max() < 0.1
 
 
