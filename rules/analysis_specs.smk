@@ -1,6 +1,6 @@
 """The specs and files of the analyses beyond patch classification, variances and removal; no rules."""
 
-ANALYSES = ["layers", "training_size", "global_context"]
+ANALYSES = ["layers", "training_size", "global_context", "full_images"]
 
 
 def analysis_datasets(analysis):
@@ -9,13 +9,28 @@ def analysis_datasets(analysis):
         return DATASETS if config["extraction"]["layers"]["clean"] == "all" else []
     if analysis == "training_size":
         return [dataset for dataset in DATASETS if [] not in training_sizes(dataset).values()]
+    if analysis == "full_images":
+        own = config["full_images"]
+        named = DATASETS if own["datasets"] is None else own["datasets"]
+        return sorted(named) if own["models"] else []
     return DATASETS if config["global_context"]["classes"] else []
+
+
+def analysis_models(analysis, models=MODELS):
+    """Those of the models that an analysis is asked for."""
+    return [
+        model for model in models if analysis != "full_images" or model in config["full_images"]["models"]
+    ]
 
 
 def analysis_files(analysis, datasets=DATASETS, models=MODELS):
     """The measurements of an analysis; without arguments all of them."""
     asked = [dataset for dataset in analysis_datasets(analysis) if dataset in datasets]
-    return expand(f"results/{{dataset}}/{analysis}/{{model}}.parquet", dataset=asked, model=models)
+    return expand(
+        f"results/{{dataset}}/{analysis}/{{model}}.parquet",
+        dataset=asked,
+        model=analysis_models(analysis, models),
+    )
 
 
 def dataset_analysis_files(analysis):
@@ -78,6 +93,43 @@ def layers_spec(wildcards):
         bootstrap=config["patch_classification"]["bootstrap"],
         seed=config["seed"],
     )
+
+
+def full_images_model_spec(wildcards):
+    return spec(**model_values(wildcards.model), tiling=config["datasets"][wildcards.dataset]["tiling"])
+
+
+def full_images_extraction_spec(wildcards):
+    return spec(
+        **model_values(wildcards.model),
+        device=config["device"],
+        extraction={**config["extraction"], "layers": "last"},
+    )
+
+
+def full_images_spec(wildcards):
+    return spec(
+        dataset=wildcards.dataset,
+        model=wildcards.model,
+        linear=config["patch_classification"]["linear"],
+        probe=config["models"][wildcards.model]["probe"],
+        bootstrap=config["patch_classification"]["bootstrap"],
+        seed=config["seed"],
+    )
+
+
+def full_images_beside_tiles(datasets=DATASETS):
+    """The measurements of full images, and those of patch classification of the same models."""
+    tiles = expand(
+        "results/{dataset}/patch_classification/{model}.clean.parquet",
+        dataset=[dataset for dataset in analysis_datasets("full_images") if dataset in datasets],
+        model=analysis_models("full_images"),
+    )
+    return [*tiles, *analysis_files("full_images", datasets=datasets)]
+
+
+def dataset_full_images_beside_tiles(wildcards):
+    return full_images_beside_tiles([wildcards.dataset])
 
 
 def global_context_spec(wildcards):

@@ -105,6 +105,7 @@ def _conflicts(config: Mapping[str, Any]) -> Iterator[str]:
                 ground_sample_distance(config, dataset, model)
             except ConfigError as error:
                 yield str(error)
+    yield from _unfit_for_full_images(config)
     asked = max(config["training_size"]["per_group"] or [0])
     for dataset, entry in config["datasets"].items():
         draws = {key: entry["splits"]["train"][key] for key in ("per_group", "per_class")}
@@ -114,6 +115,25 @@ def _conflicts(config: Mapping[str, Any]) -> Iterator[str]:
                     f"key training_size.per_group asks for {asked} images, but datasets.{dataset}.splits.train.{key} "
                     f"draws {drawn}: draw more, or ask for at most {drawn}"
                 )
+
+
+def _unfit_for_full_images(config: Mapping[str, Any]) -> Iterator[str]:
+    """Say which names under ``full_images`` are of nothing, or of models without a position embedding to interpolate."""
+    for part in ("models", "datasets"):
+        for name in config["full_images"][part] or ():
+            if name not in config[part]:
+                near = difflib.get_close_matches(name, config[part], n=1)
+                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(config[part]))}"
+                yield f"key full_images.{part} names {name}, which is not under {part}: {hint}"
+    for name in config["full_images"]["models"]:
+        entry = config["models"].get(name, {})
+        if entry.get("source") == "random":
+            yield f"key full_images.models names {name}, whose random weights are those of one input size: take it out"
+        if _position_embedding(entry) == "gsd":
+            yield (
+                f"key full_images.models names {name}, whose position embedding gsd is defined for square images and not "
+                "interpolated: take it out"
+            )
 
 
 def _misnamed(model: str, entry: Mapping[str, Any], checkpoint_root: Path) -> Iterator[str]:

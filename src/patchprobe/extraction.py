@@ -40,6 +40,7 @@ def extract(
     layers: Literal["last", "all"] = "last",
     precision: Precision = "fp32",
     batch_size: int | None = None,
+    tiles_each: float = 1.0,
     device: str = "cpu",
     dtype: Literal["float16", "float32"] = "float16",
 ) -> None:
@@ -49,12 +50,13 @@ def extract(
     Writes ``tokens`` (level, layer, tile, patch, feature), ``cls`` (level, layer, tile, feature) and ``registers``
     (level, layer, tile, register, feature) where the model has them, in ``dtype``, one chunk for each chunk of
     tiles, level and layer. Tiles of another size than the model's are resized (bicubic, antialiased, in uint8).
-    ``precision`` below fp32 is autocast: matrix products in half precision, weights and norms in float32. The
+    ``tiles_each`` is how many tiles each of them is worth, where they are full images: a batch of ``batch_size`` tiles
+    holds so many times fewer of them, at least one. ``precision`` below fp32 is autocast: matrix products in half precision, weights and norms in float32. The
     attribute ``provenance`` says what made the tokens. Raises ModelError if a token is not finite in ``dtype``.
     """
     if device == "cpu" and precision != "fp32":
         print(f"extraction: {precision} on a CPU is many times slower than fp32", file=sys.stderr)
-    batch_size = batch_size or _BATCH_SIZE[torch.device(device).type]
+    batch_size = max(1, int((batch_size or _BATCH_SIZE[torch.device(device).type]) / tiles_each))
     job = _Job(
         image=tiles["image"],
         tile_ids=tiles["tile"].to_numpy(),

@@ -12,6 +12,7 @@ from patchprobe.errors import DataError
 from patchprobe.patches import patch_labels
 
 TILES_PER_BLOCK = 32
+_PATCHES_PER_BLOCK = TILES_PER_BLOCK * 1024  # fewer tiles in a block where they have more patches, such as full images
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,9 @@ def token_blocks(features: xr.Dataset, level: int) -> Iterator[Any]:
     """Yield the evaluation tokens of the last layer at a level as lazy blocks (tiles, patches, features)."""
     tiles = np.flatnonzero(features.split.values == "evaluation")
     tokens = features.tokens.isel(level=level, layer=-1)
-    for start in range(0, len(tiles), TILES_PER_BLOCK):
-        yield tokens.isel(tile=tiles[start : start + TILES_PER_BLOCK])
+    step = max(1, min(TILES_PER_BLOCK, _PATCHES_PER_BLOCK // features.sizes["patch"]))
+    for start in range(0, len(tiles), step):
+        yield tokens.isel(tile=tiles[start : start + step])
 
 
 def grid(features: Mapping[str, Any] | xr.Dataset) -> tuple[int, int]:

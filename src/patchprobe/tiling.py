@@ -8,7 +8,7 @@ evenly spread, so that every pixel is covered and tiles overlap as little as pos
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # not needed to run, so that clean tiles do not depend on how
 UInt8 = npt.NDArray[np.uint8]
 
 _CHUNK_TILES = 32
+_CHUNK_PIXELS = _CHUNK_TILES * 512 * 512  # fewer than 32 tiles in a chunk where they are larger, such as full images
 _INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
@@ -35,45 +36,81 @@ _INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resamp
 class Tiling:
     """How images become tiles: ``size`` pixels of the image, resized to ``resize`` pixels.
 
-    With ``image_size`` (rows, columns) every image is resized to that before it is cut, whatever its shape.
+    Both are a side, or (rows, columns) of tiles that are not square. With ``image_size`` (rows, columns) every image is
+    resized to that before it is cut, whatever its shape.
     """
 
-    size: int
-    resize: int
+    size: int | tuple[int, int]
+    resize: int | tuple[int, int]
     interpolation: str = "bicubic"
     image_size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        for key in ("size", "resize"):
-            value = getattr(self, key)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"tiling.{key} is {value!r}; set it to a whole number of pixels from 1 on")
+        for key, sides in (("size", self.cut), ("resize", self.stored)):
+            if any(isinstance(side, bool) or not isinstance(side, int) or side < 1 for side in sides):
+                raise ConfigError(
+                    f"tiling.{key} is {getattr(self, key)!r}; set it to a whole number of pixels from 1 on"
+                )
         if self.interpolation not in _INTERPOLATIONS:
             known = " or ".join(_INTERPOLATIONS)
             raise ConfigError(f"tiling.interpolation is {self.interpolation!r}; set it to {known}")
         if self.image_size is not None:
             object.__setattr__(self, "image_size", tuple(self.image_size))  # a list in the configuration
-            if len(self.image_size) != 2 or min(self.image_size) < self.size:
+            if len(self.image_size) != 2 or any(map(int.__lt__, self.image_size, self.cut)):
                 raise ConfigError(
                     f"tiling.image_size is {list(self.image_size)}; set it to [rows, columns] that hold a tile of "
                     f"tiling.size, {self.size} pixels"
                 )
 
-    def offsets(self, length: int) -> list[int]:
-        """Return where the tiles along one side of ``length`` pixels start; raises DataError if none fits."""
-        if length < self.size:
+    @property
+    def cut(self) -> tuple[int, int]:
+        """Rows and columns of a tile in the image as it is cut, px."""
+        return _pair(self.size)
+
+    @property
+    def stored(self) -> tuple[int, int]:
+        """Rows and columns of a tile as it is stored, px."""
+        return _pair(self.resize)
+
+    def whole(self, index: pd.DataFrame) -> "Tiling":
+        """Return the tiling of one tile for each image of an images table: the full image at the scale of these tiles.
+
+        The stored size is rounded to whole pixels. Raises DataError if the images differ in size and are not resized to
+        one.
+        """
+        found = {
+            self.image_size or size for size in zip(index["height"].tolist(), index["width"].tolist(), strict=True)
+        }
+        if len(found) != 1:
             raise DataError(
-                f"a tile of {self.size} pixels does not fit in an image side of {length} pixels; "
+                f"the images have {len(found)} sizes, and full images need one: set tiling.image_size of the data set, "
+                "or name other data sets in full_images.datasets"
+            )
+        (size,) = found
+        rows, columns = (
+            max(1, round(side * stored / cut)) for side, stored, cut in zip(size, self.stored, self.cut, strict=True)
+        )
+        return replace(self, size=size, resize=(rows, columns))
+
+    def offsets(self, length: int, axis: int = 0) -> list[int]:
+        """Return where the tiles along one side of ``length`` pixels start; raises DataError if none fits.
+
+        ``axis`` is 0 for the height of an image and 1 for its width.
+        """
+        size = self.cut[axis]
+        if length < size:
+            raise DataError(
+                f"a tile of {size} pixels does not fit in an image side of {length} pixels; "
                 "lower tiling.size of the data set"
             )
-        steps = -(-length // self.size) - 1
+        steps = -(-length // size) - 1
         # Rounded to the nearest pixel, halves up.
-        return [(2 * i * (length - self.size) + steps) // (2 * steps) if steps else 0 for i in range(steps + 1)]
+        return [(2 * i * (length - size) + steps) // (2 * steps) if steps else 0 for i in range(steps + 1)]
 
     def grid(self, height: int, width: int) -> tuple[list[int], list[int]]:
         """Return where the rows and the columns of tiles of an image start, in pixels of the image as it is cut."""
         rows, columns = self.image_size or (height, width)
-        return self.offsets(rows), self.offsets(columns)
+        return self.offsets(rows, 0), self.offsets(columns, 1)
 
     def corners(self, height: int, width: int) -> list[tuple[int, int]]:
         """Return (top, left) of every tile in pixels of the image as it is cut, row by row."""
@@ -81,12 +118,12 @@ class Tiling:
         return [(top, left) for top in tops for left in lefts]
 
     def cut_image(self, image: UInt8) -> UInt8:
-        """Return the resized tiles of an image: (height, width, 3) to (tiles, resize, resize, 3), antialiased."""
+        """Return the resized tiles of an image: (height, width, 3) to (tiles, *stored, 3), antialiased."""
         tiles = self._cut(self._resized(image, self.image_size or image.shape[:2]))
-        return np.stack([self._resized(tile, (self.resize, self.resize)) for tile in tiles])
+        return np.stack([self._resized(tile, self.stored) for tile in tiles])
 
     def cut_label(self, label: UInt8) -> UInt8:
-        """Return the resized tiles of a label map: (height, width) to (tiles, resize, resize).
+        """Return the resized tiles of a label map: (height, width) to (tiles, *stored).
 
         Nearest by pixel centres, also to ``image_size``: pixel i takes source pixel floor((i + 0.5) * from / to), in
         whole numbers, so a centre on the border of two source pixels takes the later one. ("nearest-exact" of torch
@@ -95,12 +132,13 @@ class Tiling:
         if self.image_size is not None:
             rows, columns = map(_nearest, label.shape, self.image_size)
             label = label[rows[:, None], columns]
-        within = _nearest(self.size, self.resize)
-        return np.ascontiguousarray(self._cut(label)[:, within[:, None], within])
+        rows, columns = map(_nearest, self.cut, self.stored)
+        return np.ascontiguousarray(self._cut(label)[:, rows[:, None], columns])
 
     def _cut(self, image: UInt8) -> UInt8:
         corners = self.corners(*image.shape[:2])
-        return np.stack([image[top : top + self.size, left : left + self.size] for top, left in corners])
+        height, width = self.cut
+        return np.stack([image[top : top + height, left : left + width] for top, left in corners])
 
     def _resized(self, image: UInt8, size: tuple[int, ...]) -> UInt8:
         """Resize (height, width, 3) to ``size`` (rows, columns)."""
@@ -152,8 +190,8 @@ def write_tiles(
     table = tile_table(index, tiling)
     levels: Sequence[Any] = (0.0,) if corruption is None else corruption.levels
     moved = cast("Geometric", corruption) if corruption is not None and corruption.geometric else None
-    chunk = _chunk_tiles(table)
-    shape = (len(levels), len(table), tiling.resize, tiling.resize)
+    chunk = _chunk_tiles(table, tiling)
+    shape = (len(levels), len(table), *tiling.stored)
     image = build.array(
         "image", (*shape, 3), (1, chunk, *shape[2:], 3), np.uint8, ("level", "tile", "y", "x", "channel")
     )
@@ -189,8 +227,8 @@ def write_labels(build: Build, dataset: Dataset, index: pd.DataFrame, *, tiling:
     Attributes: class_ids, class_names, class_colors, void_id, supercategories (null where there are none).
     """
     table = tile_table(index, tiling)
-    chunk = _chunk_tiles(table)
-    shape = (len(table), tiling.resize, tiling.resize)
+    chunk = _chunk_tiles(table, tiling)
+    shape = (len(table), *tiling.stored)
     label = build.array("label", shape, (chunk, *shape[1:]), np.uint8, ("tile", "y", "x"), compress=True)
     _describe(build, table, tiling, "clean")
     classes = dataset.classes
@@ -236,7 +274,7 @@ def _moved_labels(corruption: "Geometric", label: UInt8, tiling: Tiling, void: i
 
 def _affines(corruption: "Geometric", index: pd.DataFrame, tiling: Tiling) -> npt.NDArray[np.float64]:
     """Return the matrices of all levels, float64 (level, 2, 3), in the frame the corruption is applied in."""
-    height = width = tiling.resize
+    height, width = tiling.stored
     if corruption.apply == "image":
         sizes = sorted(set(zip(index["height"], index["width"], strict=True)))
         if len(sizes) != 1:
@@ -255,11 +293,19 @@ def _describe(build: Build, table: pd.DataFrame, tiling: Tiling, corruption: str
         build.coordinate(column, values, ("tile",))
     build.attributes(
         corruption=corruption,
-        tile_size=tiling.size,
-        resize=tiling.resize,
+        tile_size=_plain(tiling.size),
+        resize=_plain(tiling.resize),
         interpolation=tiling.interpolation,
-        image_size=None if tiling.image_size is None else list(tiling.image_size),
+        image_size=_plain(tiling.image_size),
     )
+
+
+def _pair(side: int | tuple[int, int]) -> tuple[int, int]:
+    return (side[0], side[1]) if isinstance(side, tuple) else (side, side)
+
+
+def _plain(size: int | tuple[int, int] | None) -> int | list[int] | None:
+    return list(size) if isinstance(size, tuple) else size
 
 
 def _nearest(source: int, target: int) -> npt.NDArray[np.intp]:
@@ -267,11 +313,12 @@ def _nearest(source: int, target: int) -> npt.NDArray[np.intp]:
     return (2 * np.arange(target) + 1) * source // (2 * target)
 
 
-def _chunk_tiles(table: pd.DataFrame) -> int:
+def _chunk_tiles(table: pd.DataFrame, tiling: Tiling) -> int:
     """Return the tiles in a chunk: those of whole images, about 32, where all images have the same number."""
+    wanted = max(1, min(_CHUNK_TILES, _CHUNK_PIXELS // (tiling.stored[0] * tiling.stored[1])))
     numbers = table["image_id"].value_counts()
     number = int(numbers.iloc[0])
-    return number * max(1, round(_CHUNK_TILES / number)) if (numbers == number).all() else _CHUNK_TILES
+    return number * max(1, round(wanted / number)) if (numbers == number).all() else wanted
 
 
 def _pending_chunks(

@@ -225,6 +225,16 @@ def test_partial_corruption_list_is_kept(schema):
             "(did you mean drop-top-variance?)",
         ),
         ("models.dino.variants", {"a@b": {"transform": "batch-norm"}}, "name 'a@b' under models.dino.variants must be"),
+        (
+            "full_images",
+            {"models": ["pixel"]},
+            "key full_images.models names pixel, which is not under models: did you mean pixels?",
+        ),
+        (
+            "full_images",
+            {"models": ["dino"], "datasets": ["ade20k"]},
+            "key full_images.datasets names ade20k, which is not under datasets: there are street",
+        ),
         ("removal_sweep", {"features": [0, 0]}, "key removal_sweep.features: [0, 0] has non-unique elements"),
         ("corruptions", {"blur": {"levels": []}}, "key corruptions.blur.levels: [] should be non-empty"),
     ],
@@ -234,6 +244,25 @@ def test_each_mistake_names_the_key_and_the_remedy(schema, path, value, message)
         validate(changed(path, value), schema)
     assert message in str(caught.value)
     assert str(caught.value).count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"source": "random", "architecture": "vit_tiny_patch16_224"}, "random weights are those of one input size"),
+        (
+            {"registry": "scalemae", "ground_sample_distance": 1.0},
+            "position embedding gsd is defined for square images",
+        ),
+    ],
+)
+def test_models_without_a_position_embedding_to_interpolate_see_no_full_images(schema, entry, reason):
+    config = changed("models.mine", entry)
+    config["full_images"] = {"models": ["pixels", "mine"]}
+    with pytest.raises(ConfigError, match=rf"full_images\.models names mine, whose {reason}.*: take it out"):
+        validate(config, schema)
+    config["full_images"]["models"].remove("mine")
+    assert validate(config, schema)["full_images"] == {"models": ["pixels"], "datasets": None}
 
 
 def test_all_mistakes_are_reported_at_once(schema):

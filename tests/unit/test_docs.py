@@ -125,6 +125,7 @@ def outputs() -> list[str]:
         "layers",
         "training_size",
         "global_context",
+        "full_images",
     ]
     found += [path.replace("{figure}", figure) for path in found for figure in figures]
     found += [
@@ -138,6 +139,7 @@ def outputs() -> list[str]:
             "layers",
             "training_size",
             "global_context",
+            "full_images",
         )
     ]
     return [re.sub(r"\{+\w+\}+", "x", path) for path in found] + [

@@ -82,6 +82,16 @@ def no_thread_is_left():
     assert left == []
 
 
+def test_a_batch_holds_fewer_full_images_than_tiles(tmp_path):
+    tiles = make_tiles(tmp_path, n=8, chunk=4)
+    for number, (tiles_each, expected) in enumerate([(1.0, [4, 4]), (3.2, [1] * 8), (1.9, [2] * 4), (1000.0, [1] * 8)]):
+        model = Interrupted(vit())
+        (tmp_path / f"{number}").mkdir()
+        features = run(tmp_path / f"{number}", tiles, model, batch_size=4, tiles_each=tiles_each)
+        assert model.batches == expected
+        assert features.attrs["provenance"]["batch_size"] == expected[0]
+
+
 @pytest.mark.parametrize("architecture", ["test_vit", "test_vit2", "vit_with_registers"])
 def test_tokens_equal_those_of_a_plain_loop_over_tiles(tmp_path, architecture, request):
     model = request.getfixturevalue(architecture) if architecture == "vit_with_registers" else vit(architecture)

@@ -39,6 +39,12 @@ def test_data_sets_and_models_are_known_under_any_name(validated):
     }
     swept = [v for v in comparable(config) if v["analysis"] == "removal_sweep"]
     assert {v["removed"]: v["value"] for v in swept} == {0: 0.058, 10: 0.170, 200: 0.295}
+    assert found(config, "full_images") == {
+        ("towns", "masked", "", "1-nn"): 0.02,
+        ("towns", "masked", "", "linear"): 0.176,
+        ("towns", "dino", "", "1-nn"): 0.308,
+        ("towns", "dino", "", "linear"): 0.340,
+    }
     assert paper_images(config) == {"towns": {"train": 72, "evaluation": 30}}
 
 
@@ -58,4 +64,4 @@ def test_the_papers_configuration_has_all_values(repository, validated):
     table = found(config)
     assert len(table) == 23 and all(0 < value < 1 for value in table.values())
     assert table["ade20k", "mae", "drop-200", "linear"] == 0.056
-    assert len(comparable(config)) == 23 + 3 + 2 + 16
+    assert len(comparable(config)) == 23 + 3 + 2 + 4 + 16

@@ -41,6 +41,8 @@ TINY = {
     "hummingbird": {"k": 3},
     "report": {"images": 2},
 }
+# The finished run has what no other run of the tests has.
+FINISHED = TINY | {"full_images": {"models": ["pixels-a"]}}
 
 
 @dataclass
@@ -132,7 +134,7 @@ def make_project(repository: Path, folder: Path, config: dict[str, Any]) -> Proj
 @pytest.fixture(scope="session")
 def finished(repository, tmp_path_factory) -> Project:
     """A whole run with the tiny configuration, by the line users type, with jobs forked; never changed by a test."""
-    project = make_project(repository, tmp_path_factory.mktemp("finished") / "project", TINY)
+    project = make_project(repository, tmp_path_factory.mktemp("finished") / "project", FINISHED)
     # Forked jobs for the many jobs of this run alone; the choice is part of no job's spec.
     project.snakemake("--config", "fork_jobs=True", "threads=1", "--cores", "8", "--resources", "gpu=1", "all")
     return project

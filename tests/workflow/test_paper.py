@@ -35,6 +35,8 @@ def test_paper_resolves_without_data_and_weights(empty):
             for variant in ["drop-200", "junk", "random-200", "batch-norm"]:
                 for version in VERSIONS:
                     assert jobs[f"patch_classification {dataset},{model}@{variant},{version}"] == 1
+        seen = {job for job in jobs if job.startswith(f"extract_full_images {dataset},")}
+        assert seen == {f"extract_full_images {dataset},{model}" for model in ("dino", "mae")}
     # Two data sets share features of high variance, or not.
     assert all(jobs[f"variance_overlap {model}"] == 1 for model in PAPER) and jobs["variance_overlap_table"] == 1
     # Only a draw for each class reads all label maps of a split.

@@ -7,6 +7,8 @@ import zipfile
 import pandas as pd
 import pytest
 
+from patchprobe.stores import open_store
+
 pytestmark = pytest.mark.workflow
 
 
@@ -30,6 +32,7 @@ def test_report_holds_captioned_results_and_no_markup_errors(project):
         "layers",
         "training_size",
         "global_context",
+        "full_images",
     ]:
         assert f"results/figures/{kind}.streets.svg" in page and f"results/figures/{kind}.streets.png" in page
     for word in ["Figures", "Sheets", "Tables", "mIoU over pixels", "Where to look"]:
@@ -41,7 +44,7 @@ def test_only_extraction_asks_for_a_gpu(project):
     text = project.snakemake("--cores", "2", "--dry-run", "--forceall", "all").stdout
     jobs = re.split(r"\n(?:local)?rule ", text)[1:]
     asking = {job.split(":")[0] for job in jobs if "gpu=1" in job}
-    assert len(jobs) > 20 and asking == {"extract"}
+    assert len(jobs) > 20 and asking == {"extract", "extract_full_images"}
 
 
 def test_extractions_ran_one_after_the_other(finished):
@@ -49,13 +52,13 @@ def test_extractions_ran_one_after_the_other(finished):
     running, starting, seen = None, False, 0
     log = max(finished.folder.glob(".snakemake/log/*.log"), key=lambda path: path.stat().st_size)
     for line in log.read_text().splitlines():
-        starting = starting or line.endswith("rule extract:")
+        starting = starting or line.endswith(("rule extract:", "rule extract_full_images:"))
         if starting and (match := re.match(r" +jobid: (\d+)", line)):
             assert running is None, f"job {match[1]} started while {running} ran"
             running, starting, seen = match[1], False, seen + 1
         elif (match := re.match(r"Finished jobid: (\d+)", line)) and match[1] == running:
             running = None
-    assert seen == 6
+    assert seen == 7
 
 
 def test_tables_hold_every_model_version_and_method(finished):
@@ -128,12 +131,35 @@ def test_global_context_holds_every_part_and_class(finished):
     assert rows.loc[rows.metric == "share_mean_r2", "value"].notna().all()
 
 
+def test_full_images_stand_beside_the_tiles_of_patch_classification(finished):
+    keys = ["model", "method", "metric", "class"]
+    columns = ["value", "ci_low", "ci_high", "n"]
+    rows = read(finished.folder / "results/tables/full_images.csv")
+    classification = read(finished.folder / "results/tables/patch_classification.csv")
+    classification = classification.query("model == 'pixels-a' and variant == '' and corruption == 'clean'")
+    full, tiles = (rows[rows.protocol == f"{name}-v1"] for name in ("full-images", "patch-classification"))
+    pd.testing.assert_frame_equal(
+        classification.set_index(keys)[columns].sort_index(), tiles.set_index(keys)[columns].sort_index()
+    )
+    # An image of 64 x 128 px at the scale of tiles, half of that, with as many patches of 8 px and labels as its tiles.
+    images = open_store(finished.folder / "results/streets/full_images/images.zarr")
+    assert images.image.shape[2:] == (32, 64, 3)
+    tokens = open_store(finished.folder / "results/streets/full_images/features/pixels-a/clean.zarr")
+    assert dict(tokens.sizes)["patch"] == 4 * 8 and tokens.layer.values.tolist() == [1]
+    pd.testing.assert_frame_equal(full.set_index(keys)[["n"]].sort_index(), tiles.set_index(keys)[["n"]].sort_index())
+    # Raw pixels are the same but at the borders of tiles, where resizing looks beyond them.
+    score, other = (part[part["class"] == ""].set_index(keys)["value"] for part in (full, tiles))
+    assert not score.equals(other) and (score - other).abs().max() < 0.1
+
+
 def test_table_of_a_model_holds_every_analysis(finished):
     own = read(finished.folder / "results/models/pixels-a.csv")
     names = ["patch_classification", "variance_spectrum", "removal_sweep", "layers", "training_size", "global_context"]
     tables = [read(finished.folder / f"results/tables/{name}.csv") for name in names]
     beside = read(finished.folder / "results/tables/protocols.csv")
     tables.append(beside[beside.method.isin(["capi", "hummingbird"])])  # the others are in patch_classification
+    full = read(finished.folder / "results/tables/full_images.csv")
+    tables.append(full[full.protocol == "full-images-v1"])
     assert set(own.model) == {"pixels-a"} and len(own) == sum((table.model == "pixels-a").sum() for table in tables)
 
 

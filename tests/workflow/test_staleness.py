@@ -11,8 +11,10 @@ VERSIONS = ["clean", "noise", "rotate"]
 VARIANTS = {"pixels-a": ["no-top-20"]}
 TABLES = {"patch_classification_table", "datasets_table"}
 PAIRS = {"paired_differences streets", "paired_differences_table"}
+# The models that see full images.
+FULL = {"pixels-a"}
 # What follows classification of clean tiles.
-CLASSIFIED = TABLES | PAIRS | {"protocols_table"}
+CLASSIFIED = TABLES | PAIRS | {"protocols_table", "full_images_table"}
 FINAL = CLASSIFIED | {
     "variance_spectrum_table",
     "removal_sweep_table",
@@ -37,6 +39,11 @@ def chain(model):
         f"training_size streets,{model}",
         f"global_context streets,{model}",
         f"model_table {model}",
+        *(
+            f"{job} streets,{model}"
+            for job in ("inspect_full_images", "extract_full_images", "full_images")
+            if model in FULL
+        ),
     }
 
 
@@ -122,6 +129,26 @@ def test_module_of_an_analysis_edited(project, analysis):
     }
 
 
+def test_full_images_are_switched_on_and_off_without_other_jobs(project):
+    project.edit("src/patchprobe/analyses/full_images.py", "PROTOCOL = ", "EDITED = True\nPROTOCOL = ")
+    expected = {
+        "full_images streets,pixels-a",
+        "full_images_table",
+        "full_images_figure streets",
+        "model_table pixels-a",
+    }
+    assert set(project.plan()) == expected
+    config = project.config()
+    config["full_images"]["models"] = ["pixels-b"]
+    project.write_config(config)
+    own = {f"{job} streets,pixels-b" for job in ("inspect_full_images", "extract_full_images", "full_images")}
+    tables = {"full_images_table", "full_images_figure streets", "model_table pixels-a", "model_table pixels-b"}
+    assert set(project.plan()) == own | tables
+    config["full_images"]["models"] = []
+    project.write_config(config)
+    assert set(project.plan()) == {"model_table pixels-a"}
+
+
 def test_removal_sweep_option_edited(project):
     config = project.config()
     config["removal_sweep"]["features"] = [0, 7]
@@ -194,7 +221,7 @@ def test_probe_option_of_one_model_does_not_extract_again(project):
     project.write_config(config)
     jobs = computed(project.plan())
     expected = {*probes("pixels-a"), *classification("pixels-a")}
-    expected |= {"removal_sweep streets,pixels-a", "training_size streets,pixels-a"}
+    expected |= {"removal_sweep streets,pixels-a", "training_size streets,pixels-a", "full_images streets,pixels-a"}
     assert jobs == expected | CLASSIFIED | {"model_table pixels-a", "removal_sweep_table", "training_size_table"}
 
 
@@ -245,4 +272,6 @@ def test_corruption_added(project):
 
 def test_one_models_branch_is_a_target(project):
     jobs = project.plan("--forcerun", "extract", "--", "results/models/pixels-a.csv")
-    assert set(jobs) == chain("pixels-a") - {"inspect_model streets,pixels-a"}
+    inspected = {"inspect_model streets,pixels-a", "inspect_full_images streets,pixels-a"}
+    full = {"extract_full_images streets,pixels-a", "full_images streets,pixels-a"}
+    assert set(jobs) == chain("pixels-a") - inspected - full

@@ -13,10 +13,10 @@ import numpy.typing as npt
 import xarray as xr
 from tqdm import tqdm
 
+from patchprobe.clean_predictions import classify_clean
 from patchprobe.clean_scores import clean_rows
-from patchprobe.labelled_tokens import LabelledTokens, token_blocks
-from patchprobe.neighbors import MemoryBank
-from patchprobe.probe_fitting import ProbeOptions, fit_probe
+from patchprobe.labelled_tokens import LabelledTokens
+from patchprobe.probe_fitting import ProbeOptions
 from patchprobe.seeds import generator
 
 PROTOCOL = "training-size-v1"
@@ -74,18 +74,14 @@ def classify_sizes(
     ``features`` is the token store of clean tiles that ``training`` comes from. A subset without a labelled patch is
     left out and logged.
     """
-    tiles, patches = int((features.split == "evaluation").sum()), features.sizes["patch"]
     for subset in tqdm(subsets, desc="training sizes", unit="size", mininterval=5):
         own = np.isin(training.images, subset)
         if not own.any():
             _log.warning("no patch of %s has a class: left out", ", ".join(subset))
             continue
-        tokens, ids = training.tokens[own], training.ids[own]
-        nearest, _ = MemoryBank(tokens).search(token_blocks(features, level=0), threads=threads)
-        yield len(subset), "1-nn", ids[nearest].reshape(tiles, patches)
-        probe = fit_probe(tokens, ids, training.images[own], options, seed=seed)
-        found = [probe.predict(np.asarray(block)) for block in token_blocks(features, level=0)]
-        yield len(subset), "linear", np.concatenate(found).astype(np.uint8).reshape(tiles, patches)
+        part = LabelledTokens(training.tokens[own], training.ids[own], training.images[own])
+        for method, ids in classify_clean(part, features, options, seed=seed, threads=threads):
+            yield len(subset), method, ids
 
 
 def size_rows(

@@ -57,7 +57,8 @@ def draw_dots(
             axes[0].text(0.5, 0.5, empty, ha="center", va="center", transform=axes[0].transAxes)
         for ax, (title, part) in zip(axes, panels.items(), strict=False):
             _dots(ax, part, shown, marks, look, 0.24 if apart else 0.0)
-            ax.set_xlim(limits)
+            if limits:
+                ax.set_xlim(limits)
             ax.set_title(title, loc="left")
             ax.set_xlabel(quantity)
             ax.tick_params(labelbottom=True)

@@ -19,6 +19,7 @@ _TITLES = {
     "removal_sweep": "removal of the features of highest variance",
     "layers": "layer by layer",
     "global_context": "global context",
+    "full_images": "full images in place of tiles",
 }
 # What is ours where the paper says nothing [O], or where its text is lost [L]; docs/protocol.md has it whole.
 _OURS = {
@@ -26,6 +27,8 @@ _OURS = {
     "how the probe is trained [O], the tiles of ADE20K [O].",
     "removal_sweep": "the draw of images [O], whether scores are over pixels or patches [O], void and ties [O].",
     "layers": "the draw of images [O], whether scores are over pixels or patches [O]; the norm of inner blocks is disputed.",
+    "full_images": "the draw of images [O], whether scores are over pixels or patches [O], the size at which full images are "
+    "seen [O], how the probe is trained [O].",
     "global_context": "the draw of images [O], the ridge penalties and their choice [O], which patch is central [O].",
 }
 

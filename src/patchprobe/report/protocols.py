@@ -10,7 +10,7 @@ import pandas as pd
 from patchprobe.errors import StoreError
 from patchprobe.report.formats import Cell, Table
 from patchprobe.report.layout import lay_out_scores, write_tables
-from patchprobe.report.selection import METHOD_NAMES, interval_note, order_labels, order_methods, prepare
+from patchprobe.report.selection import METHOD_NAMES, interval_note, order_labels, order_methods, prepare_beside
 
 _METRICS = {"pixel_miou": "mIoU", "pixel_accuracy": "accuracy"}
 _QUIRKS = {
@@ -50,10 +50,7 @@ def table(
     :func:`read_settings`, ``models`` gives the order of lines, ``interval`` the level of the intervals, ``quirks`` the
     options of Hummingbird that may be set. Raises StoreError if seeds are mixed, ValueError for an unknown suffix.
     """
-    shown = pd.concat([prepare(part) for _, part in rows.groupby("protocol")], ignore_index=True)
-    seeds = sorted(shown["seed"].unique())
-    if len(seeds) > 1:
-        raise StoreError(f"measurements with seed {seeds[0]} and {seeds[1]} cannot share a table")
+    shown = prepare_beside(rows)
     tables = [
         _scores(str(dataset), part, settings, models, interval, quirks)
         for dataset, part in shown.groupby("dataset", sort=True)

@@ -64,9 +64,20 @@ def prepare(rows: pd.DataFrame, *, every_layer: bool = False) -> pd.DataFrame:
     return rows.assign(label=rows["model"].where(rows["variant"] == "", rows["model"] + " " + rows["variant"]))
 
 
-def interval_note(interval: float) -> str:
-    """Return the note of a table of clean scores that says what the intervals of level ``interval`` are."""
-    return f"Clean tiles; intervals hold {100 * interval:g} % of the bootstrap over evaluation images."
+def prepare_beside(rows: pd.DataFrame) -> pd.DataFrame:
+    """Do what :func:`prepare` does for rows of several protocols that are to stand side by side.
+
+    Raises StoreError if the rows mix seeds.
+    """
+    seeds = sorted(rows["seed"].unique())
+    if len(seeds) > 1:
+        raise StoreError(f"measurements with seed {seeds[0]} and {seeds[1]} cannot share a table")
+    return pd.concat([prepare(part) for _, part in rows.groupby("protocol")], ignore_index=True)
+
+
+def interval_note(interval: float, of: str = "Clean tiles") -> str:
+    """Return the note of a table of scores ``of`` something that says what the intervals of level ``interval`` are."""
+    return f"{of}; intervals hold {100 * interval:g} % of the bootstrap over evaluation images."
 
 
 def order_labels(rows: pd.DataFrame, models: Sequence[str]) -> list[str]:

@@ -6,7 +6,8 @@ import pytest
 from report_data import MODELS, measurement_rows
 
 from patchprobe import measurements
-from patchprobe.report import curves, dots, global_context, layers, training_size, variance_overlap
+from patchprobe.errors import StoreError
+from patchprobe.report import curves, dots, full_images, global_context, layers, training_size, variance_overlap
 
 
 def cells(text, title):
@@ -165,6 +166,45 @@ def test_context_without_any_class_says_so(drawn, tmp_path):
     assert [text.get_text() for text in drawn[0].axes[0].texts] == ["The data set has none of the classes."]
 
 
+def full_rows(models=("dino", "mae")):
+    """Return rows of tiles, with corruptions that do not belong there, and lower ones of full images."""
+    tiles = measurement_rows(list(models), ("camvid", "streets"), {"blur": [3]}, ["sky", "road"])
+    full = tiles[tiles["corruption"] == "clean"].assign(protocol="full-images-v1")
+    full[["value", "ci_low", "ci_high"]] -= 0.03
+    return pd.concat([tiles, full], ignore_index=True)
+
+
+def test_full_images_stand_beside_tiles_in_table_and_dots(tmp_path, drawn):
+    rows = full_rows()
+    measurements.write(rows, tmp_path / "rows.parquet")
+    full_images.table(rows, [tmp_path / "t.md", tmp_path / "t.csv"], models=MODELS, interval=0.9)
+    text = (tmp_path / "t.md").read_text()
+    assert "Clean images; intervals hold 90 %" in text and text.count("## ") == 2 * 4
+    assert "Protocols full-images-v1, patch-classification-v1; seed 0." in text
+    assert len(pd.read_csv(tmp_path / "t.csv")) == len(rows)
+    found = cells(text, "streets: accuracy over patches, tiles and full images")
+    methods = {"1-nn": "1-NN", "linear": "linear probe"}
+    assert found[0] == ["model", *(f"{name} {mark}" for name in methods.values() for mark in ("tiles", "full images"))]
+    part = rows.query("dataset == 'streets' and metric == 'patch_accuracy' and corruption == 'clean'")
+    part = part.set_index(["model", "method", "protocol"])
+    order = [(method, f"{name}-v1") for method in methods for name in ("patch-classification", "full-images")]
+    assert [line[0] for line in found[2:]] == ["dino", "mae"]
+    for line in found[2:]:
+        assert line[1:] == [shown(part.loc[line[0], method, protocol]) for method, protocol in order]
+    full_images.figure(rows, [], models=MODELS, dataset="streets")
+    part = rows.query("dataset == 'streets' and metric == 'pixel_miou' and corruption == 'clean'")
+    assert [ax.get_title(loc="left") for ax in drawn[0].axes] == list(methods.values())
+    for ax, method in zip(drawn[0].axes, methods, strict=True):
+        own = part[part["method"] == method]
+        assert ax.get_xlim()[0] == 0 and ax.get_xlim()[1] > part["ci_high"].max()
+        drawn_dots = [line for line in ax.lines if len(line.get_xdata()) == 1]
+        assert sorted(line.get_xdata()[0] for line in drawn_dots) == sorted(own["value"])
+        hollow = [line.get_xdata()[0] for line in drawn_dots if line.get_markerfacecolor() == "white"]
+        assert sorted(hollow) == sorted(own.loc[own["protocol"] == "full-images-v1", "value"])
+    with pytest.raises(StoreError, match="seed 0 and 1 cannot share a table"):
+        full_images.figure(rows.assign(seed=[1, *rows["seed"][1:]]), [], models=MODELS, dataset="streets")
+
+
 def overlap_rows():
     base = {
         "variant": "", "layer": 12, "corruption": "clean", "level": 0.0, "method": "", "class": "", "ci_low": np.nan,
@@ -195,6 +235,7 @@ def test_overlap_tables_and_dots_hold_the_numbers_of_the_rows(tmp_path, drawn):
 def test_equal_rows_give_equal_files(tmp_path):
     for name, draw, rows in (
         ("context", lambda r, o: global_context.figure(r, o, models=MODELS, dataset="camvid"), context_rows()),
+        ("full", lambda r, o: full_images.figure(r, o, models=MODELS, dataset="camvid"), full_rows()),
         ("overlap", lambda r, o: variance_overlap.figure(r, o, models=MODELS), overlap_rows()),
     ):
         for turn, part in (("a", rows), ("b", rows.sample(frac=1, random_state=2))):

@@ -17,7 +17,7 @@ CAPTIONS = (
     "segmentation_sheet", "variance_spectrum", "variance_spectrum_table", "removal_sweep", "removal_sweep_table",
     "loss_curves", "protocols_table", "paired_differences_table", "paper_comparison",
     "layers", "layers_table", "training_size", "training_size_table", "global_context", "global_context_table",
-    "variance_overlap", "variance_overlap_table",
+    "variance_overlap", "variance_overlap_table", "full_images", "full_images_table",
 )  # fmt: skip
 # What the report appends to every text.
 LINKS = "\n\n.. _Workflow: javascript:show_panel('workflow')\n.. _Tables: javascript:app.showCategory('Tables')\n"

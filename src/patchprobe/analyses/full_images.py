@@ -1,0 +1,39 @@
+"""Full images: both classifiers on tokens of images that are seen whole, for comparison with tiles (protocol section 5 j).
+
+Memory bank, probe and scores are those of patch classification on clean tiles, with full images in place of tiles.
+"""
+
+from typing import Any
+
+import xarray as xr
+
+from patchprobe.clean_predictions import classify_clean
+from patchprobe.clean_scores import clean_rows
+from patchprobe.labelled_tokens import labelled_tokens
+from patchprobe.probe_fitting import ProbeOptions
+
+PROTOCOL = "full-images-v1"
+
+
+def full_image_rows(
+    features: xr.Dataset,
+    labels: xr.Dataset,
+    options: ProbeOptions,
+    *,
+    model: str,
+    seed: int,
+    threads: int,
+    **columns: Any,
+) -> list[dict[str, Any]]:
+    """Return the measurement rows of every method, metric and class, with intervals over images.
+
+    ``features`` and ``labels`` are the token store and the label store of full images, one tile for each; ``columns``
+    are those of :func:`patchprobe.clean_scores.clean_rows`. Raises DataError if no training patch, or nothing that was
+    classified, has a class.
+    """
+    training = labelled_tokens(features, labels, "train")
+    rows = []
+    for method, ids in classify_clean(training, features, options, seed=seed, threads=threads):
+        own: dict[str, Any] = {"model": model, "method": method, "protocol": PROTOCOL}
+        rows += clean_rows(ids, features, labels, seed=seed, **own, **columns)
+    return rows

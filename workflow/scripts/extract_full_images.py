@@ -1,0 +1,33 @@
+"""Extract the tokens of one model for full images."""
+
+import json
+from pathlib import Path
+
+import _source  # noqa: F401
+
+from patchprobe.devices import claim_device
+from patchprobe.jobs import run_job
+from patchprobe.stores import build_store, open_store
+
+with run_job(snakemake) as job:
+    spec = job.spec
+    # A device is claimed before torch is imported, so that torch sees no other.
+    device = claim_device(spec["device"])
+    from patchprobe.extraction import extract
+    from patchprobe.full_images import tiles_each
+    from patchprobe.models import check_card, load_model
+
+    tile_card, card = (json.loads(path.read_text()) for path in (job.input.tile_card, job.input.card))
+    model = load_model(
+        spec["name"],
+        spec["model"] | {"input_size": card["input_size"]},
+        checkpoint_root=Path(spec["checkpoint_root"]),
+        input_size=card["input_size"],
+        device=device,
+        norm=spec["extraction"].pop("norm"),
+    )
+    check_card(model, job.input.card)
+    own = {**spec["extraction"], "device": device, "tiles_each": tiles_each(tile_card, card)}
+    inputs = [job.input.manifest, job.input.card]
+    with build_store(job.output.store, spec=job.spec_text, code=job.code, inputs=inputs) as build:
+        extract(build, open_store(job.input.store), model, **own)

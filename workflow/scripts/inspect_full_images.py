@@ -1,0 +1,25 @@
+"""Build a model for full images once, before anything expensive, and describe it."""
+
+import json
+from pathlib import Path
+
+import _source  # noqa: F401
+
+from patchprobe.datasets.index import read_index
+from patchprobe.full_images import describe_for_full_images
+from patchprobe.jobs import run_job
+from patchprobe.stores import write_atomic
+from patchprobe.tiling import Tiling
+
+with run_job(snakemake) as job:
+    spec = job.spec
+    tiling = Tiling(**spec["tiling"])
+    card = describe_for_full_images(
+        spec["name"],
+        spec["model"],
+        json.loads(job.input.card.read_text()),
+        checkpoint_root=Path(spec["checkpoint_root"]),
+        tiling=tiling,
+        whole=tiling.whole(read_index(job.input.images)),
+    )
+    write_atomic(job.output.card, card)
