@@ -15,6 +15,7 @@ rule capi:
         "../envs/core.yaml"
     threads: 8
     resources:
+        gpu=search_gpus,
         mem_mb=8000,
         runtime=240,
     params:
@@ -40,6 +41,7 @@ rule hummingbird:
         "../envs/core.yaml"
     threads: 8
     resources:
+        gpu=search_gpus,
         mem_mb=8000,
         runtime=240,
     params:

@@ -9,6 +9,8 @@ import pytest
 
 pytestmark = pytest.mark.workflow
 
+SEARCHES = ["patch_classification", "removal_sweep", "training_size", "layers", "capi", "hummingbird"]
+
 
 def test_report_holds_captioned_results_and_no_markup_errors(project):
     text = project.snakemake("--report", "results/report.zip").stdout
@@ -37,11 +39,25 @@ def test_report_holds_captioned_results_and_no_markup_errors(project):
     assert any(name.endswith("patch_classification.html") for name in names)
 
 
-def test_only_extraction_asks_for_a_gpu(project):
-    text = project.snakemake("--cores", "2", "--dry-run", "--forceall", "all").stdout
+# No GPU is visible, whatever the machine has; cuda is looked for by jobs and not by a dry run.
+@pytest.mark.parametrize(
+    ("device", "asking"), [("auto", {"extract"}), ("cpu", set()), ("cuda", {"extract", *SEARCHES})]
+)
+def test_gpus_are_asked_for_where_the_device_means_one(project, monkeypatch, device, asking):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    text = project.snakemake(
+        "--cores", "2", "--dry-run", "--forceall", "--config", f"device={device}", "--", "all"
+    ).stdout
     jobs = re.split(r"\n(?:local)?rule ", text)[1:]
-    asking = {job.split(":")[0] for job in jobs if "gpu=1" in job}
-    assert len(jobs) > 20 and asking == {"extract"}
+    assert len(jobs) > 20 and {job.split(":")[0] for job in jobs if "gpu=1" in job} == asking
+
+
+def test_device_is_part_of_no_search(project):
+    """Another device extracts again; the searches follow because of the tokens and for no reason of their own."""
+    text = project.snakemake("--cores", "2", "--dry-run", "--config", "device=cpu", "--", "all").stdout
+    jobs = re.split(r"\n(?:local)?rule ", text)[1:]
+    assert set(SEARCHES) <= {job.split(":")[0] for job in jobs}
+    assert {job.split(":")[0] for job in jobs if re.search("(?i)reason:.*params", job)} == {"extract"}
 
 
 def test_extractions_ran_one_after_the_other(finished):

@@ -68,10 +68,12 @@ def classify_sizes(
     *,
     seed: int,
     threads: int,
+    device: str = "cpu",
 ) -> Iterator[tuple[int, str, npt.NDArray[np.uint8]]]:
     """Yield the number of images, the method and class ids uint8 (tile, patch) of the evaluation patches for every subset.
 
-    ``features`` is the token store of clean tiles that ``training`` comes from. A subset without a labelled patch is
+    ``features`` is the token store of clean tiles that ``training`` comes from; ``device`` is where neighbours are
+    searched. A subset without a labelled patch is
     left out and logged.
     """
     tiles, patches = int((features.split == "evaluation").sum()), features.sizes["patch"]
@@ -81,7 +83,7 @@ def classify_sizes(
             _log.warning("no patch of %s has a class: left out", ", ".join(subset))
             continue
         tokens, ids = training.tokens[own], training.ids[own]
-        nearest, _ = MemoryBank(tokens).search(token_blocks(features, level=0), threads=threads)
+        nearest, _ = MemoryBank(tokens, device=device).search(token_blocks(features, level=0), threads=threads)
         yield len(subset), "1-nn", ids[nearest].reshape(tiles, patches)
         probe = fit_probe(tokens, ids, training.images[own], options, seed=seed)
         found = [probe.predict(np.asarray(block)) for block in token_blocks(features, level=0)]
@@ -98,6 +100,7 @@ def size_rows(
     model: str,
     seed: int,
     threads: int,
+    device: str = "cpu",
     **columns: Any,
 ) -> list[dict[str, Any]]:
     """Return the measurement rows of every subset, method, metric and class.
@@ -106,7 +109,8 @@ def size_rows(
     :func:`patchprobe.clean_scores.clean_rows`.
     """
     rows = []
-    for images, method, ids in classify_sizes(training, features, subsets, options, seed=seed, threads=threads):
+    found = classify_sizes(training, features, subsets, options, seed=seed, threads=threads, device=device)
+    for images, method, ids in found:
         own: dict[str, Any] = {"model": model, "method": method, "training_images": images, "protocol": PROTOCOL}
         rows += clean_rows(ids, features, labels, seed=seed, **own, **columns)
     return rows
