@@ -28,6 +28,8 @@ LINES: tuple[Any, ...] = (
 )
 # Seven inches is the text width of a two-column page.
 WIDTH = 7.0
+# Its height, less a caption.
+PAGE = 9.0
 
 RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
