@@ -125,6 +125,7 @@ def outputs() -> list[str]:
         "layers",
         "training_size",
         "global_context",
+        "protocols",
     ]
     found += [path.replace("{figure}", figure) for path in found for figure in figures]
     found += [

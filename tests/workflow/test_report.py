@@ -32,6 +32,7 @@ def test_report_holds_captioned_results_and_no_markup_errors(project):
         "layers",
         "training_size",
         "global_context",
+        "protocols",
     ]:
         assert f"results/figures/{kind}.streets.svg" in page and f"results/figures/{kind}.streets.png" in page
     for word in ["Figures", "Sheets", "Tables", "mIoU over pixels", "Where to look"]:

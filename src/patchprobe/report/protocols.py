@@ -1,4 +1,4 @@
-"""Table of the protocols side by side: patch classification, CAPI and Hummingbird on the same tokens."""
+"""Table and figure of the protocols side by side: patch classification, CAPI and Hummingbird on the same tokens."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,18 @@ from typing import Any
 import pandas as pd
 
 from patchprobe.errors import StoreError
+from patchprobe.report.dots import Mark, draw_dots
 from patchprobe.report.formats import Cell, Table
 from patchprobe.report.layout import lay_out_scores, write_tables
 from patchprobe.report.selection import METHOD_NAMES, interval_note, order_labels, order_methods, prepare
 
 _METRICS = {"pixel_miou": "mIoU", "pixel_accuracy": "accuracy"}
+_MARKS = {
+    "1-nn": Mark(METHOD_NAMES["1-nn"], "o"),
+    "linear": Mark(METHOD_NAMES["linear"], "o", hollow=True),
+    "capi": Mark(METHOD_NAMES["capi"], "s"),
+    "hummingbird": Mark(METHOD_NAMES["hummingbird"], "^"),
+}
 _QUIRKS = {
     "memory_size": "a memory of {} patches",
     "void_is_first_class": "void counted as the first class in training patches",
@@ -50,15 +57,40 @@ def table(
     :func:`read_settings`, ``models`` gives the order of lines, ``interval`` the level of the intervals, ``quirks`` the
     options of Hummingbird that may be set. Raises StoreError if seeds are mixed, ValueError for an unknown suffix.
     """
-    shown = pd.concat([prepare(part) for _, part in rows.groupby("protocol")], ignore_index=True)
-    seeds = sorted(shown["seed"].unique())
-    if len(seeds) > 1:
-        raise StoreError(f"measurements with seed {seeds[0]} and {seeds[1]} cannot share a table")
+    shown = _prepare(rows)
     tables = [
         _scores(str(dataset), part, settings, models, interval, quirks)
         for dataset, part in shown.groupby("dataset", sort=True)
     ]
     write_tables(outputs, "Protocols side by side", rows, tables)
+
+
+def figure(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str], dataset: str) -> None:
+    """Draw mIoU and accuracy over pixels of one data set, a line per model, a mark per protocol.
+
+    ``rows`` are measurements as read, of clean tiles, ``models`` all models of the run. Raises as :func:`table`.
+    """
+    shown = _prepare(rows)
+    shown = shown[shown["dataset"] == dataset]
+    shown = shown.assign(mark=shown["method"])
+    draw_dots(
+        {name: shown[shown["metric"] == metric] for metric, name in _METRICS.items()},
+        {method: mark for method, mark in _MARKS.items() if method in set(shown["method"])},
+        outputs,
+        quantity="score over pixels (fraction)",
+        models=models,
+        empty="There are no scores.",
+        limits=(0, 1),
+    )
+
+
+def _prepare(rows: pd.DataFrame) -> pd.DataFrame:
+    """Prepare the rows of each protocol; raises StoreError if seeds are mixed."""
+    shown = pd.concat([prepare(part) for _, part in rows.groupby("protocol")], ignore_index=True)
+    seeds = sorted(shown["seed"].unique())
+    if len(seeds) > 1:
+        raise StoreError(f"measurements with seed {seeds[0]} and {seeds[1]} cannot share a table")
+    return shown
 
 
 def _scores(
