@@ -139,7 +139,7 @@ def test_all_training_images_are_those_of_patch_classification(finished):
 
 def test_global_context_holds_every_part_and_class(finished):
     rows = read(finished.folder / "results/tables/global_context.csv")
-    parts = ["", "drop-top-20", "keep-random-20", "keep-top-20"]
+    parts = ["", "drop-top-variance-20", "keep-random-20", "keep-top-variance-20"]
     assert sorted(set(rows.variant)) == parts and len(rows) == 2 * 4 * 4
     assert set(rows["class"]) == {"road", "building", "vegetation", ""}
     assert rows.loc[rows.metric == "share_mean_r2", "value"].notna().all()
