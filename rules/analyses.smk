@@ -15,6 +15,7 @@ rule training_size:
         "../envs/core.yaml"
     threads: 8
     resources:
+        gpu=search_gpus,
         mem_mb=8000,
         runtime=600,
     params:
@@ -112,6 +113,7 @@ rule layers:
         "../envs/core.yaml"
     threads: 8
     resources:
+        gpu=search_gpus,
         mem_mb=8000,
         runtime=600,
     params:

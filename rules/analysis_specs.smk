@@ -177,12 +177,16 @@ def protocol_files(datasets=DATASETS, models=MODELS):
     )
 
 
-def protocols_table_rows():
+def protocols_rows(datasets=DATASETS):
     """What stands side by side: patch classification of the models as they are, and the other protocols."""
     plain = expand(
-        "results/{dataset}/patch_classification/{model}.clean.parquet", dataset=DATASETS, model=MODELS
+        "results/{dataset}/patch_classification/{model}.clean.parquet", dataset=datasets, model=MODELS
     )
-    return [*plain, *protocol_files()]
+    return [*plain, *protocol_files(datasets=datasets)]
+
+
+def dataset_protocols_rows(wildcards):
+    return protocols_rows(datasets=[wildcards.dataset])
 
 
 def capi_settings():
@@ -191,11 +195,18 @@ def capi_settings():
 
 
 def protocols_report_files():
-    """The tables of protocols, of paired differences and of the paper's values, where there is something to show."""
+    """The tables of protocols, of paired differences and of the paper's values, where there is something to show.
+
+    Protocols have figures too.
+    """
     pairs = config["paired_differences"]["enabled"] and len(VIEWS) > 1
     tables = [*(["protocols"] if protocols() else []), *(["paired_differences"] if pairs else [])]
     tables += ["paper_comparison"] if paper_values() else []
-    return expand("results/tables/{table}.{ext}", table=tables, ext=TABLE_FORMATS)
+    datasets = DATASETS if protocols() else []
+    return [
+        *expand("results/tables/{table}.{ext}", table=tables, ext=TABLE_FORMATS),
+        *expand("results/figures/protocols.{dataset}.{ext}", dataset=datasets, ext=FIGURE_FORMATS),
+    ]
 
 
 def protocol_spec(protocol):

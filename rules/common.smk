@@ -2,6 +2,7 @@
 
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -13,6 +14,7 @@ sys.path.insert(0, str(BASE / "src"))
 from patchprobe import checkpoint_files, cluster, forkserver, preflight  # noqa: E402
 from patchprobe import provenance, runlock, stage_times  # noqa: E402
 from patchprobe.config import ground_sample_distance, load_schema, validate  # noqa: E402
+from patchprobe.devices import resolve_device  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
 from patchprobe.paper_values import comparable, paper_images  # noqa: E402
 
@@ -57,6 +59,20 @@ def spec(**values):
 def code(script, *modules):
     """The digest of a script's code and of all that it imports; modules are those that it finds by name."""
     return provenance.code_digest(BASE / "workflow/scripts" / f"{script}.py", BASE / "src", modules)
+
+
+@cache
+def gpu_here():
+    return resolve_device("auto") == "cuda"
+
+
+def search_gpus(wildcards):
+    """The GPUs that a job asks for whose neighbours are searched: one where `device` means a GPU, which changes no result.
+
+    What auto means is known on this machine alone, so jobs that are sent elsewhere have a GPU with cuda.
+    """
+    elsewhere = workflow.non_local_exec or workflow.remote_exec
+    return int(config["device"] == "cuda" or (config["device"] == "auto" and not elsewhere and gpu_here()))
 
 
 def start_run():

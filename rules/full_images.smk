@@ -94,6 +94,7 @@ rule full_images:
         "../envs/core.yaml"
     threads: min(8, config["threads"])
     resources:
+        gpu=search_gpus,
         mem_mb=8000,
         runtime=240,
     params:

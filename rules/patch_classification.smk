@@ -46,6 +46,7 @@ rule patch_classification:
         "../envs/core.yaml"
     threads: min(8, config["threads"])
     resources:
+        gpu=search_gpus,
         mem_mb=8000,
         runtime=240,
     params:

@@ -15,6 +15,7 @@ rule capi:
         "../envs/core.yaml"
     threads: 8
     resources:
+        gpu=search_gpus,
         mem_mb=8000,
         runtime=240,
     params:
@@ -40,6 +41,7 @@ rule hummingbird:
         "../envs/core.yaml"
     threads: 8
     resources:
+        gpu=search_gpus,
         mem_mb=8000,
         runtime=240,
     params:
@@ -51,7 +53,7 @@ rule hummingbird:
 
 rule protocols_table:
     input:
-        rows=protocols_table_rows(),
+        rows=protocols_rows(),
         settings=capi_settings(),
     output:
         csv=report(
@@ -85,6 +87,41 @@ rule protocols_table:
         code=code("protocols_table"),
     script:
         "../workflow/scripts/protocols_table.py"
+
+
+rule protocols_figure:
+    input:
+        rows=dataset_protocols_rows,
+    output:
+        svg=report(
+            "results/figures/protocols.{dataset}.svg",
+            caption="../workflow/report/protocols.rst",
+            category="Figures",
+            subcategory="{dataset}",
+            labels={"dataset": "{dataset}", "figure": "protocols side by side", "format": "SVG"},
+        ),
+        png=report(
+            "results/figures/protocols.{dataset}.png",
+            caption="../workflow/report/protocols.rst",
+            category="Figures",
+            subcategory="{dataset}",
+            labels={"dataset": "{dataset}", "figure": "protocols side by side", "format": "PNG"},
+        ),
+    log:
+        "logs/protocols_figure/{dataset}.log",
+    benchmark:
+        "logs/protocols_figure/{dataset}.benchmark.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        spec=models_spec,
+        code=code("protocols_figure"),
+    script:
+        "../workflow/scripts/protocols_figure.py"
 
 
 rule paired_differences:

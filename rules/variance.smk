@@ -39,6 +39,7 @@ rule removal_sweep:
         "../envs/core.yaml"
     threads: min(8, config["threads"])
     resources:
+        gpu=search_gpus,
         mem_mb=8000,
         runtime=600,
     params:

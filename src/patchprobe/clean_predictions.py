@@ -12,14 +12,21 @@ from patchprobe.probe_fitting import ProbeOptions, fit_probe
 
 
 def classify_clean(
-    training: LabelledTokens, features: xr.Dataset, options: ProbeOptions, *, seed: int, threads: int
+    training: LabelledTokens,
+    features: xr.Dataset,
+    options: ProbeOptions,
+    *,
+    seed: int,
+    threads: int,
+    device: str = "cpu",
 ) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
     """Yield the method and class ids uint8 (tile, patch) of the evaluation patches, by 1-NN and by a linear probe.
 
-    ``features`` is a token store of clean tiles, of which the last stored layer counts; ``training`` are tokens of it.
+    ``features`` is a token store of clean tiles, of which the last stored layer counts; ``training`` are tokens of it;
+    ``device`` is where neighbours are searched.
     """
     tiles, patches = int((features.split == "evaluation").sum()), features.sizes["patch"]
-    nearest, _ = MemoryBank(training.tokens).search(token_blocks(features, level=0), threads=threads)
+    nearest, _ = MemoryBank(training.tokens, device=device).search(token_blocks(features, level=0), threads=threads)
     yield "1-nn", training.ids[nearest].reshape(tiles, patches)
     probe = fit_probe(training.tokens, training.ids, training.images, options, seed=seed)
     found = [probe.predict(np.asarray(block)) for block in token_blocks(features, level=0)]

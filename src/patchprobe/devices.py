@@ -32,6 +32,13 @@ def check_device(requested: str) -> None:
             raise DeviceError(f"device: cuda was asked for, but {reason}; set device: auto or device: cpu")
 
 
+def resolve_device(requested: Literal["auto", "cpu", "cuda"]) -> Device:
+    """Return the device that ``requested`` stands for on this machine; nothing is claimed and ``cuda`` is not checked."""
+    if requested == "auto":
+        return "cuda" if _usable_devices()[0] else "cpu"
+    return requested
+
+
 def claim_device(requested: Literal["auto", "cpu", "cuda"], lock_dir: Path | None = None) -> Device:
     """Return ``cpu``, or claim one GPU for this process and return ``cuda``, which then means that GPU alone.
 

@@ -8,19 +8,23 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from patchprobe.errors import PatchprobeError
 
 
 class Job:
-    """What a script needs of Snakemake's job: paths by name, wildcards, threads, and the rule's spec and code."""
+    """What a script needs of Snakemake's job: paths by name, wildcards, threads, and the rule's spec and code.
+
+    ``device`` is ``cuda`` where the rule asks for a GPU, which is to be claimed; the same results come out without one.
+    """
 
     def __init__(self, snakemake: Any) -> None:
         self.input = _Paths(snakemake.input)
         self.output = _Paths(snakemake.output)
         self.wildcards = snakemake.wildcards
         self.threads: int = snakemake.threads
+        self.device: Literal["cpu", "cuda"] = "cuda" if getattr(snakemake.resources, "gpu", 0) else "cpu"
         self.spec_text: str = snakemake.params.spec
         self.spec: dict[str, Any] = json.loads(self.spec_text)
         self.code: str = snakemake.params.code

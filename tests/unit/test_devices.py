@@ -91,6 +91,17 @@ def test_auto_without_a_gpu_is_the_cpu_and_says_so(no_gpus, capsys):
     assert capsys.readouterr().err == "device: cpu, because no NVIDIA GPU was found (nvidia-smi -L lists none)\n"
 
 
+def test_what_a_device_stands_for_is_known_without_a_claim(fake_gpus, tmp_path, monkeypatch):
+    assert [devices.resolve_device(name) for name in ("auto", "cpu", "cuda")] == ["cuda", "cpu", "cuda"]
+    assert not devices._held and "CUDA_VISIBLE_DEVICES" not in os.environ
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert devices.resolve_device("auto") == "cpu"
+
+
+def test_auto_stands_for_the_cpu_without_a_gpu(no_gpus):
+    assert devices.resolve_device("auto") == "cpu"
+
+
 def test_cuda_without_a_gpu_is_an_error_with_the_remedy(no_gpus):
     with pytest.raises(DeviceError, match=r"^device: cuda was asked for, but no NVIDIA GPU .*; set device: auto"):
         devices.claim_device("cuda")

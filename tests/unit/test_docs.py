@@ -126,6 +126,7 @@ def outputs() -> list[str]:
         "training_size",
         "global_context",
         "full_images",
+        "protocols",
     ]
     found += [path.replace("{figure}", figure) for path in found for figure in figures]
     found += [

@@ -11,10 +11,12 @@ PROGRAM = textwrap.dedent(
     from patchprobe.errors import DataError
     from patchprobe.jobs import run_job
     snakemake = N(log=[sys.argv[1]], input=N(one="a", many=["b", "c"]), output=N(), wildcards=N(), threads=1,
+                  resources=N(**{"gpu": int(sys.argv[3])} if len(sys.argv) > 3 else {}),
                   params=N(spec='{"seed": 3}', code="x"))
     with run_job(snakemake) as job:
         assert job.spec == {"seed": 3} and str(job.input.one) == "a"
         assert [str(p) for p in job.input.all("many")] == ["b", "c"] and job.input.all("absent") == []
+        assert job.device == ("cuda" if sys.argv[3:] == ["1"] else "cpu")
         print("from python")
         os.system("echo from a child")
         failure = sys.argv[2]
@@ -22,6 +24,11 @@ PROGRAM = textwrap.dedent(
         if failure == "bug": raise KeyError("inner")
     """
 )
+
+
+@pytest.mark.parametrize("granted", [[], ["0"], ["1"]])
+def test_device_follows_the_gpu_that_the_rule_asks_for(tmp_path, granted):
+    subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path / "job.log"), "none", *granted], check=True)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The path of GPUs, run by torch on the CPU: the same answers as brute force."""
+"""The path of GPUs, run by torch on the CPU and on a GPU where there is one: the same answers as float64 brute force."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from patchprobe.neighbor_tensors import TorchArrays
 from patchprobe.neighbors import MemoryBank
 
 
-@pytest.fixture(params=["cpu", "cuda"])
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.requires_gpu)])
 def device(request, monkeypatch):
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no GPU")

@@ -32,7 +32,7 @@ def test_paper_resolves_without_data_and_weights(empty):
             for version in VERSIONS:
                 assert jobs[f"extract {dataset},{model},{version}"] == 1
         for model in ["mae", "simmim", "scalemae"]:
-            for variant in ["drop-200", "junk", "random-200", "batch-norm"]:
+            for variant in ["drop-200", "junk", "random-200", "batch-norm", "centre", "pca-whiten"]:
                 for version in VERSIONS:
                     assert jobs[f"patch_classification {dataset},{model}@{variant},{version}"] == 1
         seen = {job for job in jobs if job.startswith(f"extract_full_images {dataset},")}

@@ -11,6 +11,9 @@ from patchprobe.stores import open_store
 
 pytestmark = pytest.mark.workflow
 
+EXTRACTIONS = {"extract", "extract_full_images"}
+SEARCHES = {"patch_classification", "removal_sweep", "training_size", "layers", "full_images", "capi", "hummingbird"}
+
 
 def test_report_holds_captioned_results_and_no_markup_errors(project):
     text = project.snakemake("--report", "results/report.zip").stdout
@@ -33,6 +36,7 @@ def test_report_holds_captioned_results_and_no_markup_errors(project):
         "training_size",
         "global_context",
         "full_images",
+        "protocols",
     ]:
         assert f"results/figures/{kind}.streets.svg" in page and f"results/figures/{kind}.streets.png" in page
     for word in ["Figures", "Sheets", "Tables", "mIoU over pixels", "Where to look"]:
@@ -40,11 +44,25 @@ def test_report_holds_captioned_results_and_no_markup_errors(project):
     assert any(name.endswith("patch_classification.html") for name in names)
 
 
-def test_only_extraction_asks_for_a_gpu(project):
-    text = project.snakemake("--cores", "2", "--dry-run", "--forceall", "all").stdout
+# No GPU is visible, whatever the machine has; cuda is looked for by jobs and not by a dry run.
+@pytest.mark.parametrize(
+    ("device", "asking"), [("auto", EXTRACTIONS), ("cpu", set()), ("cuda", EXTRACTIONS | SEARCHES)]
+)
+def test_gpus_are_asked_for_where_the_device_means_one(project, monkeypatch, device, asking):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    text = project.snakemake(
+        "--cores", "2", "--dry-run", "--forceall", "--config", f"device={device}", "--", "all"
+    ).stdout
     jobs = re.split(r"\n(?:local)?rule ", text)[1:]
-    asking = {job.split(":")[0] for job in jobs if "gpu=1" in job}
-    assert len(jobs) > 20 and asking == {"extract", "extract_full_images"}
+    assert len(jobs) > 20 and {job.split(":")[0] for job in jobs if "gpu=1" in job} == asking
+
+
+def test_device_is_part_of_no_search(project):
+    """Another device extracts again; the searches follow because of the tokens and for no reason of their own."""
+    text = project.snakemake("--cores", "2", "--dry-run", "--config", "device=cpu", "--", "all").stdout
+    jobs = re.split(r"\n(?:local)?rule ", text)[1:]
+    assert {job.split(":")[0] for job in jobs} >= SEARCHES
+    assert {job.split(":")[0] for job in jobs if re.search("(?i)reason:.*params", job)} == EXTRACTIONS
 
 
 def test_extractions_ran_one_after_the_other(finished):
@@ -125,7 +143,7 @@ def test_all_training_images_are_those_of_patch_classification(finished):
 
 def test_global_context_holds_every_part_and_class(finished):
     rows = read(finished.folder / "results/tables/global_context.csv")
-    parts = ["", "drop-top-20", "keep-random-20", "keep-top-20"]
+    parts = ["", "drop-top-variance-20", "keep-random-20", "keep-top-variance-20"]
     assert sorted(set(rows.variant)) == parts and len(rows) == 2 * 4 * 4
     assert set(rows["class"]) == {"road", "building", "vegetation", ""}
     assert rows.loc[rows.metric == "share_mean_r2", "value"].notna().all()

@@ -165,7 +165,7 @@ def test_protocol_option_edited(project):
     project.write_config(config)
     models = ("pixels-a", "pixels-b")
     expected = {f"hummingbird streets,{model}" for model in models} | {f"model_table {model}" for model in models}
-    assert set(project.plan()) == expected | {"protocols_table"}
+    assert set(project.plan()) == expected | {"protocols_table", "protocols_figure streets"}
 
 
 def test_variant_added_runs_that_variant_alone(project):

@@ -4,6 +4,7 @@ import _source  # noqa: F401
 
 from patchprobe import measurements
 from patchprobe.analyses.full_images import full_image_rows
+from patchprobe.devices import claim_device
 from patchprobe.jobs import run_job
 from patchprobe.probe_fitting import ProbeOptions
 from patchprobe.provenance import spec_hash
@@ -12,6 +13,6 @@ from patchprobe.stores import open_store
 with run_job(snakemake) as job:
     spec = job.spec
     options = ProbeOptions(**spec.pop("linear"), **spec.pop("probe"))
-    own = {**spec, "threads": job.threads, "spec": spec_hash(job.spec_text)}
+    own = {**spec, "threads": job.threads, "device": claim_device(job.device), "spec": spec_hash(job.spec_text)}
     rows = full_image_rows(open_store(job.input.tokens), open_store(job.input.labels), options, **own)
     measurements.write(rows, job.output.rows)

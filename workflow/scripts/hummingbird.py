@@ -4,11 +4,13 @@ import _source  # noqa: F401
 
 from patchprobe import measurements
 from patchprobe.analyses.hummingbird import hummingbird_rows
+from patchprobe.devices import claim_device
 from patchprobe.jobs import run_job
 from patchprobe.provenance import spec_hash
 from patchprobe.stores import open_store
 
 with run_job(snakemake) as job:
+    search = {"threads": job.threads, "device": claim_device(job.device)}
     tokens, labels = open_store(job.input.tokens), open_store(job.input.labels)
-    rows = hummingbird_rows(tokens, labels, **job.spec, threads=job.threads, spec=spec_hash(job.spec_text))
+    rows = hummingbird_rows(tokens, labels, **job.spec, **search, spec=spec_hash(job.spec_text))
     measurements.write(rows, job.output.rows)

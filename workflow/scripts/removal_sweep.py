@@ -4,6 +4,7 @@ import _source  # noqa: F401
 
 from patchprobe import measurements
 from patchprobe.analyses.removal_sweep import counts_below, score, sweep
+from patchprobe.devices import claim_device
 from patchprobe.jobs import run_job
 from patchprobe.labelled_tokens import labelled_tokens
 from patchprobe.probe_fitting import ProbeOptions
@@ -16,5 +17,6 @@ with run_job(snakemake) as job:
     counts = counts_below(spec.pop("features"), tokens.sizes["feature"])
     options = ProbeOptions(**spec.pop("linear"), **spec.pop("probe"))
     training = labelled_tokens(tokens, labels, "train")
-    found = sweep(training, tokens, counts, options, seed=spec["seed"], threads=job.threads)
+    search = {"threads": job.threads, "device": claim_device(job.device)}
+    found = sweep(training, tokens, counts, options, seed=spec["seed"], **search)
     measurements.write(score(found, tokens, labels, **spec, spec=spec_hash(job.spec_text)), job.output.rows)

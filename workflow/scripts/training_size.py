@@ -5,6 +5,7 @@ import _source  # noqa: F401
 from patchprobe import measurements
 from patchprobe.analyses.training_size import nested_subsets, size_rows
 from patchprobe.datasets.index import read_index
+from patchprobe.devices import claim_device
 from patchprobe.jobs import run_job
 from patchprobe.labelled_tokens import labelled_tokens
 from patchprobe.probe_fitting import ProbeOptions
@@ -18,5 +19,6 @@ with run_job(snakemake) as job:
     subsets = nested_subsets(images["image_id"], images["drawn_for"], **spec.pop("sizes"), seed=spec["seed"])
     options = ProbeOptions(**spec.pop("linear"), **spec.pop("probe"))
     training = labelled_tokens(tokens, labels, "train")
-    own = {**spec, "threads": job.threads, "spec": spec_hash(job.spec_text)}
+    search = {"threads": job.threads, "device": claim_device(job.device)}
+    own = {**spec, **search, "spec": spec_hash(job.spec_text)}
     measurements.write(size_rows(training, tokens, labels, subsets, options, **own), job.output.rows)

@@ -103,6 +103,7 @@ def choose(
     ks: Sequence[int],
     distances: Sequence[Metric],
     threads: int,
+    device: str = "cpu",
 ) -> tuple[Setting, list[Setting]]:
     """Return the setting of highest mIoU over pixels of the held-out training images, and all that were tried.
 
@@ -123,7 +124,9 @@ def choose(
     tiles = features.isel(tile=np.flatnonzero(chosen))
     scores: dict[tuple[int, str], float | None] = {}
     for distance in distances:
-        votes = Votes(others, transform, tiles, labels, k=max(possible), distance=distance, threads=threads)
+        votes = Votes(
+            others, transform, tiles, labels, k=max(possible), distance=distance, threads=threads, device=device
+        )
         for k in possible:
             confusion = count_maps(votes.maps(k), tiles, labels).sum(axis=0)
             scores[k, distance] = float(mean_iou(confusion)) if confusion.any() else None
@@ -142,6 +145,7 @@ def capi_rows(
     validation_fraction: float,
     seed: int,
     threads: int,
+    device: str = "cpu",
     **columns: Any,
 ) -> tuple[list[dict[str, Any]], str]:
     """Return the measurement rows of the chosen setting, and as JSON which it is and what was tried.
@@ -152,9 +156,10 @@ def capi_rows(
     known = voters(features, labels)
     held_out = hold_out(known.images, validation_fraction, seed)
     transform = standardisation(known.without(held_out).tokens)
-    best, tried = choose(known, held_out, transform, features, labels, ks=k, distances=distances, threads=threads)
+    search: dict[str, Any] = {"threads": threads, "device": device}
+    best, tried = choose(known, held_out, transform, features, labels, ks=k, distances=distances, **search)
     evaluated = features.isel(tile=np.flatnonzero(features.split.values == "evaluation"))
-    votes = Votes(known, transform, evaluated, labels, k=best.k, distance=best.distance, threads=threads)
+    votes = Votes(known, transform, evaluated, labels, k=best.k, distance=best.distance, **search)
     return score(votes, best.k, features, labels, seed=seed, **columns), setting_text(best, tried, held_out)
 
 
@@ -172,7 +177,7 @@ def setting_text(best: Setting, tried: Sequence[Setting], held_out: npt.NDArray[
 class Votes:
     """The nearest voters of every patch of some tiles of a token store, clean tiles, last layer.
 
-    Raises DataError for a ``k`` above the number of voters.
+    ``device`` is where they are searched. Raises DataError for a ``k`` above the number of voters.
     """
 
     def __init__(
@@ -185,6 +190,7 @@ class Votes:
         k: int,
         distance: Metric,
         threads: int,
+        device: str = "cpu",
     ) -> None:
         self._known = known
         self._grid = grid(tiles)
@@ -194,7 +200,7 @@ class Votes:
         self._blocks = [slice(i, i + TILES_PER_BLOCK) for i in range(0, tiles.sizes["tile"], TILES_PER_BLOCK)]
         tokens = tiles.tokens.isel(level=0, layer=-1)
         lazy = (TransformedTokens(tokens[block], transform) for block in self._blocks)
-        bank = MemoryBank(transform(known.tokens), metric=distance)
+        bank = MemoryBank(transform(known.tokens), metric=distance, device=device)
         total = tiles.sizes["tile"] * patches
         with tqdm(total=total, desc=f"capi, {distance}", unit="patch", file=sys.stderr, mininterval=5) as bar:
             nearest, _ = bank.search(lazy, threads=threads, k=k, progress=bar.update)

@@ -23,17 +23,18 @@ def full_image_rows(
     model: str,
     seed: int,
     threads: int,
+    device: str = "cpu",
     **columns: Any,
 ) -> list[dict[str, Any]]:
     """Return the measurement rows of every method, metric and class, with intervals over images.
 
-    ``features`` and ``labels`` are the token store and the label store of full images, one tile for each; ``columns``
-    are those of :func:`patchprobe.clean_scores.clean_rows`. Raises DataError if no training patch, or nothing that was
+    ``features`` and ``labels`` are the token store and the label store of full images, one tile for each; ``device`` is
+    where neighbours are searched, ``columns`` are those of :func:`patchprobe.clean_scores.clean_rows`. Raises DataError if no training patch, or nothing that was
     classified, has a class.
     """
     training = labelled_tokens(features, labels, "train")
     rows = []
-    for method, ids in classify_clean(training, features, options, seed=seed, threads=threads):
+    for method, ids in classify_clean(training, features, options, seed=seed, threads=threads, device=device):
         own: dict[str, Any] = {"model": model, "method": method, "protocol": PROTOCOL}
         rows += clean_rows(ids, features, labels, seed=seed, **own, **columns)
     return rows

@@ -76,6 +76,8 @@ def fit_ridge(
 def feature_parts(variance: npt.NDArray[np.float64], features: float, *, seed: int) -> dict[str, npt.NDArray[np.int64]]:
     """Return the parts of a token by name: the whole (empty name), without the top, as many random ones, the top.
 
+    Names are those of the transforms of variants, with the number of features; ``keep-random`` is a part of its own, since
+    ``drop-random`` leaves all but so many.
     ``variance`` (features,) decides which are highest; ``features`` is their number, or below 1 their share. A number
     that leaves no feature gives the whole alone, and is logged.
     """
@@ -88,9 +90,9 @@ def feature_parts(variance: npt.NDArray[np.float64], features: float, *, seed: i
     order = by_variance(variance)
     random = generator(seed, "global-context").permutation(total)[:count]
     return parts | {
-        f"drop-top-{count}": np.sort(order[count:]),
+        f"drop-top-variance-{count}": np.sort(order[count:]),
         f"keep-random-{count}": np.sort(random),
-        f"keep-top-{count}": np.sort(order[:count]),
+        f"keep-top-variance-{count}": np.sort(order[:count]),
     }
 
 

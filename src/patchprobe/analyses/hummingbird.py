@@ -83,12 +83,13 @@ def predict(
     k: int,
     temperature: float,
     threads: int,
+    device: str = "cpu",
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Yield class ids (tiles, *shape) for blocks of the evaluation tiles of a token store, clean tiles, last layer.
 
-    Raises DataError for a ``k`` above the number of patches in the memory.
+    ``device`` is where neighbours are searched. Raises DataError for a ``k`` above the number of patches in the memory.
     """
-    bank = MemoryBank(remembered.tokens, metric="cosine")
+    bank = MemoryBank(remembered.tokens, metric="cosine", device=device)
     tiles, patches = int((features.split == "evaluation").sum()), features.sizes["patch"]
     with tqdm(total=tiles * patches, desc="hummingbird", unit="patch", file=sys.stderr, mininterval=5) as bar:
         found = bank.search(token_blocks(features, 0), threads=threads, k=k, progress=bar.update)
@@ -133,6 +134,7 @@ def hummingbird_rows(
     quirks: Mapping[str, Any],
     seed: int,
     threads: int,
+    device: str = "cpu",
     **columns: Any,
 ) -> list[dict[str, Any]]:
     """Return the measurement rows of a token store of clean tiles with its label store.
@@ -143,7 +145,7 @@ def hummingbird_rows(
     remembered = memory(features, labels, known, seed=seed)
     shape = (labels.sizes["y"], labels.sizes["x"])
     ids = labels.attrs["class_ids"]
-    maps = predict(remembered, features, ids, shape, k=k, temperature=temperature, threads=threads)
+    maps = predict(remembered, features, ids, shape, k=k, temperature=temperature, threads=threads, device=device)
     return score(maps, features, labels, known, seed=seed, **columns)
 
 

@@ -36,13 +36,13 @@ def class_groups(names: Sequence[str], easy: Sequence[str]) -> dict[str, list[st
 
 
 def classify_layers(
-    features: xr.Dataset, labels: xr.Dataset, *, threads: int
+    features: xr.Dataset, labels: xr.Dataset, *, threads: int, device: str = "cpu"
 ) -> Iterator[tuple[xr.Dataset, npt.NDArray[np.uint8]]]:
     """Yield for every stored block, from the first, its part of the token store and class ids uint8 (tile, patch).
 
     ``features`` is the token store of clean tiles, ``labels`` the label store; the ids are those of the evaluation
-    patches by 1-NN among the labelled training patches of the same block. One block is in memory at a time. Raises
-    DataError if no training patch has a class.
+    patches by 1-NN among the labelled training patches of the same block. One block is in memory at a time; ``device``
+    is where neighbours are searched. Raises DataError if no training patch has a class.
     """
     tiles, patches = int((features.split == "evaluation").sum()), features.sizes["patch"]
     layers = features.sizes["layer"]
@@ -50,7 +50,7 @@ def classify_layers(
         for place in range(layers):
             one = features.isel(layer=[place])
             training = labelled_tokens(one, labels, "train")
-            bank = MemoryBank(training.tokens)
+            bank = MemoryBank(training.tokens, device=device)
             nearest, _ = bank.search(token_blocks(one, level=0), threads=threads, progress=bar.update)
             yield one, training.ids[nearest].reshape(tiles, patches)
 
@@ -62,6 +62,7 @@ def layer_rows(
     model: str,
     easy_classes: Sequence[str],
     threads: int,
+    device: str = "cpu",
     **columns: Any,
 ) -> list[dict[str, Any]]:
     """Return the measurement rows of every stored block, metric and class, and of both groups of classes.
@@ -70,6 +71,6 @@ def layer_rows(
     """
     groups: Mapping[str, Sequence[str]] = class_groups(labels.attrs["class_names"], easy_classes)
     rows = []
-    for one, ids in classify_layers(features, labels, threads=threads):
+    for one, ids in classify_layers(features, labels, threads=threads, device=device):
         rows += clean_rows(ids, one, labels, groups=groups, model=model, method="1-nn", protocol=PROTOCOL, **columns)
     return rows

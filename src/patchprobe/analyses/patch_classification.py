@@ -43,15 +43,16 @@ def classify_patches(
     transform: FeatureTransform,
     *,
     threads: int,
+    device: str = "cpu",
 ) -> Predictions:
     """Classify the evaluation tokens (last stored layer, all levels) of a token store by both methods.
 
-    ``probe`` was fitted on the training tokens as ``transform`` gives them.
+    ``probe`` was fitted on the training tokens as ``transform`` gives them; ``device`` is where neighbours are searched.
     """
     evaluated = np.flatnonzero(features.split.values == "evaluation")
     levels, patches = features.sizes["level"], features.sizes["patch"]
     ids = np.empty((len(METHODS), levels, len(evaluated), patches), np.uint8)
-    bank = MemoryBank(transform(training.tokens))
+    bank = MemoryBank(transform(training.tokens), device=device)
     with tqdm(
         total=levels * len(evaluated) * patches, desc="1-NN", unit="patch", file=sys.stderr, mininterval=5
     ) as bar:

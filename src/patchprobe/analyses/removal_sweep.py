@@ -51,16 +51,19 @@ def sweep(
     *,
     seed: int,
     threads: int,
+    device: str = "cpu",
 ) -> dict[int, dict[str, npt.NDArray[np.uint8]]]:
     """Return class ids uint8 (tile, patch) of the evaluation patches for every number of removed features and method.
 
-    ``features`` is the token store of clean tiles that ``training`` comes from.
+    ``features`` is the token store of clean tiles that ``training`` comes from; ``device`` is where neighbours are
+    searched.
     """
     tiles, patches = int((features.split == "evaluation").sum()), features.sizes["patch"]
     order = by_variance(moments(training.tokens)[1])
     blocks = list(token_blocks(features, level=0))
     with tqdm(total=tiles * patches, desc="1-NN sweep", unit="patch", file=sys.stderr, mininterval=5) as bar:
-        nearest = SweepBank(training.tokens, order, counts).search(blocks, threads=threads, progress=bar.update)
+        bank = SweepBank(training.tokens, order, counts, device=device)
+        nearest = bank.search(blocks, threads=threads, progress=bar.update)
     linear = _by_probes(training, order, counts, blocks, options, seed=seed)
     return {
         count: {

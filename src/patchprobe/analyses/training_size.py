@@ -68,10 +68,12 @@ def classify_sizes(
     *,
     seed: int,
     threads: int,
+    device: str = "cpu",
 ) -> Iterator[tuple[int, str, npt.NDArray[np.uint8]]]:
     """Yield the number of images, the method and class ids uint8 (tile, patch) of the evaluation patches for every subset.
 
-    ``features`` is the token store of clean tiles that ``training`` comes from. A subset without a labelled patch is
+    ``features`` is the token store of clean tiles that ``training`` comes from; ``device`` is where neighbours are
+    searched. A subset without a labelled patch is
     left out and logged.
     """
     for subset in tqdm(subsets, desc="training sizes", unit="size", mininterval=5):
@@ -80,7 +82,7 @@ def classify_sizes(
             _log.warning("no patch of %s has a class: left out", ", ".join(subset))
             continue
         part = LabelledTokens(training.tokens[own], training.ids[own], training.images[own])
-        for method, ids in classify_clean(part, features, options, seed=seed, threads=threads):
+        for method, ids in classify_clean(part, features, options, seed=seed, threads=threads, device=device):
             yield len(subset), method, ids
 
 
@@ -94,6 +96,7 @@ def size_rows(
     model: str,
     seed: int,
     threads: int,
+    device: str = "cpu",
     **columns: Any,
 ) -> list[dict[str, Any]]:
     """Return the measurement rows of every subset, method, metric and class.
@@ -102,7 +105,8 @@ def size_rows(
     :func:`patchprobe.clean_scores.clean_rows`.
     """
     rows = []
-    for images, method, ids in classify_sizes(training, features, subsets, options, seed=seed, threads=threads):
+    found = classify_sizes(training, features, subsets, options, seed=seed, threads=threads, device=device)
+    for images, method, ids in found:
         own: dict[str, Any] = {"model": model, "method": method, "training_images": images, "protocol": PROTOCOL}
         rows += clean_rows(ids, features, labels, seed=seed, **own, **columns)
     return rows

@@ -48,15 +48,17 @@ def draw_dots(
     look = styles([*models, *sorted(found - set(models))])
     across = min(_ACROSS, max(len(panels), 1))
     down = max(-(-len(panels) // across), 1)
+    # So that marks below each other do not touch.
+    line = max(0.22, 0.085 * len(marks)) if apart else 0.22
     with matplotlib.rc_context(RC):
-        drawn = new_figure(WIDTH, 0.6 + down * (0.7 + 0.22 * max(len(shown), 2)), layout="constrained")
+        drawn = new_figure(WIDTH, 0.6 + down * (0.7 + line * max(len(shown), 2)), layout="constrained")
         axes = drawn.subplots(down, across, squeeze=False, sharey=True, sharex=True).ravel()
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
         if not panels:
             axes[0].text(0.5, 0.5, empty, ha="center", va="center", transform=axes[0].transAxes)
         for ax, (title, part) in zip(axes, panels.items(), strict=False):
-            _dots(ax, part, shown, marks, look, 0.24 if apart else 0.0)
+            _dots(ax, part, shown, marks, look, 0.33 if apart else 0.0)
             if limits:
                 ax.set_xlim(limits)
             ax.set_title(title, loc="left")

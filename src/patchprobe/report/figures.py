@@ -14,15 +14,17 @@ from patchprobe.report.selection import (
     METHOD_NAMES,
     axis_of,
     class_names,
+    frequent_classes,
     order_corruptions,
     order_known,
     order_labels,
     order_methods,
     prepare,
 )
-from patchprobe.report.style import RC, WIDTH, Style, legend_columns, line_handles, looks, new_figure, save
+from patchprobe.report.style import PAGE, RC, WIDTH, Style, legend_columns, line_handles, looks, new_figure, save
 
 _PANELS = 3  # corruptions side by side
+_CELL = (0.17, 0.15)  # the least width and height in inches of a cell with a number
 
 
 def clean_scores(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str]) -> None:
@@ -94,24 +96,33 @@ def class_iou(
     """Draw the IoU over clean pixels of every class of one data set as a heat map, a block of columns per method.
 
     ``classes`` is the classes table of the data set, for the order of rows; a class in neither truth nor prediction
-    is hatched. Raises as :func:`clean_scores`.
+    is hatched. Where numbers would not fit into the cells, methods stand below each other. Of classes that do not fit on
+    a page, those with most evaluation pixels are shown, and the figure says so. Raises as :func:`clean_scores`.
     """
     shown = prepare(rows)
     shown = shown[(shown["dataset"] == dataset) & (shown["corruption"] == "clean") & (shown["metric"] == "pixel_iou")]
     labels, methods = order_labels(shown, models), order_methods(shown)
     names = order_known(set(shown["class"]), class_names(classes))
+    total = len(names)
+    across = len(methods) if (WIDTH - 1.9) / (len(methods) * len(labels)) >= _CELL[0] else 1
+    down = len(methods) // across
+    around = 0.8 + 0.06 * max(map(len, labels)) + 0.3 * (down - 1)
+    names = frequent_classes(classes, names, int((PAGE - around) / (down * _CELL[1])))
     with matplotlib.rc_context(RC):
-        longest = max(map(len, labels))
-        height = 0.8 + 0.2 * len(names) + 0.06 * longest
-        cell = min(0.55, (WIDTH - 1.9) / (len(methods) * len(labels)))
-        width = 1.9 + len(methods) * cell * len(labels)
-        figure = new_figure(width, height, layout="constrained")
-        grid = figure.subplots(1, len(methods), squeeze=False, sharey=True)
-        for ax, method in zip(grid[0], methods, strict=True):
+        row = min(0.2, (PAGE - around) / (down * len(names)))
+        cell = min(0.55, (WIDTH - 1.9) / (across * len(labels)))
+        width = 1.9 + across * cell * len(labels)
+        figure = new_figure(width, around + down * row * len(names), layout="constrained")
+        grid = figure.subplots(down, across, squeeze=False, sharey=True, sharex=True)
+        for ax, method in zip(grid.ravel(), methods, strict=True):
             table = shown[shown["method"] == method].pivot(index="class", columns="label", values="value")
             image = _heat_map(ax, table.reindex(index=names, columns=labels))
             ax.set_title(METHOD_NAMES.get(method, method), loc="left")
-        figure.colorbar(image, ax=grid[0], label="IoU over pixels (fraction)", shrink=0.7, aspect=30, pad=0.02)
+        figure.colorbar(image, ax=grid, label="IoU over pixels (fraction)", shrink=0.7, aspect=30, pad=0.02)
+        if len(names) < total:
+            figure.supxlabel(
+                f"The {len(names)} classes of {total} with most evaluation pixels", fontsize=7, x=0, ha="left"
+            )
         save(figure, outputs)
 
 

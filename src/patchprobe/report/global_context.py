@@ -12,9 +12,9 @@ from patchprobe.report.selection import interval_note, order_known, order_labels
 
 _MARKS = {
     "": Mark("all features", "o"),
-    "drop-top": Mark("without the highest variance", "s", hollow=True),
+    "drop-top-variance": Mark("without the highest variance", "s", hollow=True),
     "keep-random": Mark("random ones alone", "^", hollow=True),
-    "keep-top": Mark("highest variance alone", "X"),
+    "keep-top-variance": Mark("highest variance alone", "X"),
 }
 _MEAN = "mean"
 # R2 has no lower end: resamples of few images in which a share hardly varies go far down.

@@ -1,4 +1,4 @@
-"""Table of the protocols side by side: patch classification, CAPI and Hummingbird on the same tokens."""
+"""Table and figure of the protocols side by side: patch classification, CAPI and Hummingbird on the same tokens."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,18 @@ from typing import Any
 import pandas as pd
 
 from patchprobe.errors import StoreError
+from patchprobe.report.dots import Mark, draw_dots
 from patchprobe.report.formats import Cell, Table
 from patchprobe.report.layout import lay_out_scores, write_tables
 from patchprobe.report.selection import METHOD_NAMES, interval_note, order_labels, order_methods, prepare_beside
 
 _METRICS = {"pixel_miou": "mIoU", "pixel_accuracy": "accuracy"}
+_MARKS = {
+    "1-nn": Mark(METHOD_NAMES["1-nn"], "o"),
+    "linear": Mark(METHOD_NAMES["linear"], "o", hollow=True),
+    "capi": Mark(METHOD_NAMES["capi"], "s"),
+    "hummingbird": Mark(METHOD_NAMES["hummingbird"], "^"),
+}
 _QUIRKS = {
     "memory_size": "a memory of {} patches",
     "void_is_first_class": "void counted as the first class in training patches",
@@ -56,6 +63,25 @@ def table(
         for dataset, part in shown.groupby("dataset", sort=True)
     ]
     write_tables(outputs, "Protocols side by side", rows, tables)
+
+
+def figure(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str], dataset: str) -> None:
+    """Draw mIoU and accuracy over pixels of one data set, a line per model, a mark per protocol.
+
+    ``rows`` are measurements as read, of clean tiles, ``models`` all models of the run. Raises as :func:`table`.
+    """
+    shown = prepare_beside(rows)
+    shown = shown[shown["dataset"] == dataset]
+    shown = shown.assign(mark=shown["method"])
+    draw_dots(
+        {name: shown[shown["metric"] == metric] for metric, name in _METRICS.items()},
+        {method: mark for method, mark in _MARKS.items() if method in set(shown["method"])},
+        outputs,
+        quantity="score over pixels (fraction)",
+        models=models,
+        empty="There are no scores.",
+        limits=(0, 1),
+    )
 
 
 def _scores(

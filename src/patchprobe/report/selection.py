@@ -106,6 +106,14 @@ def order_known(names: Collection[str], known: Iterable[str]) -> list[str]:
     return first + sorted(set(names) - set(first))
 
 
+def frequent_classes(path: Path, names: Sequence[str], count: int) -> list[str]:
+    """Return, in their order, the ``count`` classes of ``names`` with most evaluation pixels, by the classes table."""
+    table = pd.read_csv(path, converters={"name": str})
+    pixels = table[table["split"] == "evaluation"].groupby("name")["pixels"].sum()
+    chosen = set(sorted(names, key=lambda name: -pixels.get(name, 0))[:count])
+    return [name for name in names if name in chosen]
+
+
 def class_names(path: Path) -> list[str]:
     """Read the names of a data set's classes, without void, in their official order from its classes table."""
     table = pd.read_csv(path, converters={"name": str})

@@ -17,9 +17,19 @@ from patchprobe.stores import write_atomic
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 # A model as it is, then its variants.
-LINES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (6, 1.5, 1, 1.5, 1, 1.5)))
+LINES: tuple[Any, ...] = (
+    "-",
+    (0, (4, 1.5)),
+    (0, (1, 1.2)),
+    (0, (6, 1.5, 1, 1.5)),
+    (0, (6, 1.5, 1, 1.5, 1, 1.5)),
+    (0, (1, 3)),
+    (0, (10, 2)),
+)
 # Seven inches is the text width of a two-column page.
 WIDTH = 7.0
+# Its height, less a caption.
+PAGE = 9.0
 
 RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",

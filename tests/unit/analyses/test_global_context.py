@@ -72,9 +72,9 @@ def test_one_image_takes_the_middle_penalty_and_constant_tokens_the_mean(caplog)
 def test_parts_are_by_variance(caplog):
     variance = np.array([5.0, 1, 9, 2, 7, 3, 4, 8, 6, 0])
     parts = feature_parts(variance, 3, seed=0)
-    assert list(parts) == ["", "drop-top-3", "keep-random-3", "keep-top-3"]
-    assert parts["keep-top-3"].tolist() == [2, 4, 7] and parts[""].tolist() == list(range(10))
-    assert sorted([*parts["drop-top-3"], *parts["keep-top-3"]]) == list(range(10))
+    assert list(parts) == ["", "drop-top-variance-3", "keep-random-3", "keep-top-variance-3"]
+    assert parts["keep-top-variance-3"].tolist() == [2, 4, 7] and parts[""].tolist() == list(range(10))
+    assert sorted([*parts["drop-top-variance-3"], *parts["keep-top-variance-3"]]) == list(range(10))
     assert len(set(parts["keep-random-3"])) == 3
     assert list(feature_parts(variance, 0.26, seed=0)) == list(parts)  # 2.6 of ten features
     with caplog.at_level(logging.WARNING):
@@ -116,7 +116,7 @@ def test_scores_are_those_of_scikit_learn(told, tmp_path):
     tokens = features.tokens.values[0, 0, :, 10].astype(np.float64)
     shares = np.stack([(labels.label == i).mean(("y", "x")).values for i in (0, 1)], axis=1)
     images = features.image_id.values
-    variants = {"": slice(None), "drop-top-2": slice(2, None), "keep-top-2": slice(0, 2)}
+    variants = {"": slice(None), "drop-top-variance-2": slice(2, None), "keep-top-variance-2": slice(0, 2)}
     for variant, kept in variants.items():
         errors, alphas = references(tokens[train][:, kept], shares[train], images[train])
         expected = []
@@ -130,7 +130,7 @@ def test_scores_are_those_of_scikit_learn(told, tmp_path):
             np.mean(expected), rel=1e-6, abs=1e-9
         )
     road = table["value"].loc[:, "share_r2", "road"]
-    assert min(road[""], road["drop-top-2"]) > 0.7 > 0.2 > road["keep-top-2"]
+    assert min(road[""], road["drop-top-variance-2"]) > 0.7 > 0.2 > road["keep-top-variance-2"]
 
 
 def test_classes_without_spread_or_unknown(told, caplog):

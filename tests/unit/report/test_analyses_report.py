@@ -111,7 +111,7 @@ def test_training_size_tables_and_lines_hold_the_numbers_of_the_rows(tmp_path, d
             np.testing.assert_array_equal(line.get_ydata(), miou.loc[miou["model"] == model, "value"])
 
 
-def context_rows(names=("road", "sky"), parts=("", "drop-top-20", "keep-random-20", "keep-top-20")):
+def context_rows(names=("road", "sky"), parts=("", "drop-top-variance-20", "keep-random-20", "keep-top-variance-20")):
     base = measurement_rows(["dino", "mae"], ("camvid",), {}, []).drop_duplicates(["model"]).drop(columns=["metric"])
     rows = [
         base.assign(

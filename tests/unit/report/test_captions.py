@@ -15,7 +15,7 @@ from patchprobe import measurements
 CAPTIONS = (
     "workflow", "table", "datasets", "images", "clean_scores", "robustness", "class_iou", "corruption_sheet",
     "segmentation_sheet", "variance_spectrum", "variance_spectrum_table", "removal_sweep", "removal_sweep_table",
-    "loss_curves", "protocols_table", "paired_differences_table", "paper_comparison",
+    "loss_curves", "protocols", "protocols_table", "paired_differences_table", "paper_comparison",
     "layers", "layers_table", "training_size", "training_size_table", "global_context", "global_context_table",
     "variance_overlap", "variance_overlap_table", "full_images", "full_images_table",
 )  # fmt: skip

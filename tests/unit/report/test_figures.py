@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 from PIL import Image
-from report_data import CLASSES, LEVELS, MODELS, classes_csv, measurement_rows
+from report_data import CLASSES, LEVELS, MODELS, classes_csv, measurement_rows, variant_rows
 
 from patchprobe.report import figures, style
 
@@ -89,6 +89,30 @@ def test_curves_go_through_the_numbers_of_the_rows(drawn, corruption, ticks, uni
             assert np.isnan(y).any() == (corruption == "band-noise")  # clean apart from the line
     assert drawn[0].axes[-1].get_xlabel() == unit
     assert drawn[0].axes[0].get_ylabel() == "mIoU (fraction)"
+
+
+@pytest.mark.parametrize(("variants", "down", "shown"), [(0, 1, 50), (6, 2, 23)])
+def test_heat_map_of_many_classes_fits_a_page(drawn, tmp_path, variants, down, shown):
+    """ADE20K has 150 classes: those with most pixels are shown, in official order, and the figure says how many."""
+    names = [f"class {i}" for i in range(150)]
+    rows = measurement_rows(corruptions={}, classes=names)
+    rows = variant_rows(rows, "mae", [f"v{i}" for i in range(variants)])
+    rows = variant_rows(rows, "simmim", [f"v{i}" for i in range(variants)])
+    order = np.random.default_rng(0).permutation(150)  # of pixels, the evaluation split has i + 1 thousand of the i-th
+    classes = classes_csv(tmp_path / "c.csv", [names[i] for i in order])
+    figures.class_iou(rows, [tmp_path / "c.png"], models=MODELS, dataset="camvid", classes=classes)
+    width, height = drawn[0].get_size_inches()
+    assert width <= style.WIDTH and height <= style.PAGE
+    panels = drawn[0].axes[: len(("1-nn", "linear"))]
+    ticks = [tick.get_text() for tick in panels[0].get_yticklabels()]
+    assert ticks == [names[i] for i in order[-len(ticks) :]] and abs(len(ticks) - shown) <= 2
+    assert drawn[0].get_supxlabel() == f"The {len(ticks)} classes of 150 with most evaluation pixels"
+    assert len({panel.get_position().x0.round(6) for panel in panels}) == (1 if down == 2 else 2)
+    drawn[0].draw_without_rendering()
+    for panel in panels:  # numbers neither touch each other nor leave their cells
+        for text in panel.texts[::37]:
+            box, cell = text.get_window_extent(), panel.transData.transform([[0, 0], [1, 1]])
+            assert box.width <= abs(cell[1, 0] - cell[0, 0]) and box.height <= 1.05 * abs(cell[1, 1] - cell[0, 1])
 
 
 def test_heat_map_shows_the_numbers_in_official_order(drawn, tmp_path):

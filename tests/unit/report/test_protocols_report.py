@@ -9,7 +9,7 @@ from report_data import MODELS, measurement_rows
 
 from patchprobe import measurements
 from patchprobe.errors import StoreError
-from patchprobe.report import paired_differences, protocols
+from patchprobe.report import dots, paired_differences, protocols, style
 
 METHODS = {"1-nn": "1-NN", "linear": "linear probe", "capi": "CAPI k-NN", "hummingbird": "Hummingbird"}
 
@@ -72,6 +72,34 @@ def test_quirks_are_named_and_capi_can_be_left_out(tmp_path):
     protocols.table(rows, {}, [tmp_path / "t.md"], models=MODELS, interval=0.9, quirks=quirks)
     text = (tmp_path / "t.md").read_text()
     assert "a memory of 1000 patches; predicted classes matched to true ones." in text and "CAPI" not in text
+
+
+def test_figure_shows_every_protocol_of_every_model(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(dots, "save", lambda figure, outputs: drawn.append(figure))
+    rows = protocol_rows()
+    protocols.figure(rows, [], models=MODELS, dataset="streets")
+    colors = style.styles(MODELS)
+    assert [text.get_text() for text in drawn[0].legends[0].get_texts()] == list(METHODS.values())
+    for ax, metric in zip(drawn[0].axes, ("pixel_miou", "pixel_accuracy"), strict=True):
+        part = rows[(rows["dataset"] == "streets") & (rows["metric"] == metric)].set_index(["model", "method"])
+        marks = [line for line in ax.lines if line.get_marker() != "None"]
+        ends = [tuple(line.get_xdata()) for line in ax.lines if line.get_marker() == "None"]
+        found = {(round(line.get_xdata()[0], 9), line.get_color()) for line in marks}
+        assert found == {(round(part.loc[key, "value"], 9), colors[key[0]].color) for key in part.index}
+        assert sorted(ends) == sorted(zip(part["ci_low"], part["ci_high"], strict=True))
+        assert ax.get_xlabel() == "score over pixels (fraction)" and ax.get_xlim() == (0, 1)
+        # Lines of models from top to bottom, their marks in the order of the legend, none on another.
+        heights = sorted(line.get_ydata()[0] for line in marks)
+        inch = ax.get_position().height * drawn[0].get_figheight() / np.ptp(ax.get_ylim())
+        assert len(marks) == 12 and min(np.diff(heights)) * inch * 72 > 4.5
+
+
+def test_figure_of_mixed_seeds_is_refused():
+    rows = protocol_rows(("camvid",))
+    rows.loc[rows["method"] == "capi", "seed"] = 1
+    with pytest.raises(StoreError, match="seed 0 and 1 cannot share a table"):
+        protocols.figure(rows, [], models=MODELS, dataset="camvid")
 
 
 def test_other_seeds_and_unreadable_settings_are_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import yaml
 from matplotlib.collections import PolyCollection
 from report_data import MODELS, classes_csv, measurement_rows, spectrum_rows, sweep_rows, variant_rows
 
@@ -136,6 +137,12 @@ def test_variants_look_like_their_model_but_for_the_line():
     assert len({str(look.line) for look in (own, *variants)}) == 3
     plain = style.looks(prepare(measurement_rows(corruptions={})), MODELS)
     assert {label: looks[label] for label in MODELS} == plain  # a variant changes no model's colour
+
+
+def test_every_variant_of_the_paper_has_a_line_of_its_own(repository):
+    names = list(yaml.safe_load((repository / "config/paper.yaml").read_text())["models"]["mae"]["variants"])
+    looks = style.looks(prepare(variant_rows(measurement_rows(corruptions={}), "mae", names)), MODELS)
+    assert len({str(looks[label].line) for label in ("mae", *(f"mae {name}" for name in names))}) == 1 + len(names) == 7
 
 
 def test_variants_have_lines_of_their_own_in_tables_and_figures(tmp_path, drawn):

@@ -1,0 +1,101 @@
+"""Searches run on the device that the job was given, with stand-ins for GPUs, and their rows do not depend on it."""
+
+import re
+
+import numpy as np
+import pytest
+from token_stores import BOOTSTRAP, stores
+
+from patchprobe import neighbor_sweep, neighbors
+from patchprobe.analyses import (
+    capi,
+    full_images,
+    hummingbird,
+    layers,
+    patch_classification,
+    removal_sweep,
+    training_size,
+)
+from patchprobe.labelled_tokens import labelled_tokens
+from patchprobe.neighbor_tensors import TorchArrays
+from patchprobe.probe_fitting import ProbeOptions, fit_probe
+from patchprobe.variance import fit_transform
+
+OPTIONS = ProbeOptions(learning_rates=(0.1,), weight_decays=(0.0,), steps=20)
+COLUMNS = {"dataset": "d", "model": "m", "bootstrap": BOOTSTRAP, "seed": 0, "spec": "s"}
+
+
+def classified(features, labels, device):
+    training = labelled_tokens(features, labels, "train")
+    probe = fit_probe(training.tokens, training.ids, training.images, OPTIONS, seed=0)
+    unchanged = fit_transform(None, training.tokens, key="")
+    found = patch_classification.classify_patches(training, probe, features, unchanged, threads=1, device=device)
+    return found.ids.tolist()
+
+
+def swept(features, labels, device):
+    training = labelled_tokens(features, labels, "train")
+    found = removal_sweep.sweep(training, features, [0, 2], OPTIONS, seed=0, threads=1, device=device)
+    return {count: {method: ids.tolist() for method, ids in methods.items()} for count, methods in found.items()}
+
+
+def by_size(features, labels, device):
+    training = labelled_tokens(features, labels, "train")
+    subsets = [sorted(set(training.images))[:2], sorted(set(training.images))]
+    return training_size.size_rows(training, features, labels, subsets, OPTIONS, threads=1, device=device, **COLUMNS)
+
+
+def by_layer(features, labels, device):
+    return layers.layer_rows(features, labels, easy_classes=["road"], threads=1, device=device, **COLUMNS)
+
+
+def on_full_images(features, labels, device):
+    return full_images.full_image_rows(features, labels, OPTIONS, threads=1, device=device, **COLUMNS)
+
+
+def by_capi(features, labels, device):
+    given = {"k": [1, 3], "distances": ["euclidean", "cosine"], "validation_fraction": 0.2, "threads": 1}
+    return capi.capi_rows(features, labels, device=device, **given, **COLUMNS)
+
+
+def by_hummingbird(features, labels, device):
+    given = {"k": 3, "temperature": 0.02, "quirks": {}, "threads": 1}
+    return hummingbird.hummingbird_rows(features, labels, device=device, **given, **COLUMNS)
+
+
+ANALYSES = {
+    "patch_classification": classified,
+    "removal_sweep": swept,
+    "training_size": by_size,
+    "layers": by_layer,
+    "full_images": on_full_images,
+    "capi": by_capi,
+    "hummingbird": by_hummingbird,
+}
+
+
+@pytest.mark.parametrize("analysis", ANALYSES)
+def test_the_bank_is_on_the_device_and_the_rows_are_the_same(monkeypatch, analysis):
+    devices = []
+
+    def arrays_on(device):
+        devices.append(device)
+        return TorchArrays("cpu")
+
+    expected = ANALYSES[analysis](*stores([2.0]), "cpu")
+    for module in (neighbors, neighbor_sweep):
+        monkeypatch.setattr(module, "arrays_on", arrays_on)
+    np.testing.assert_equal(ANALYSES[analysis](*stores([2.0]), "cuda"), expected)
+    assert devices and set(devices) == {"cuda"}
+
+
+def test_jobs_that_search_claim_the_gpu_that_their_rule_asks_for(repository):
+    rules = "\n".join(path.read_text() for path in (repository / "rules").glob("*.smk"))
+    asking = {
+        rule.partition(":")[0]: re.search(r"scripts/(\w+\.py)", rule)[1]
+        for rule in re.split(r"(?m)^rule ", rules)[1:]
+        if "gpu=search_gpus" in rule
+    }
+    assert set(asking) == set(ANALYSES)
+    for script in asking.values():
+        assert "claim_device(job.device)" in (repository / "workflow/scripts" / script).read_text()
