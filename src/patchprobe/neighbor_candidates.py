@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 _PENDING = 1 << 19  # candidates kept before they are ranked: bounds the memory of one worker
+_FEW = 8  # one row in so many is few
 
 Pairs = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
@@ -53,11 +54,10 @@ class Candidates:
         near = (minima <= self._kth + self._margins).nonzero()[0]
         if not near.size:
             return
-        part = scores[near]
         if self._lowest.shape[1] == 1:
-            row, column, score = self._close_to_lowest(part, near, nearest[near], minima[near])
+            row, column, score = self._close_to_lowest(scores, near, nearest[near], minima[near])
         else:
-            row, column, score = self._among_lowest(part, near)
+            row, column, score = self._among_lowest(scores[near], near)
         self._keep(near[row], column + start, score)
 
     def limits(self, precision: type[np.floating]) -> npt.NDArray[np.floating]:
@@ -71,18 +71,21 @@ class Candidates:
 
     def _close_to_lowest(
         self,
-        part: npt.NDArray[np.floating],
+        scores: npt.NDArray[np.floating],
         near: npt.NDArray[np.intp],
         nearest: npt.NDArray[np.intp],
         minima: npt.NDArray[np.floating],
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.floating]]:
-        """Return the lowest score of every row and the few others below the limit; overwrites ``part``."""
+        """Return the lowest score of every row ``near`` and the few others below the limit."""
         rows = np.arange(len(near))
-        part[rows, nearest] = np.inf
+        # To copy rows takes longer than to look through all, unless they are few.
+        part, place = (scores[near], rows) if len(near) * _FEW < len(scores) else (scores, near)
+        part[place, nearest] = np.inf
         limits = round_up(self._kth[near] + self._margins[near], part.dtype)
         # Few rows have a second candidate: only they are scanned.
-        several = np.flatnonzero(part[rows, part.argmin(axis=1)] <= limits)
-        others = part[several]
+        several = np.flatnonzero(part[place, part.argmin(axis=1)[place]] <= limits)
+        others = part[place[several]]
+        part[place, nearest] = minima
         row, column = np.divmod(np.flatnonzero(others <= limits[several, None]), part.shape[1])
         finite = np.isfinite(minima)
         return (

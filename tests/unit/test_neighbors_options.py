@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.neighbors import NearestNeighbors
 
 from patchprobe.errors import DataError
+from patchprobe.neighbor_candidates import Candidates
 from patchprobe.neighbors import MemoryBank, nearest
 
 
@@ -143,3 +144,18 @@ def test_workers_of_another_scheduler(rng):
         found = MemoryBank(bank).search([queries[:30], queries[30:]], threads=1, k=3, progress=done.append)
     assert_same(found, brute_force(bank, queries, 3), 3)
     assert sum(done) == 60
+
+
+@pytest.mark.parametrize("near", [3, 40])  # rows with a candidate in the tile, few or many of 40
+def test_scores_are_left_as_they_were_for_what_is_added_to_them(near):
+    scores = np.random.default_rng(0).standard_normal((40, 50)).astype(np.float32)
+    scores[:near, 7] = scores[:near, 9] = -10  # two candidates in each of these rows
+    before, ranked = scores.copy(), []
+    book = Candidates(np.full(40, 1e-3), lambda query, row: ranked.append((query, row)), crowd_limit=None)
+    book.offer(np.where(np.arange(40)[:, None] < near, scores, -9).astype(np.float32)[:, :1], 0)
+    book.offer(scores, 1)
+    np.testing.assert_array_equal(scores, before)
+    query, row = book.remaining()
+    assert {(int(q), int(r)) for q, r in zip(query, row, strict=True) if q < near} == {
+        (q, r) for q in range(near) for r in (8, 10)
+    }
