@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import logging
 import pkgutil
 import sys
 from dataclasses import asdict
@@ -26,6 +27,8 @@ def main(names: list[str]) -> None:
     unknown = sorted(set(names) - set(available))
     if unknown:
         sys.exit(f"no benchmark {', '.join(unknown)}; there are: {', '.join(available)}")
+    # Advice on the probes' settings is for runs whose scores count.
+    logging.getLogger("patchprobe").setLevel(logging.ERROR)
     rows = []
     for name in names or available:
         print(f"{name} ...", file=sys.stderr, flush=True)
