@@ -13,7 +13,7 @@ rule training_size:
         "logs/training_size/{dataset}.{model}.benchmark.tsv"
     conda:
         "../envs/core.yaml"
-    threads: 8
+    threads: min(8, config["threads"])
     resources:
         gpu=search_gpus,
         mem_mb=8000,
@@ -111,7 +111,7 @@ rule layers:
         "logs/layers/{dataset}.{model}.benchmark.tsv"
     conda:
         "../envs/core.yaml"
-    threads: 8
+    threads: min(8, config["threads"])
     resources:
         gpu=search_gpus,
         mem_mb=8000,

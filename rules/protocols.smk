@@ -13,7 +13,7 @@ rule capi:
         "logs/capi/{dataset}.{model}.benchmark.tsv"
     conda:
         "../envs/core.yaml"
-    threads: 8
+    threads: min(8, config["threads"])
     resources:
         gpu=search_gpus,
         mem_mb=8000,
@@ -39,7 +39,7 @@ rule hummingbird:
         "logs/hummingbird/{dataset}.{model}.benchmark.tsv"
     conda:
         "../envs/core.yaml"
-    threads: 8
+    threads: min(8, config["threads"])
     resources:
         gpu=search_gpus,
         mem_mb=8000,

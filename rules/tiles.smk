@@ -12,7 +12,7 @@ rule present_classes:
         source="[^/]+",
     conda:
         "../envs/core.yaml"
-    threads: 4
+    threads: min(4, config["threads"])
     resources:
         mem_mb=2000,
         runtime=60,

@@ -40,7 +40,7 @@ def draw_dots(
     """Draw a panel per title from rows with ``model``, ``mark`` (a key of ``marks``), ``value`` and its interval.
 
     ``quantity`` names the axis of values, ``models`` are those of the run, ``empty`` is what a figure without panels
-    says. ``limits`` are those of the axis of values, by the values if None; marks of a model stand below each other if
+    says. ``limits`` are those of the axis of values of all panels, from 0 to the highest value of each if None; marks of a model stand below each other if
     ``apart``, otherwise on one line. Raises ValueError for an unknown suffix.
     """
     found = {str(model) for part in panels.values() for model in part["model"]}
@@ -52,21 +52,26 @@ def draw_dots(
     line = max(0.22, 0.085 * len(marks)) if apart else 0.22
     with matplotlib.rc_context(RC):
         drawn = new_figure(WIDTH, 0.6 + down * (0.7 + line * max(len(shown), 2)), layout="constrained")
-        axes = drawn.subplots(down, across, squeeze=False, sharey=True, sharex=True).ravel()
+        axes = drawn.subplots(down, across, squeeze=False, sharey=True, sharex=limits is not None).ravel()
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
         if not panels:
             axes[0].text(0.5, 0.5, empty, ha="center", va="center", transform=axes[0].transAxes)
         for ax, (title, part) in zip(axes, panels.items(), strict=False):
             _dots(ax, part, shown, marks, look, 0.33 if apart else 0.0)
-            if limits:
-                ax.set_xlim(limits)
+            ax.set_xlim(limits or (0, upper_limit(part)))
             ax.set_title(title, loc="left")
             ax.set_xlabel(quantity)
             ax.tick_params(labelbottom=True)
         handles = [Line2D([], [], linestyle="", label=mark.name, **_marker(mark, "#444444")) for mark in marks.values()]
         drawn.legend(handles=handles, loc="outside upper center", ncols=len(handles))
         save(drawn, outputs)
+
+
+def upper_limit(rows: pd.DataFrame) -> float:
+    """Return the end of an axis from 0 that holds the intervals of all rows, 1 if there is nothing to hold."""
+    highest = rows["ci_high"].fillna(rows["value"]).max()
+    return 1.05 * float(highest) if highest > 0 else 1.0
 
 
 def _dots(

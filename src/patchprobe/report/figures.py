@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from patchprobe.report.dots import upper_limit
 from patchprobe.report.selection import (
     METHOD_NAMES,
     axis_of,
@@ -47,6 +48,7 @@ def clean_scores(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequenc
             part = shown[shown["dataset"] == dataset]
             for ax, metric in zip(axes, ("pixel_miou", "pixel_accuracy"), strict=True):
                 _dots(ax, part[part["metric"] == metric], labels, look)
+                ax.set_xlim(0, upper_limit(shown[shown["metric"] == metric]))
             axes[0].set_title(dataset, loc="left", fontweight="bold")
         grid[-1, 0].set_xlabel("mIoU over pixels (fraction)")
         grid[-1, 1].set_xlabel("accuracy over pixels (fraction)")
@@ -147,7 +149,6 @@ def _dots(ax: Axes, rows: pd.DataFrame, labels: Sequence[str], look: dict[str, S
             )
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.5, -0.5)
-    ax.set_xlim(0, 1)
     ax.grid(axis="x")
     ax.tick_params(axis="y", length=0)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from patchprobe.report.dots import Mark, draw_dots
+from patchprobe.report.dots import Mark, draw_dots, upper_limit
 from patchprobe.report.formats import Table
 from patchprobe.report.layout import lay_out_scores, write_tables
 from patchprobe.report.selection import (
@@ -62,7 +62,7 @@ def figure(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str]
         quantity="mIoU over pixels (fraction)",
         models=models,
         empty="No model saw full images.",
-        limits=(0.0, 1.05 * float(shown["ci_high"].fillna(shown["value"]).max())) if len(shown) else None,
+        limits=(0.0, upper_limit(shown)),
     )
 
 

@@ -80,7 +80,6 @@ def figure(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str]
         quantity="score over pixels (fraction)",
         models=models,
         empty="There are no scores.",
-        limits=(0, 1),
     )
 
 
