@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import TINY, make_project
 from PIL import Image
+from projects import TINY, make_project
 
 pytestmark = pytest.mark.workflow
 

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import safetensors.torch
 import timm
-from conftest import TINY, make_project
+from projects import TINY, make_project
 from serving import serving
 
 pytestmark = pytest.mark.workflow

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import TINY, environment, make_project
+from projects import TINY, environment, make_project
 
 from patchprobe import forkserver
 

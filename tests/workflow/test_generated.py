@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from conftest import TINY, make_project
+from projects import TINY, make_project
 
 pytestmark = pytest.mark.workflow
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import environment, make_project
+from projects import environment, make_project
 
 pytestmark = pytest.mark.workflow
 

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 import yaml
+from projects import TINY, make_project
 from test_staleness import FINAL, chain, computed
 
 from patchprobe.model_registry import registered_model
@@ -18,8 +19,6 @@ VERSIONS = ["clean", "blur", "noise", "band-noise", "shift", "rotate", "scale"]
 @pytest.fixture
 def empty(repository, tmp_path):
     """The project without data, weights and results."""
-    from conftest import TINY, make_project
-
     return make_project(repository, tmp_path / "project", TINY)
 
 

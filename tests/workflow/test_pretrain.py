@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import TINY, environment, make_project
+from projects import TINY, environment, make_project
 from test_kills import job_process
 
 pytestmark = pytest.mark.workflow

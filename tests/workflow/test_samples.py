@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from cityscapes_evaluator import official_scores
+from projects import make_project
 
 from patchprobe.patches import paint
 from patchprobe.stores import open_store
@@ -46,8 +47,6 @@ TARGETS = [
 
 @pytest.fixture(scope="module")
 def run(repository, shared, tmp_path_factory):
-    from conftest import make_project
-
     config = CONFIG | {"data_root": str(shared / "samples")}
     project = make_project(repository, tmp_path_factory.mktemp("samples") / "project", config)
     project.snakemake("--config", "fork_jobs=True", "threads=1", "--cores", "2", *TARGETS)
