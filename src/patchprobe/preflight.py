@@ -1,6 +1,7 @@
 """What can be found wrong with a configuration before the first job, beyond its schema."""
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from patchprobe.errors import ConfigError
 
 
 def check(config: Mapping[str, Any], *, device: str) -> None:
-    """Open every data set and corruption of a validated configuration, and see that ``device`` is there.
+    """Open every data set, corruption and objective's options of a validated configuration, and see that ``device`` is there.
 
     Raises ConfigError, DataError or DeviceError with the message that the job would end with.
     """
@@ -30,3 +31,9 @@ def check(config: Mapping[str, Any], *, device: str) -> None:
             open_generator(entry["generate"], name=name)
         else:
             open_dataset(entry, Path(config["data_root"]), name=name)
+    for name, entry in config["pretraining"]["objectives"].items():
+        # The objectives are slow to import, and lightly is in the environment of those who train.
+        if entry["options"] and find_spec("lightly"):
+            from patchprobe.pretraining.objective import check_options
+
+            check_options(name, entry["options"])

@@ -108,13 +108,14 @@ def build_objective(name: str, network: Network, classes: int, options: Mapping[
             f"pretraining.objectives.{name}: it learns from classes and the images have none; sort the images of "
             "pretraining.images.folder into one sub-folder per class, or leave this objective out"
         )
-    known = [field.name for field in dataclasses.fields(kind.options_type)]
-    _check_options(name, options, known)
+    check_options(name, options)
     built: Objective = kind(network, classes, kind.options_type(**options))  # type: ignore[call-arg]
     return built
 
 
-def _check_options(name: str, options: Iterable[str], known: list[str]) -> None:
+def check_options(name: str, options: Iterable[str]) -> None:
+    """Raise ConfigError if there is no objective ``name``, or it has no option of one of these names."""
+    known = [field.name for field in dataclasses.fields(open_objective(name).options_type)]
     for option in options:
         if option not in known:
             near = difflib.get_close_matches(option, known, n=1)

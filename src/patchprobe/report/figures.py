@@ -86,7 +86,7 @@ def robustness(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[
                 _curves(ax, shown[shown["method"] == method], name, labels, look)
                 ax.set_title(f"{name}, {METHOD_NAMES.get(method, method)}", loc="left")
                 ax.set_xlabel(axis_of(name).name if m == len(methods) - 1 else "")
-                ax.set_ylabel("mIoU (fraction)" if column == 0 else "")
+                ax.set_ylabel("mIoU over pixels (fraction)" if column == 0 else "")
         grid[0, 0].set_ylim(0, 1.06 * shown["value"].max())
         figure.legend(handles=line_handles(labels, look), loc="outside upper center", ncols=across)
         save(figure, outputs)

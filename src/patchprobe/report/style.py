@@ -16,15 +16,15 @@ from patchprobe.stores import write_atomic
 # Okabe and Ito, Color Universal Design (2008), without the yellow, which vanishes on white paper.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
-# A model as it is, then its variants.
+# A model as it is, then its variants; those that come first are the easiest to tell apart in print.
 LINES: tuple[Any, ...] = (
     "-",
     (0, (4, 1.5)),
     (0, (1, 1.2)),
-    (0, (6, 1.5, 1, 1.5)),
-    (0, (6, 1.5, 1, 1.5, 1, 1.5)),
-    (0, (1, 3)),
-    (0, (10, 2)),
+    (0, (7, 1.5, 1, 1.5)),
+    (0, (1, 4)),
+    (0, (11, 3)),
+    (0, (4, 1.5, 1, 1.5, 1, 1.5)),
 )
 # Seven inches is the text width of a two-column page.
 WIDTH = 7.0

@@ -7,6 +7,7 @@ import pytest
 import torch
 from pretraining_data import OBJECTIVES, SIDE, build, run, sampler
 
+from patchprobe import preflight
 from patchprobe.errors import ConfigError
 from patchprobe.pretraining.crops import to_batch
 from patchprobe.pretraining.mae import Decoder
@@ -161,3 +162,12 @@ def test_unknown_options_are_refused(network):
 def test_supervised_needs_classes(network):
     with pytest.raises(ConfigError, match="the images have none; sort the images of"):
         build_objective("supervised", network, 0, {})
+
+
+def test_options_are_checked_before_the_first_job():
+    objectives = {"mae": {"options": {"mask": 0.5}}, "dino": {"options": {}}}
+    config = {"corruptions": {}, "datasets": {}, "pretraining": {"objectives": objectives}}
+    with pytest.raises(ConfigError, match=r"unknown key pretraining.objectives.mae.options.mask: .*mask_ratio"):
+        preflight.check(config, device="cpu")
+    objectives["mae"]["options"] = {"mask_ratio": 0.5}
+    preflight.check(config, device="cpu")
