@@ -38,6 +38,7 @@ LIBRARIES = (
     "dask.array",
     "dask.threaded",
     "threadpoolctl",
+    "scipy.linalg.cython_blas",
     "tqdm",
     "PIL.Image",
     "cv2",

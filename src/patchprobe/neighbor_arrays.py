@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg.blas import dgemm, sgemm
 
+from patchprobe import blas
 from patchprobe.neighbor_candidates import Candidates
 
 
@@ -56,9 +56,7 @@ class CpuArrays:
         self, scores: npt.NDArray[Any], queries: npt.NDArray[Any], rows: npt.NDArray[Any], tile: npt.NDArray[Any]
     ) -> None:
         """See Arrays."""
-        # Transposed, since BLAS counts along columns; numpy's product cannot add to a result, and a sum costs a pass more.
-        gemm = sgemm if scores.dtype == np.float32 else dgemm
-        gemm(1.0, rows.T, queries.T, 1.0, scores.T, trans_a=True, overwrite_c=True)
+        blas.add_product(scores, queries, rows)
 
 
 def arrays_on(device: str) -> Arrays:

@@ -124,7 +124,7 @@ class SweepBank:
             )
             rank = partial(self._rank, ranking, members)
             books.append(arrays.candidates(allowed, rank, crowd_limit=crowd_limit))
-        points = [arrays.put(part.astype(precision)) for part in parts]
+        points = [arrays.put(np.ascontiguousarray(part, dtype=precision)) for part in parts]
         tile, added = (arrays.empty(len(members), self._block, precision) for _ in range(2))
         for rows in slices(len(self._rows), self._block):
             groups = self._bank_part(rows, precision)
@@ -166,7 +166,8 @@ class SweepBank:
         """Return for each group -2 y of some searched rows and, as a last column, |y|^2."""
         centred = (self._exact(self._rows[part]) - self._mean) * self._scale
         groups = [centred[:, group] for group in self._features]
-        return [np.append(-2 * group, np.square(group).sum(axis=1, keepdims=True), axis=1) for group in groups]
+        parts = [np.append(-2 * group, np.square(group).sum(axis=1, keepdims=True), axis=1) for group in groups]
+        return [np.ascontiguousarray(part) for part in parts]
 
 
 def _summed_from_last(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
