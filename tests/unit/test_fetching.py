@@ -240,7 +240,7 @@ def test_web_page(server, path, kind):
         (b"Entry not found", "text ('Entry not found')"),
         (b"", "empty"),
         (bytes(5000), "of no known format"),
-        (gzip.compress(b"<html>sorry</html>"), "packed with gzip (a web page)"),
+        (gzip.compress(b"<html>sorry</html>", mtime=0), "packed with gzip (a web page)"),
         ("<!DOCTYPE html>".encode("utf-16"), "web page"),
     ],
 )
