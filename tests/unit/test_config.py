@@ -154,7 +154,7 @@ def test_partial_corruption_list_is_kept(schema):
         (
             "models.dino.sha256",
             "C867DB91",
-            "key models.dino.sha256 is 'C867DB91': SHA-256 of the checkpoint in lower-case",
+            "key models.dino.sha256 is 'C867DB91', which is not of the form it needs; it is this: SHA-256 of the checkpoint in lower-case",
         ),
         ("models.dino.sha256", 73958219, "key models.dino.sha256: 73958219 is not of type 'string'"),
         ("models.dino.arguments", {"depth": [1]}, "key models.dino.arguments.depth: [1] is not of type"),

@@ -88,7 +88,7 @@ def test_curves_go_through_the_numbers_of_the_rows(drawn, corruption, ticks, uni
             assert shown == pytest.approx(value)
             assert np.isnan(y).any() == (corruption == "band-noise")  # clean apart from the line
     assert drawn[0].axes[-1].get_xlabel() == unit
-    assert drawn[0].axes[0].get_ylabel() == "mIoU (fraction)"
+    assert drawn[0].axes[0].get_ylabel() == "mIoU over pixels (fraction)"
 
 
 @pytest.mark.parametrize(("variants", "down", "shown"), [(0, 1, 50), (6, 2, 23)])
