@@ -24,9 +24,9 @@ import requests
 
 from patchprobe.checkpoint_files import BEGINNING, HUB, check_address, format_of, is_web_page, stranger
 from patchprobe.errors import ConfigError, ModelError
+from patchprobe.files import write_atomic
 from patchprobe.partial_file import PartialFile, partial_file
 from patchprobe.progress import Progress
-from patchprobe.stores import write_atomic
 
 _CHUNK = 1 << 18
 _TRANSIENT = {408, 429, 500, 502, 503, 504}

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from patchprobe.errors import StoreError
-from patchprobe.stores import write_atomic
+from patchprobe.files import write_atomic
 
 SCHEMA: dict[str, Any] = json.loads(Path(__file__).with_name("measurements.schema.json").read_text())
 SCHEMA_ID: str = SCHEMA["$id"]

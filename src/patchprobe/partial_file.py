@@ -16,7 +16,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from patchprobe.stores import file_sha256
+from patchprobe.files import file_sha256
 
 
 @contextlib.contextmanager

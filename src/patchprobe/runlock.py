@@ -3,14 +3,11 @@
 Snakemake's own lock stays behind when Snakemake is killed and has to be removed by hand; the profiles switch it off.
 """
 
-import fcntl
 import os
 from pathlib import Path
-from typing import IO
 
 from patchprobe.errors import PatchprobeError
-
-_held: list[IO[str]] = []
+from patchprobe.files import disk_errors, try_lock
 
 
 class FolderInUseError(PatchprobeError):
@@ -19,20 +16,15 @@ class FolderInUseError(PatchprobeError):
 
 def hold(folder: Path) -> None:
     """Hold the lock of ``folder`` until this process ends; raises FolderInUseError naming the other process."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "patchprobe.lock"
-    file = path.open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        owner = file.read().strip() or "unknown"
-        file.close()
-        raise FolderInUseError(
-            f"another run (process {owner}) works in {folder.resolve().parent}: wait for its end, "
-            "or run in another folder with --directory"
-        ) from None
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
-    _held.append(file)
+    with disk_errors(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        # Held open until the process ends.
+        descriptor = try_lock(path)
+        if descriptor is None:
+            raise FolderInUseError(
+                f"another run (process {path.read_text().strip() or 'unknown'}) works in {folder.resolve().parent}: "
+                "wait for its end, or run in another folder with --directory"
+            )
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())

@@ -9,15 +9,13 @@ readers refuse a store whose manifest does not match it.
 """
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 from patchprobe.errors import StoreError
+from patchprobe.files import disk_errors, file_sha256, locked, write_atomic
 
 FORMAT = "patchprobe-store-v1"
 GROUP = "data"
@@ -51,9 +50,12 @@ def build_store(store: Path, *, spec: str, code: str, inputs: Sequence[Path] = (
     """
     digest = _digest(spec, code, inputs)
     partial_root = store.parent / ".partial"
-    with _readable_disk_errors(store):
+    with disk_errors(store):
         partial_root.mkdir(parents=True, exist_ok=True)
-        with _writer_lock(partial_root / f"{store.name}.lock", store):
+        with locked(
+            partial_root / f"{store.name}.lock",
+            waiting=f"{store.name}: another job is writing it; waiting for that job to end",
+        ):
             partial = partial_root / f"{store.name}-{digest}"
             _remove_other_partials(partial)
             build = Build(partial, digest)
@@ -200,61 +202,12 @@ def read_manifest(store: Path) -> dict[str, Any]:
     return manifest
 
 
-def write_atomic(path: Path, content: str | bytes | Callable[[Path], object]) -> None:
-    """Write a file so that it is whole or absent; ``content`` may be a function that writes the path it is given.
-
-    Raises StoreError naming the file when the disk is full.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last because many writers choose their format by it.
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        with _readable_disk_errors(path):
-            if callable(content):
-                content(temporary)
-            else:
-                temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _digest(spec: str, code: str, inputs: Sequence[Path]) -> str:
     parts = [FORMAT, spec, code]
     for path in inputs:
         content = json.loads(path.read_text()) if path.name.endswith(".manifest.json") else None
         parts.append(content["sha256"] if content else file_sha256(path))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
-
-
-@contextlib.contextmanager
-def _writer_lock(path: Path, store: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{store.name}: another job is writing it; waiting for that job to end", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextlib.contextmanager
-def _readable_disk_errors(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise StoreError(
-            f"the disk is full while writing {target}; free some space and run again: "
-            "what is finished is kept and the run goes on from there"
-        ) from error
 
 
 def _remove_other_partials(partial: Path) -> None:

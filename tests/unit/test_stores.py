@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from patchprobe import stores
+from patchprobe import files, stores
 from patchprobe.errors import StoreError
 
 SPEC, CODE = '{"seed": 0}', "abc"
@@ -144,7 +144,7 @@ def test_second_writer_waits_and_then_finds_the_work_done(tmp_path):
         """
         import sys
         from pathlib import Path
-        from patchprobe import stores
+        from patchprobe import files, stores
         with stores.build_store(Path(sys.argv[1]), spec="{}", code="") as build:
             a = build.array("x", (3,), (1,), "i4", ("tile",))
             for unit in build.pending(["0", "1", "2"]):
@@ -167,7 +167,7 @@ def test_second_writer_waits_and_then_finds_the_work_done(tmp_path):
 
 def test_sigkill_in_the_middle_is_resumed(tmp_path):
     program = (
-        "import sys; from pathlib import Path; from patchprobe import stores\n"
+        "import sys; from pathlib import Path; from patchprobe import files, stores\n"
         "with stores.build_store(Path(sys.argv[1]), spec='{}', code='') as build:\n"
         "    a = build.array('x', (2,), (1,), 'i4', ('tile',)); a[0] = 1; build.finish('0')\n"
         "    print('ready', flush=True); sys.stdin.read()\n"
@@ -226,7 +226,7 @@ def test_write_atomic_leaves_nothing_behind_on_failure(tmp_path):
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        stores.write_atomic(tmp_path / "t.csv", fail)
+        files.write_atomic(tmp_path / "t.csv", fail)
     assert list(tmp_path.iterdir()) == []
-    stores.write_atomic(tmp_path / "t.csv", "whole")
+    files.write_atomic(tmp_path / "t.csv", "whole")
     assert (tmp_path / "t.csv").read_text() == "whole"

@@ -2,10 +2,11 @@
 
 import _source  # noqa: F401
 
+from patchprobe.files import write_atomic
 from patchprobe.jobs import run_job
 from patchprobe.labelled_tokens import labelled_tokens
 from patchprobe.probe_fitting import ProbeOptions, fit_probe
-from patchprobe.stores import open_store, write_atomic
+from patchprobe.stores import open_store
 from patchprobe.variance import fit_transform
 
 with run_job(snakemake) as job:

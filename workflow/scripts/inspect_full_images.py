@@ -6,9 +6,9 @@ from pathlib import Path
 import _source  # noqa: F401
 
 from patchprobe.datasets.index import read_index
+from patchprobe.files import write_atomic
 from patchprobe.full_images import describe_for_full_images
 from patchprobe.jobs import run_job
-from patchprobe.stores import write_atomic
 from patchprobe.tiling import Tiling
 
 with run_job(snakemake) as job:

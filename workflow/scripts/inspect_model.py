@@ -4,9 +4,9 @@ from pathlib import Path
 
 import _source  # noqa: F401
 
+from patchprobe.files import write_atomic
 from patchprobe.jobs import run_job
 from patchprobe.models import describe_model
-from patchprobe.stores import write_atomic
 
 with run_job(snakemake) as job:
     spec = job.spec

@@ -3,9 +3,10 @@
 import _source  # noqa: F401
 
 from patchprobe.analyses.paired_differences import differences
+from patchprobe.files import write_atomic
 from patchprobe.jobs import run_job
 from patchprobe.provenance import spec_hash
-from patchprobe.stores import open_store, write_atomic
+from patchprobe.stores import open_store
 
 with run_job(snakemake) as job:
     spec, given = job.spec, job.input

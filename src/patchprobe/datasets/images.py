@@ -14,7 +14,7 @@ from PIL import Image
 
 from patchprobe.datasets import Record
 from patchprobe.errors import ConfigError, DataError
-from patchprobe.stores import file_sha256
+from patchprobe.files import file_sha256
 
 _log = logging.getLogger(__name__)
 

@@ -19,9 +19,9 @@ from torch import nn
 
 from patchprobe.checkpoint_files import BEGINNING, Format, checkpoint_path, fingerprint, format_of, stranger
 from patchprobe.errors import ModelError
+from patchprobe.files import file_sha256
 from patchprobe.models.layouts import Contents, Weights, fitting_layouts, open_layout, shortened
 from patchprobe.models.pickled_numbers import NumberType, number
-from patchprobe.stores import file_sha256
 
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt")
 _SHA256 = re.compile(r"[0-9a-f]{8,64}", re.IGNORECASE)

@@ -13,8 +13,8 @@ import timm
 import torch
 
 from patchprobe.errors import ModelError
+from patchprobe.files import file_sha256, write_atomic
 from patchprobe.pretraining.training import Course
-from patchprobe.stores import file_sha256, write_atomic
 
 # Losses on the card, evenly spread over the run, each the mean of its part.
 _POINTS = 20

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from patchprobe.errors import StoreError
-from patchprobe.stores import file_sha256, write_atomic
+from patchprobe.files import file_sha256, write_atomic
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 # Points of a packaged loss curve, each the mean of its part of the run: one row per step would be as large as weights.

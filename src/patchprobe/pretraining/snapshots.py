@@ -5,10 +5,8 @@ under a name with a digest of all that decides about the weights; a run with ano
 """
 
 import contextlib
-import fcntl
 import hashlib
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from typing import Any
 import torch
 
 from patchprobe.errors import StoreError
-from patchprobe.stores import write_atomic
+from patchprobe.files import locked, write_atomic
 
 
 class Snapshots:
@@ -49,12 +47,7 @@ def open_snapshots(folder: Path, name: str, *parts: str) -> Iterator[Snapshots]:
     folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
     path = folder / f"{name}-{digest}.pt"
-    with (folder / f"{name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{name}: another job trains it; waiting for that job to end", file=sys.stderr)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder / f"{name}.lock", waiting=f"{name}: another job trains it; waiting for that job to end"):
         # Also the half-written ones of killed jobs.
         of_this_name = re.compile(rf"(\.\d+\.)?{re.escape(name)}-[0-9a-f]{{20}}\.pt")
         for other in folder.iterdir():

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from patchprobe.files import write_atomic
 from patchprobe.report import formats
 from patchprobe.report.formats import Score, Table
-from patchprobe.stores import write_atomic
 
 
 def lay_out_scores(

@@ -5,8 +5,6 @@ it. It is built as ``GENERATOR(seed, options)`` and raises ConfigError messages 
 """
 
 import difflib
-import errno
-import fcntl
 import hashlib
 import importlib
 import json
@@ -17,8 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from patchprobe.datasets import demo
-from patchprobe.errors import ConfigError, StoreError
-from patchprobe.stores import file_sha256, manifest_path, write_atomic
+from patchprobe.errors import ConfigError
+from patchprobe.files import disk_errors, file_sha256, locked, sync_tree, write_atomic
+from patchprobe.stores import manifest_path
 
 FORMAT = "patchprobe-generated-v1"
 _SUFFIX = "_data"
@@ -60,25 +59,24 @@ def write_generated(generator: Generator, folder: Path, *, spec: str, code: str,
     Everything is written under a hidden name first; the folder appears whole, the manifest last. The manifest holds the
     spec, the digest of the code, and number, bytes and SHA-256 of the files. Raises StoreError when the disk is full.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name(f".{folder.name}.partial")
-    # A job that outlived a killed run may still be writing; the lock ends with its process.
-    with folder.with_name(f".{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        try:
-            generator.write(partial, threads=threads)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
+    waiting = f"{folder.name}: another job writes it; waiting for that job to end"
+    with disk_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with locked(folder.with_name(f".{folder.name}.lock"), waiting=waiting):
             shutil.rmtree(partial, ignore_errors=True)
-            raise StoreError(f"the disk is full while writing {folder}; free some space and run again") from error
-        manifest = {"format": FORMAT, "spec": json.loads(spec), "code": code, **_content(partial)}
-        manifest_path(folder).unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-        write_atomic(manifest_path(folder), json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+            partial.mkdir()
+            try:
+                generator.write(partial, threads=threads)
+                sync_tree(partial)
+            except OSError:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
+            manifest = {"format": FORMAT, "spec": json.loads(spec), "code": code, **_content(partial)}
+            manifest_path(folder).unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.rename(folder)
+            write_atomic(manifest_path(folder), json.dumps(manifest, indent=1, sort_keys=True) + "\n")
 
 
 def _content(folder: Path) -> dict[str, Any]:

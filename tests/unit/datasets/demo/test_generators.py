@@ -14,7 +14,7 @@ from patchprobe.datasets.cityscapes_validation import validate_tree
 from patchprobe.datasets.demo.generators import open_generator, write_generated
 from patchprobe.datasets.demo.street_data import city_names
 from patchprobe.errors import ConfigError
-from patchprobe.stores import file_sha256
+from patchprobe.files import file_sha256
 
 OPTIONS = {"train": {"cities": 2, "images_per_city": 2}, "val": {"cities": 1, "images_per_city": 1}}
 REAL_CITIES = [

@@ -1,0 +1,148 @@
+"""Files that are whole or absent, also after a power cut, and locks that end with the process that holds them."""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from patchprobe.errors import StoreError
+
+# What the file system says when it takes no more, and what helps.
+_PERMISSION = ("permission is denied", "permit writing")
+_REMEDIES = {
+    errno.ENOSPC: ("the disk is full", "free some space (df) or files (df -i)"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space"),
+    errno.EFBIG: ("a file would be larger than allowed", "raise the limit (ulimit -f)"),
+    errno.EROFS: ("the file system is read-only", "mount it for writing"),
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+}
+
+
+def write_atomic(path: Path, content: str | bytes | Callable[[Path], object]) -> None:
+    """Write a file so that it is whole or absent; ``content`` may be a function that writes the path it is given.
+
+    Bytes and name are on the disk when it returns. Raises StoreError naming the file when it cannot be written.
+    """
+    # The suffix stays last because many writers choose their format by it.
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if callable(content):
+                content(temporary)
+            else:
+                temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+            sync(temporary)
+            temporary.replace(path)
+            sync(path.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's bytes, or a folder's list of names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems have nothing to sync for a folder.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Wait until all files below a folder, and the lists of their names, are on the disk."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            sync(path)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def disk_errors(target: Path) -> Iterator[None]:
+    """Turn the errors of a disk that takes no more into a StoreError that names ``target`` and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REMEDIES:
+            raise
+        what, remedy = _REMEDIES[error.errno]
+        raise StoreError(
+            f"{what} while writing {target}{_at(error, target)}; {remedy} and run again: what is finished is kept and "
+            "the run goes on from there"
+        ) from error
+
+
+def _at(error: OSError, target: Path) -> str:
+    return f" (at {error.filename})" if error.filename not in (None, str(target)) else ""
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, waiting: str = "") -> Iterator[None]:
+    """Hold the lock of ``path``, which is created if need be, until the block ends or the process does.
+
+    Where another process holds it, says ``waiting`` on stderr and waits. Raises StoreError as :func:`try_lock`.
+    """
+    descriptor = try_lock(path)
+    if descriptor is None:
+        if waiting:
+            print(waiting, file=sys.stderr, flush=True)
+        descriptor = _lock(path, wait=True)
+    assert descriptor is not None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def try_lock(path: Path) -> int | None:
+    """Take the lock of ``path`` and return the descriptor that holds it, or None if another process has it.
+
+    Links are not followed; raises StoreError if ``path`` is anything but a regular file. Who deletes a lock file has to
+    hold its lock: a lock on a file that has lost its name meanwhile is not taken for one.
+    """
+    return _lock(path, wait=False)
+
+
+def _lock(path: Path, *, wait: bool) -> int | None:
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+                raise StoreError(f"{path} is no plain file, as a lock has to be; remove it and run again") from None
+            raise
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise StoreError(f"{path} is no plain file, as a lock has to be; remove it and run again")
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if _is_file(path, descriptor):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _is_file(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
