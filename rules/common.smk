@@ -5,7 +5,9 @@ import time
 from functools import cache
 from pathlib import Path
 
+from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.enums import RerunTrigger
 
 BASE = Path(workflow.basedir)
 # The library beside this workflow is the one whose code the digests vouch for.
@@ -17,6 +19,7 @@ from patchprobe.config import ground_sample_distance, load_schema, validate  # n
 from patchprobe.devices import resolve_device  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
 from patchprobe.paper_values import comparable, paper_images  # noqa: E402
+from patchprobe.run import planning  # noqa: E402
 
 try:
     config = validate(
@@ -75,12 +78,46 @@ def search_gpus(wildcards):
     return int(config["device"] == "cuda" or (config["device"] == "auto" and not elsewhere and gpu_here()))
 
 
-def start_run():
-    """Keep a second run out of this folder, find what can be found wrong before the first job, and prepare for jobs."""
+async def check_incomplete(dag):
+    """Snakemake's own check, after which it decides what to run; then force what the records say is not as planned."""
+    await snakemakes_check_incomplete(dag)
+    if workflow.is_main_process:
+        current.append(planning.Planning(dag))
+        # Who leaves params out of the triggers wants results kept whatever made them.
+        dag.forcefiles.update(current[-1].forced(RerunTrigger.PARAMS in workflow.rerun_triggers))
+
+
+async def clean(dag, *options, dryrun=False, **others):
+    """Snakemake's --delete-all-output, but not in a folder in which a run works."""
+    if not dryrun:
+        hold_folder()
+    await snakemakes_clean(dag, *options, dryrun=dryrun, **others)
+
+
+# The planning of this run, as soon as there is one.
+current = []
+# Snakemake has no place for hooks between the graph of jobs and the decision about them. Parsed twice in one process,
+# this wraps Snakemake's functions and not the wrappers.
+snakemakes_check_incomplete = getattr(DAG.check_incomplete, "wrapped", DAG.check_incomplete)
+snakemakes_clean = getattr(DAG.clean, "wrapped", DAG.clean)
+check_incomplete.wrapped, clean.wrapped = snakemakes_check_incomplete, snakemakes_clean
+DAG.check_incomplete, DAG.clean = check_incomplete, clean
+
+
+def hold_folder():
     try:
         runlock.hold(Path(".snakemake"))
+    except PatchprobeError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def start_run():
+    """Keep a second run out of this folder, find what can be found wrong before the first job, and prepare for jobs."""
+    hold_folder()
+    try:
         here = workflow.executor_plugin.common_settings.local_exec
         preflight.check(config, device=config["device"] if here else "cpu")
+        current[-1].begin(job.output[0] for job in workflow.dag.needrun_jobs() if job.output)
         if here and config["fork_jobs"]:
             forkserver.start(Path(".snakemake"))
     except PatchprobeError as error:
@@ -88,7 +125,8 @@ def start_run():
 
 
 def end_run():
-    """Print where the time went; the stages are the files of rules."""
+    """Note that all was made, and print where the time went; the stages are the files of rules."""
+    current[-1].succeed()
     stages = {rule.name: Path(rule.snakefile).stem for rule in workflow.rules}
     times = stage_times.stage_times(Path("logs"), stages, since=STARTED)
     if times:

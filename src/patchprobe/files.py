@@ -24,10 +24,11 @@ _REMEDIES = {
 }
 
 
-def write_atomic(path: Path, content: str | bytes | Callable[[Path], object]) -> None:
+def write_atomic(path: Path, content: str | bytes | Callable[[Path], object], *, lasting: bool = True) -> None:
     """Write a file so that it is whole or absent; ``content`` may be a function that writes the path it is given.
 
-    Bytes and name are on the disk when it returns. Raises StoreError naming the file when it cannot be written.
+    Bytes and name are on the disk when it returns, unless not ``lasting``, for what may be lost in a power cut. Raises
+    StoreError naming the file when it cannot be written.
     """
     # The suffix stays last because many writers choose their format by it.
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
@@ -38,9 +39,11 @@ def write_atomic(path: Path, content: str | bytes | Callable[[Path], object]) ->
                 content(temporary)
             else:
                 temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-            sync(temporary)
+            if lasting:
+                sync(temporary)
             temporary.replace(path)
-            sync(path.parent)
+            if lasting:
+                sync(path.parent)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -92,19 +95,21 @@ def _at(error: OSError, target: Path) -> str:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, waiting: str = "") -> Iterator[None]:
+def locked(path: Path, *, waiting: str = "") -> Iterator[bool]:
     """Hold the lock of ``path``, which is created if need be, until the block ends or the process does.
 
-    Where another process holds it, says ``waiting`` on stderr and waits. Raises StoreError as :func:`try_lock`.
+    Where another process holds it, says ``waiting`` on stderr and waits; yields whether it had to. Raises StoreError as
+    :func:`try_lock`.
     """
     descriptor = try_lock(path)
+    waited = descriptor is None
     if descriptor is None:
         if waiting:
             print(waiting, file=sys.stderr, flush=True)
         descriptor = _lock(path, wait=True)
     assert descriptor is not None
     try:
-        yield
+        yield waited
     finally:
         os.close(descriptor)
 

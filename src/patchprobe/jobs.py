@@ -6,22 +6,28 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
 from patchprobe.errors import PatchprobeError
+from patchprobe.run.publishing import Publication, publication
+from patchprobe.stores import Build, build_store
 
 
 class Job:
     """What a script needs of Snakemake's job: paths by name, wildcards, threads, and the rule's spec and code.
 
-    ``device`` is ``cuda`` where the rule asks for a GPU, which is to be claimed; the same results come out without one.
+    ``output`` names hidden places, from where all results get their names together when the block of :func:`run_job`
+    ends. ``device`` is ``cuda`` where the rule asks for a GPU, which is to be claimed; the same results come out
+    without one.
     """
 
-    def __init__(self, snakemake: Any) -> None:
-        self.input = _Paths(snakemake.input)
-        self.output = _Paths(snakemake.output)
+    def __init__(self, snakemake: Any, publishing: Publication) -> None:
+        self._publishing = publishing
+        self.input = _Paths(snakemake.input, Path)
+        self.output = _Paths(snakemake.output, lambda path: publishing.staged(Path(path)))
         self.wildcards = snakemake.wildcards
         self.threads: int = snakemake.threads
         self.device: Literal["cpu", "cuda"] = "cuda" if getattr(snakemake.resources, "gpu", 0) else "cpu"
@@ -29,16 +35,32 @@ class Job:
         self.spec: dict[str, Any] = json.loads(self.spec_text)
         self.code: str = snakemake.params.code
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the results."""
+        return self._publishing.outputs[0].parent
+
+    @property
+    def allowed(self) -> Callable[[], AbstractContextManager[None]]:
+        """What a store or folder of this job is published within; refuses if a later run wants another."""
+        return self._publishing.allowed
+
+    def build(self, store: Path, inputs: Sequence[Path] = ()) -> AbstractContextManager[Build]:
+        """Build one of the job's stores from ``inputs``, with :func:`patchprobe.stores.build_store`."""
+        return build_store(store, spec=self.spec_text, code=self.code, inputs=inputs, publishing=self.allowed)
+
 
 @contextlib.contextmanager
 def run_job(snakemake: Any) -> Iterator[Job]:
-    """Run the block with stdout and stderr, also those of C libraries, going to the rule's log.
+    """Run the block with stdout and stderr, also those of C libraries, going to the rule's log, and publish its results.
 
-    A PatchprobeError ends the process with exit code 1 and its message as the last line of the log; any other
+    The process ends at once, with exit code 0, if another job has made them meanwhile. A PatchprobeError ends the process with exit code 1 and its message as the last line of the log; any other
     exception leaves its traceback there too.
     """
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Not overwritten: a job that outlived its run may still write into the file of this name.
+    path.unlink(missing_ok=True)
     with path.open("w", buffering=1) as log:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -46,7 +68,12 @@ def run_job(snakemake: Any) -> Iterator[Job]:
         os.dup2(log.fileno(), 2)
         logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s", force=True)
         try:
-            yield Job(snakemake)
+            outputs = [Path(path) for path in snakemake.output]
+            with publication(outputs, list(snakemake.params)) as publishing:
+                if publishing is None:
+                    print("a job of an earlier run made the same; taken over as it is", file=sys.stderr)
+                    raise SystemExit(0)
+                yield Job(snakemake, publishing)
         except PatchprobeError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             raise SystemExit(1) from None
@@ -56,13 +83,13 @@ def run_job(snakemake: Any) -> Iterator[Job]:
 
 
 class _Paths:
-    def __init__(self, files: Any) -> None:
-        self._files = files
+    def __init__(self, files: Any, place: Callable[[str], Path]) -> None:
+        self._files, self._place = files, place
 
     def __getattr__(self, name: str) -> Path:
-        return Path(getattr(self._files, name))
+        return self._place(getattr(self._files, name))
 
     def all(self, name: str) -> list[Path]:
         """Return the files of a name that stands for any number of them."""
         value = getattr(self._files, name, [])
-        return [Path(value)] if isinstance(value, str) else [Path(path) for path in value]
+        return [self._place(path) for path in ([value] if isinstance(value, str) else value)]

@@ -15,7 +15,8 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,14 @@ def manifest_path(store: Path) -> Path:
 
 
 @contextlib.contextmanager
-def build_store(store: Path, *, spec: str, code: str, inputs: Sequence[Path] = ()) -> Iterator["Build"]:
+def build_store(
+    store: Path,
+    *,
+    spec: str,
+    code: str,
+    inputs: Sequence[Path] = (),
+    publishing: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+) -> Iterator["Build"]:
     """Build a store in a hidden folder and move it into place, whole, when the block ends without an error.
 
     ``spec`` is the canonical JSON of the config values used, ``code`` the digest of the code, ``inputs`` the
@@ -64,7 +72,8 @@ def build_store(store: Path, *, spec: str, code: str, inputs: Sequence[Path] = (
             yield build
             if not build.sealed:
                 build.seal(spec, code)
-            _publish(partial, store)
+            with publishing():
+                _publish(partial, store)
 
 
 class Build:

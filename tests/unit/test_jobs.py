@@ -10,9 +10,11 @@ PROGRAM = textwrap.dedent(
     from types import SimpleNamespace as N
     from patchprobe.errors import DataError
     from patchprobe.jobs import run_job
-    snakemake = N(log=[sys.argv[1]], input=N(one="a", many=["b", "c"]), output=N(), wildcards=N(), threads=1,
+    class Params(list):
+        spec, code = '{"seed": 3}', "x"
+    snakemake = N(log=[sys.argv[1]], input=N(one="a", many=["b", "c"]), output=[], wildcards=N(), threads=1,
                   resources=N(**{"gpu": int(sys.argv[3])} if len(sys.argv) > 3 else {}),
-                  params=N(spec='{"seed": 3}', code="x"))
+                  params=Params(['{"seed": 3}', "x"]))
     with run_job(snakemake) as job:
         assert job.spec == {"seed": 3} and str(job.input.one) == "a"
         assert [str(p) for p in job.input.all("many")] == ["b", "c"] and job.input.all("absent") == []

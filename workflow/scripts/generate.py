@@ -7,4 +7,5 @@ from patchprobe.jobs import run_job
 
 with run_job(snakemake) as job:
     generator = open_generator(job.spec["generate"], name=job.spec["name"])
-    write_generated(generator, job.output.folder, spec=job.spec_text, code=job.code, threads=job.threads)
+    made = {"spec": job.spec_text, "code": job.code, "publishing": job.allowed}
+    write_generated(generator, job.output.folder, **made, threads=job.threads)

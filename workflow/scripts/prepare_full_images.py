@@ -7,15 +7,14 @@ import _source  # noqa: F401
 from patchprobe.datasets import open_dataset
 from patchprobe.datasets.index import read_index
 from patchprobe.jobs import run_job
-from patchprobe.stores import build_store
 from patchprobe.tiling import Tiling, write_labels, write_tiles
 
 with run_job(snakemake) as job:
     spec, index = job.spec, read_index(job.input.images)
     dataset = open_dataset(spec["dataset"], Path(spec["data_root"]), name=spec["name"])
     given = {"tiling": Tiling(**spec["tiling"]).whole(index), "threads": job.threads}
-    made = {"spec": job.spec_text, "code": job.code, "inputs": [job.input.images]}
-    with build_store(job.output.store, **made) as build:
+    inputs = [job.input.images]
+    with job.build(job.output.store, inputs) as build:
         write_tiles(build, dataset, index, **given)
-    with build_store(job.output.labels, **made) as build:
+    with job.build(job.output.labels, inputs) as build:
         write_labels(build, dataset, index, **given)

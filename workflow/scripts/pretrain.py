@@ -16,6 +16,6 @@ with run_job(snakemake) as job:
         read_images(job.input.store),
         Outputs(job.output.encoder, next(iter(job.output.all("decoder")), None), job.output.losses, job.output.card),
         identity=job.spec_text + job.code,
-        snapshots=job.output.card.parents[1] / ".partial",
+        snapshots=job.folder.parent / ".partial",
         device=device,
     )

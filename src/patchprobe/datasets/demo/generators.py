@@ -4,13 +4,15 @@ The generator called ``street`` is the module ``patchprobe.datasets.demo.street_
 it. It is built as ``GENERATOR(seed, options)`` and raises ConfigError messages that begin with the option.
 """
 
+import contextlib
 import difflib
 import hashlib
 import importlib
 import json
 import pkgutil
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -53,11 +55,20 @@ def open_generator(entry: Mapping[str, Any], *, name: str = "<name>") -> Generat
     return built
 
 
-def write_generated(generator: Generator, folder: Path, *, spec: str, code: str, threads: int = 1) -> None:
+def write_generated(
+    generator: Generator,
+    folder: Path,
+    *,
+    spec: str,
+    code: str,
+    publishing: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    threads: int = 1,
+) -> None:
     """Write a data set into ``folder`` and its manifest beside it, as ``<folder>.manifest.json``.
 
     Everything is written under a hidden name first; the folder appears whole, the manifest last. The manifest holds the
-    spec, the digest of the code, and number, bytes and SHA-256 of the files. Raises StoreError when the disk is full.
+    spec, the digest of the code, and number, bytes and SHA-256 of the files. ``publishing`` is entered around the giving
+    of names and may refuse it. Raises StoreError when the disk is full.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     waiting = f"{folder.name}: another job writes it; waiting for that job to end"
@@ -73,10 +84,11 @@ def write_generated(generator: Generator, folder: Path, *, spec: str, code: str,
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
             manifest = {"format": FORMAT, "spec": json.loads(spec), "code": code, **_content(partial)}
-            manifest_path(folder).unlink(missing_ok=True)
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.rename(folder)
-            write_atomic(manifest_path(folder), json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+            with publishing():
+                manifest_path(folder).unlink(missing_ok=True)
+                shutil.rmtree(folder, ignore_errors=True)
+                partial.rename(folder)
+                write_atomic(manifest_path(folder), json.dumps(manifest, indent=1, sort_keys=True) + "\n")
 
 
 def _content(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""How a run holds together: what it wants made, what results were made from, and who may publish them."""

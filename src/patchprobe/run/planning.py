@@ -1,0 +1,180 @@
+"""What a run has to make again because it is not what the records say, beyond what Snakemake notices.
+
+Snakemake remembers what it ran in ``.snakemake`` alone, deletes the outputs of a failed job, and takes a missing
+intermediate file for no reason to run. So what lies behind a failed job of a changed configuration looks up to date.
+Here each job's recipe is compared with the record beside its results, through all jobs, whether their outputs are there
+or not; and what a failed run had planned and not reached is made by the next.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from patchprobe.run.records import (
+    RESULTS,
+    Plan,
+    Record,
+    Wanted,
+    content,
+    params_digest,
+    plan_lock,
+    read_plan,
+    read_record,
+    recipe,
+    sha256,
+    write_plan,
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A job as it is planned: its outputs, the digest of its params, and its inputs, each with the job that makes it."""
+
+    outputs: Sequence[str]
+    params: str
+    inputs: Mapping[str, str | None]
+
+    @property
+    def name(self) -> str:
+        """The job's name in plan and records: its first output."""
+        return self.outputs[0]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of a step: the recipe its outputs have or would have, whether some are missing, and why they are stale
+    (empty if they are not)."""
+
+    recipe: str
+    missing: bool
+    stale: str
+    record: Record | None
+
+    @property
+    def fresh(self) -> bool:
+        """Whether all outputs are there and what the step would make."""
+        return not self.missing and not self.stale
+
+
+def assess(steps: Iterable[Step]) -> dict[str, Finding]:
+    """Return what became of each step, by name; ``steps`` in an order in which makers come before takers.
+
+    An output is stale if its record is missing, has other params or other inputs, if it was changed since, or if an
+    input differs from the one it was made from: in content where that is there and fresh, else in recipe.
+    """
+    found: dict[str, Finding] = {}
+    known: dict[str, str] = {}
+    for step in steps:
+        record = read_record(step.name)
+        would_be = recipe(step.params, {path: made and found[made].recipe for path, made in step.inputs.items()})
+        missing = not all(Path(path).exists() for path in step.outputs)
+        stale = "" if missing else _difference(step, record, found, known)
+        kept = record is not None and not missing and not stale
+        found[step.name] = Finding(record.recipe if record and kept else would_be, missing, stale, record)
+    return found
+
+
+def _difference(step: Step, record: Record | None, found: Mapping[str, Finding], known: dict[str, str]) -> str:
+    """Return in what a record differs from a step whose outputs are there; empty if in nothing."""
+    if record is None:
+        return "nothing says what it was made from"
+    if record.params != step.params:
+        return "it was made with another configuration or other code"
+    if record.inputs.keys() != step.inputs.keys():
+        return "it was made from other files"
+    if any(record.outputs.get(path) != sha256(Path(path)) for path in step.outputs):
+        return "it was changed since it was made"
+    for path, maker in step.inputs.items():
+        then_recipe, then_content = record.inputs[path]
+        if maker is None:
+            continue
+        if found[maker].fresh:
+            if path not in known:
+                known[path] = content(Path(path))
+            same = then_content == known[path]
+        else:
+            same = then_recipe == found[maker].recipe
+        if not same:
+            return f"it was made from another {path}"
+    return ""
+
+
+def wanted(steps: Iterable[Step], found: Mapping[str, Finding], to_run: set[str]) -> dict[str, Wanted]:
+    """Return what a run that runs the jobs ``to_run`` wants of every step: their recipes, and of others what is there."""
+    recipes: dict[str, str | None] = {}
+    jobs: dict[str, Wanted] = {}
+    for step in steps:
+        inputs = {path: [made, recipes[made] if made else None] for path, made in step.inputs.items()}
+        record = found[step.name].record
+        if step.name in to_run or found[step.name].missing:
+            recipes[step.name] = recipe(step.params, {path: made[1] for path, made in inputs.items()})
+        else:
+            recipes[step.name] = record.recipe if record else None
+        jobs[step.name] = Wanted(recipes[step.name], step.params, inputs)
+    return jobs
+
+
+class Planning:
+    """The planning of one run of Snakemake; ``dag`` is its graph of jobs, ``workflow.dag``."""
+
+    def __init__(self, dag: Any) -> None:
+        self._steps = list(_steps(dag))
+        self._found = assess(self._steps)
+        self._to_run: set[str] = set()
+
+    def forced(self, with_stale: bool = True) -> set[str]:
+        """Return an output of each job that has to run, and say so on stderr: missing ones that an earlier run had
+        planned and did not reach, and stale ones unless not ``with_stale``."""
+        stale = {name: finding.stale for name, finding in self._found.items() if finding.stale and with_stale}
+        pending = read_plan().pending
+        left = {name for name, finding in self._found.items() if finding.missing and name in pending}
+        _explain(stale, len(left))
+        return stale.keys() | left
+
+    def begin(self, to_run: Iterable[str]) -> None:
+        """Write what this run wants, before its first job; ``to_run`` holds the first outputs of the jobs it runs."""
+        self._to_run = self._found.keys() & set(to_run)
+        jobs = wanted(self._steps, self._found, self._to_run)
+        with plan_lock():
+            before = read_plan()
+            pending = (before.pending - jobs.keys()) | self._to_run
+            write_plan(Plan({**before.jobs, **jobs}, pending))
+
+    def succeed(self) -> None:
+        """Note that all jobs of this run have ended well."""
+        with plan_lock():
+            now = read_plan()
+            write_plan(Plan(now.jobs, now.pending - self._to_run))
+
+
+def _steps(dag: Any) -> Iterable[Step]:
+    """Yield the jobs of a graph whose outputs are results, makers first."""
+    for level in dag.toposorted():
+        for job in level:
+            if not _makes_results(job):
+                continue
+            makers = {
+                str(path): str(maker.output[0])
+                for maker, paths in dag.dependencies[job].items()
+                if _makes_results(maker)
+                for path in paths
+            }
+            inputs = {str(path): makers.get(str(path)) for path in job.input}
+            yield Step([str(path) for path in job.output], params_digest(job.non_derived_params), inputs)
+
+
+def _makes_results(job: Any) -> bool:
+    return bool(job.output) and RESULTS in Path(job.output[0]).parents
+
+
+def _explain(stale: Mapping[str, str], left: int, shown: int = 5) -> None:
+    # Those that follow others say nothing new.
+    first = {name: why for name, why in stale.items() if not why.startswith("it was made from another ")} or stale
+    for name, why in list(first.items())[:shown]:
+        print(f"{name} is made again: {why}", file=sys.stderr)
+    if len(first) > shown:
+        print(f"... and {len(first) - shown} more", file=sys.stderr)
+    if left:
+        print(f"{left} results that an earlier run had planned and did not reach are made now", file=sys.stderr)

@@ -1,0 +1,144 @@
+"""Records of what results were made from, and the plan of what the present run wants made.
+
+Both are JSON below ``results/.records``, so they go where the results go. A *recipe* is the digest of a job's params
+(its spec and code) and of the recipes of all its inputs: two jobs with one recipe make the same bytes. A record is
+written beside the results by the job that made them; the plan is written by a run before its first job.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from patchprobe.files import disk_errors, file_sha256, locked, write_atomic
+
+RESULTS = Path("results")
+_FOLDER = RESULTS / ".records"
+_PLAN = _FOLDER / "plan.json"
+_MANIFEST = ".manifest.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one job made from what.
+
+    ``params`` is the digest of its params; ``inputs`` holds recipe and content of each input that another job made, and
+    two empty texts for others; ``outputs`` the SHA-256 of each file. Folders count by the manifest beside them.
+    """
+
+    recipe: str
+    params: str
+    inputs: Mapping[str, Sequence[str]]
+    outputs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a run wants of one job; ``inputs`` names, for each input that a job makes, that job and its recipe."""
+
+    recipe: str | None
+    params: str
+    inputs: Mapping[str, Sequence[str | None]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the latest run wants by job, and the jobs that it or an earlier one had planned and not seen finished."""
+
+    jobs: Mapping[str, Wanted]
+    pending: frozenset[str]
+
+
+def params_digest(params: Iterable[object]) -> str:
+    """Return the digest of a job's params, whatever their order."""
+    return _digest(sorted(map(str, params)))
+
+
+def recipe(params: str, inputs: Mapping[str, str | None]) -> str:
+    """Return the recipe of a job with these params and inputs, each with its own recipe if a job makes it."""
+    return _digest([params, {path: made or "" for path, made in inputs.items()}])
+
+
+def content(path: Path) -> str:
+    """Return what a result holds, as text: empty if it is absent.
+
+    A store or folder, and the manifest that vouches for it, hold what the manifest says; other files their SHA-256.
+    """
+    manifest = path if path.name.endswith(_MANIFEST) else path.with_suffix(_MANIFEST) if path.is_dir() else None
+    if manifest:
+        known = _read(manifest).get("sha256")
+        if isinstance(known, str):
+            return known
+        path = manifest
+    return sha256(path)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, of the manifest in place of a folder; empty if it is absent."""
+    try:
+        return file_sha256(path.with_suffix(_MANIFEST) if path.is_dir() else path)
+    except FileNotFoundError:
+        return ""
+
+
+def read_record(job: str) -> Record | None:
+    """Return the record of the job with this first output; None if there is none that can be read."""
+    values = _read(_record_path(job))
+    try:
+        return Record(**values)
+    except TypeError:
+        return None
+
+
+def write_record(job: str, record: Record) -> None:
+    """Write the record of a job; one that a power cut takes back only means that the job is run again."""
+    write_atomic(_record_path(job), _text(dataclasses.asdict(record)), lasting=False)
+
+
+def read_plan() -> Plan:
+    """Return the plan of the latest run in this folder; empty if there is none that can be read."""
+    values = _read(_PLAN)
+    try:
+        jobs = {job: Wanted(**wanted) for job, wanted in values["jobs"].items()}
+        return Plan(jobs, frozenset(values["pending"]))
+    except (KeyError, TypeError, AttributeError):
+        return Plan({}, frozenset())
+
+
+@contextlib.contextmanager
+def plan_lock() -> Iterator[None]:
+    """Keep plan and results from being changed by others: whoever publishes asks the plan first."""
+    with disk_errors(_FOLDER):
+        _FOLDER.mkdir(parents=True, exist_ok=True)
+        with locked(_FOLDER / "plan.lock"):
+            yield
+
+
+def write_plan(plan: Plan) -> None:
+    """Write the plan; call it within :func:`plan_lock`."""
+    jobs = {job: dataclasses.asdict(wanted) for job, wanted in plan.jobs.items()}
+    write_atomic(_PLAN, _text({"jobs": jobs, "pending": sorted(plan.pending)}))
+
+
+def _record_path(job: str) -> Path:
+    return _FOLDER / f"{Path(job).relative_to(RESULTS)}.json"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _text(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, indent=1, sort_keys=True) + "\n"
+
+
+def _digest(values: object) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:20]
