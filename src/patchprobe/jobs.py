@@ -6,14 +6,12 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from patchprobe.errors import PatchprobeError
 from patchprobe.run.publishing import Publication, publication
-from patchprobe.stores import Build, build_store
 
 
 class Job:
@@ -41,13 +39,10 @@ class Job:
         return self._publishing.outputs[0].parent
 
     @property
-    def allowed(self) -> Callable[[], AbstractContextManager[None]]:
-        """What a store or folder of this job is published within; refuses if a later run wants another."""
-        return self._publishing.allowed
-
-    def build(self, store: Path, inputs: Sequence[Path] = ()) -> AbstractContextManager[Build]:
-        """Build one of the job's stores from ``inputs``, with :func:`patchprobe.stores.build_store`."""
-        return build_store(store, spec=self.spec_text, code=self.code, inputs=inputs, publishing=self.allowed)
+    def made(self) -> dict[str, Any]:
+        """What a store or folder of this job is built with: spec, code, and a block to publish it within, which refuses
+        if a later run wants another."""
+        return {"spec": self.spec_text, "code": self.code, "publishing": self._publishing.allowed}
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,8 +59,8 @@ def finished_units(project) -> list[str]:
     return done[0].read_text().splitlines() if done else []
 
 
-def start_and_wait_for_units(project, count=2) -> subprocess.Popen[bytes]:
-    run = subprocess.Popen(
+def start(project) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
         project.command(*LINE),
         cwd=project.folder,
         env=environment(),
@@ -67,11 +68,19 @@ def start_and_wait_for_units(project, count=2) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.time() + 120
-    while len(finished_units(project)) < count:
+
+
+def wait_for(condition: Callable[[], bool], run: subprocess.Popen[bytes]) -> None:
+    deadline = time.time() + 300
+    while not condition():
         assert run.poll() is None, "the run ended before it could be killed"
-        assert time.time() < deadline, "extraction did not start"
-        time.sleep(0.02)
+        assert time.time() < deadline, "the job did not start"
+        time.sleep(0.01)
+
+
+def start_and_wait_for_units(project, count=2) -> subprocess.Popen[bytes]:
+    run = start(project)
+    wait_for(lambda: len(finished_units(project)) >= count, run)
     return run
 
 
@@ -146,6 +155,36 @@ def test_both_killed_and_snakemakes_notes_deleted(tiled, undisturbed):
     shutil.rmtree(tiled.folder / ".snakemake")
     tiled.snakemake(*LINE)
     assert_same_as_undisturbed(tiled, undisturbed, at_least=units)
+
+
+@pytest.mark.parametrize("rule", ["fit_probe", "patch_classification"])
+def test_a_job_that_outlived_its_run_does_not_overwrite_a_later_run(undisturbed, tmp_path, rule):
+    project = undisturbed.copy(tmp_path / "project")
+    first, later = project.config(), project.config()
+    # Their spec is that of the first run and only the tokens differ, or the spec itself.
+    first["patch_classification"]["linear"]["steps"] = 21
+    later["extraction"]["norm"] = False
+    later["patch_classification"]["linear"]["steps"] = 21 if rule == "patch_classification" else 22
+    project.write_config(first)
+    log = project.folder / f"logs/{rule}/streets.vit{'' if rule == 'fit_probe' else '.clean'}.log"
+    log.unlink()
+    run = start(project)
+    try:
+        wait_for(log.exists, run)
+        orphan = job_process(project)
+        os.kill(orphan, signal.SIGSTOP)
+        run.kill()
+        run.wait(30)
+        project.write_config(later)
+        project.snakemake(*LINE)
+        tables = project.tables()
+    finally:
+        os.kill(orphan, signal.SIGCONT)
+    wait_for_end(orphan)
+    assert project.tables() == tables
+    project.snakemake(*LINE)
+    assert project.tables() == tables != undisturbed.tables()
+    assert "Nothing to be done" in project.snakemake(*LINE).stdout
 
 
 def test_second_run_in_the_same_folder_is_refused(tiled):

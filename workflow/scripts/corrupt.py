@@ -8,13 +8,14 @@ from patchprobe.corruptions import open_corruption
 from patchprobe.datasets import open_dataset
 from patchprobe.datasets.index import read_index
 from patchprobe.jobs import run_job
+from patchprobe.stores import build_store
 from patchprobe.tiling import Tiling, write_tiles
 
 with run_job(snakemake) as job:
     spec, images = job.spec, job.input.images
     dataset = open_dataset(spec["dataset"], Path(spec["data_root"]), name=spec["name"])
     corruption = open_corruption(spec["kind"], spec["corruption"])
-    with job.build(job.output.store, [images]) as build:
+    with build_store(job.output.store, inputs=[images], **job.made) as build:
         write_tiles(
             build,
             dataset,

@@ -6,7 +6,7 @@ import _source  # noqa: F401
 
 from patchprobe.devices import claim_device
 from patchprobe.jobs import run_job
-from patchprobe.stores import open_store
+from patchprobe.stores import build_store, open_store
 
 with run_job(snakemake) as job:
     spec = job.spec
@@ -27,5 +27,5 @@ with run_job(snakemake) as job:
     )
     check_card(model, job.input.card)
     inputs = [job.input.manifest, job.input.card]
-    with job.build(job.output.store, inputs) as build:
+    with build_store(job.output.store, inputs=inputs, **job.made) as build:
         extract(build, tiles, model, device=device, **spec["extraction"])

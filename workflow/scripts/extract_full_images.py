@@ -7,7 +7,7 @@ import _source  # noqa: F401
 
 from patchprobe.devices import claim_device
 from patchprobe.jobs import run_job
-from patchprobe.stores import open_store
+from patchprobe.stores import build_store, open_store
 
 with run_job(snakemake) as job:
     spec = job.spec
@@ -29,5 +29,5 @@ with run_job(snakemake) as job:
     check_card(model, job.input.card)
     own = {**spec["extraction"], "device": device, "tiles_each": tiles_each(tile_card, card)}
     inputs = [job.input.manifest, job.input.card]
-    with job.build(job.output.store, inputs) as build:
+    with build_store(job.output.store, inputs=inputs, **job.made) as build:
         extract(build, open_store(job.input.store), model, **own)

@@ -7,5 +7,4 @@ from patchprobe.jobs import run_job
 
 with run_job(snakemake) as job:
     generator = open_generator(job.spec["generate"], name=job.spec["name"])
-    made = {"spec": job.spec_text, "code": job.code, "publishing": job.allowed}
-    write_generated(generator, job.output.folder, **made, threads=job.threads)
+    write_generated(generator, job.output.folder, **job.made, threads=job.threads)

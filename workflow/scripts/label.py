@@ -7,10 +7,11 @@ import _source  # noqa: F401
 from patchprobe.datasets import open_dataset
 from patchprobe.datasets.index import read_index
 from patchprobe.jobs import run_job
+from patchprobe.stores import build_store
 from patchprobe.tiling import Tiling, write_labels
 
 with run_job(snakemake) as job:
     spec, images = job.spec, job.input.images
     dataset = open_dataset(spec["dataset"], Path(spec["data_root"]), name=spec["name"])
-    with job.build(job.output.store, [images]) as build:
+    with build_store(job.output.store, inputs=[images], **job.made) as build:
         write_labels(build, dataset, read_index(images), tiling=Tiling(**spec["tiling"]), threads=job.threads)

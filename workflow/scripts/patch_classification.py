@@ -9,7 +9,7 @@ from patchprobe.jobs import run_job
 from patchprobe.labelled_tokens import evaluation_labels, labelled_tokens
 from patchprobe.probes import LinearProbe
 from patchprobe.provenance import spec_hash
-from patchprobe.stores import open_store
+from patchprobe.stores import build_store, open_store
 from patchprobe.variance import fit_transform
 
 with run_job(snakemake) as job:
@@ -22,7 +22,7 @@ with run_job(snakemake) as job:
     probe = LinearProbe.load(job.input.probe)
     inputs = [job.input.bank_manifest, job.input.tokens_manifest, job.input.labels_manifest, job.input.probe]
     predictions = classify_patches(training, probe, tokens, transform, threads=job.threads, device=device)
-    with job.build(job.output.store, inputs) as build:
+    with build_store(job.output.store, inputs=inputs, **job.made) as build:
         write_predictions(build, predictions)
     rows = score(predictions, truth, labels.attrs, **spec, spec=spec_hash(job.spec_text))
     measurements.write(rows, job.output.rows)

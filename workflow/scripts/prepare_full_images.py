@@ -7,6 +7,7 @@ import _source  # noqa: F401
 from patchprobe.datasets import open_dataset
 from patchprobe.datasets.index import read_index
 from patchprobe.jobs import run_job
+from patchprobe.stores import build_store
 from patchprobe.tiling import Tiling, write_labels, write_tiles
 
 with run_job(snakemake) as job:
@@ -14,7 +15,7 @@ with run_job(snakemake) as job:
     dataset = open_dataset(spec["dataset"], Path(spec["data_root"]), name=spec["name"])
     given = {"tiling": Tiling(**spec["tiling"]).whole(index), "threads": job.threads}
     inputs = [job.input.images]
-    with job.build(job.output.store, inputs) as build:
+    with build_store(job.output.store, inputs=inputs, **job.made) as build:
         write_tiles(build, dataset, index, **given)
-    with job.build(job.output.labels, inputs) as build:
+    with build_store(job.output.labels, inputs=inputs, **job.made) as build:
         write_labels(build, dataset, index, **given)

@@ -6,9 +6,10 @@ import _source  # noqa: F401
 
 from patchprobe.jobs import run_job
 from patchprobe.pretraining.images import open_source, write_images
+from patchprobe.stores import build_store
 
 with run_job(snakemake) as job:
     spec = job.spec
     source = open_source(spec["images"], data_root=Path(spec["data_root"]), seed=spec["seed"])
-    with job.build(job.output.store) as build:
+    with build_store(job.output.store, **job.made) as build:
         write_images(build, source, processes=job.threads)

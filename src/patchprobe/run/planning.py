@@ -173,8 +173,11 @@ def _explain(stale: Mapping[str, str], left: int, shown: int = 5) -> None:
     # Those that follow others say nothing new.
     first = {name: why for name, why in stale.items() if not why.startswith("it was made from another ")} or stale
     for name, why in list(first.items())[:shown]:
-        print(f"{name} is made again: {why}", file=sys.stderr)
+        print(f"{name} is stale: {why}", file=sys.stderr)
     if len(first) > shown:
         print(f"... and {len(first) - shown} more", file=sys.stderr)
     if left:
-        print(f"{left} results that an earlier run had planned and did not reach are made now", file=sys.stderr)
+        print(
+            f"results of {left} jobs that an earlier run had planned and did not reach are still to be made",
+            file=sys.stderr,
+        )

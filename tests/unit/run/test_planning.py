@@ -42,7 +42,7 @@ def graph(config):
     }
     makers = {job: {jobs[s]: {file(s)} for s in GRAPH[name] if s in jobs} for name, job in jobs.items()}
     levels = [[jobs["tiles"], jobs["labels"]], [jobs["tokens"]], [jobs["rows"]], [jobs["table"]]]
-    return SimpleNamespace(toposorted=lambda: levels, dependencies=makers), jobs
+    return SimpleNamespace(toposorted=lambda: levels, dependencies=makers)
 
 
 def to_run(forced, target="table"):
@@ -68,8 +68,7 @@ def execute(name, config):
 
 def run(config, failing=()):
     """A run in which jobs fail; returns the jobs that were planned."""
-    dag, jobs = graph(config)
-    plan = planning.Planning(dag)
+    plan = planning.Planning(graph(config))
     wanted = to_run(plan.forced())
     if not wanted:
         return wanted
@@ -155,14 +154,13 @@ def test_damaged_records_and_plans_mean_more_work_and_no_error(folder, damage):
 
 def test_without_stale_only_what_is_missing_is_forced(folder):
     run(CONFIG)
-    plan = planning.Planning(graph(CONFIG | {"labels": 1})[0])
+    plan = planning.Planning(graph(CONFIG | {"labels": 1}))
     assert plan.forced(with_stale=False) == set() and plan.forced() == {file("labels"), file("rows"), file("table")}
 
 
 def test_a_remade_input_of_equal_content_makes_nothing_stale(folder):
     run(CONFIG)
-    dag, _ = graph(CONFIG)
-    plan = planning.Planning(dag)
+    plan = planning.Planning(graph(CONFIG))
     plan.begin([file("labels")])
     execute("labels", CONFIG)
     plan.succeed()
@@ -202,7 +200,7 @@ def test_whatever_happened_before_a_run_that_succeeds_leaves_the_truth(tmp_path_
 def test_a_job_that_no_run_has_planned_is_refused(folder):
     with pytest.raises(StoreError, match="no run has planned this job as it is"):
         execute("tiles", CONFIG)
-    planning.Planning(graph(CONFIG)[0]).begin([file("tiles")])
+    planning.Planning(graph(CONFIG)).begin([file("tiles")])
     with pytest.raises(StoreError, match="no run has planned this job as it is"):
         execute("tiles", CONFIG | {"tiles": 1})
     assert not list(Path("results").rglob("tiles.txt"))

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("folder")
 
 
 def begin(config, *jobs):
-    planning.Planning(graph(config)[0]).begin(map(file, jobs))
+    planning.Planning(graph(config)).begin(map(file, jobs))
 
 
 def hidden_files():
@@ -58,7 +58,7 @@ def test_a_job_that_a_later_run_wants_the_same_publishes():
 def test_a_job_whose_results_were_deleted_publishes_nothing():
     begin(CONFIG, "tiles")
     with (
-        pytest.raises(StoreError, match="the plan of the run .* is gone"),
+        pytest.raises(StoreError, match=r"the plan of the run .* is gone"),
         publishing.publication([Path(file("tiles"))], [0]),
     ):
         Path("results/.records/plan.json").unlink()
