@@ -8,10 +8,13 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 BASE = Path(workflow.basedir)
-# The library beside this workflow is the one whose code the digests vouch for.
+# The library beside this workflow is the one whose code the digests vouch for; the launcher may have loaded another.
+for name in [name for name in sys.modules if name.partition(".")[0] == "patchprobe"]:
+    if not Path(sys.modules[name].__file__ or "").resolve().is_relative_to((BASE / "src").resolve()):
+        del sys.modules[name]
 sys.path.insert(0, str(BASE / "src"))
 
-from patchprobe import checkpoint_files, cluster, forkserver, preflight  # noqa: E402
+from patchprobe import checkpoint_files, cluster, files, forkserver, preflight  # noqa: E402
 from patchprobe import provenance, runlock, stage_times  # noqa: E402
 from patchprobe.config import ground_sample_distance, load_schema, validate  # noqa: E402
 from patchprobe.devices import resolve_device  # noqa: E402
@@ -79,6 +82,12 @@ def start_run():
     """Keep a second run out of this folder, find what can be found wrong before the first job, and prepare for jobs."""
     try:
         runlock.hold(Path(".snakemake"))
+        jobs = list(workflow.dag.needrun_jobs())
+        made = {str(path) for job in jobs for path in job.output}
+        preflight.check_folders([*made, *(str(path) for job in jobs for path in job.log)])
+        # What is to be made gets a new time. That of the lock is the file system's own.
+        given = {str(path) for job in jobs for path in job.input} - made
+        preflight.check_times(given, now=max(time.time(), Path(".snakemake/patchprobe.lock").stat().st_mtime))
         here = workflow.executor_plugin.common_settings.local_exec
         preflight.check(config, device=config["device"] if here else "cpu")
         if here and config["fork_jobs"]:

@@ -8,9 +8,10 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
-from patchprobe.errors import PatchprobeError
+from patchprobe.errors import PatchprobeError, StoreError
+from patchprobe.files import disk_errors
 
 
 class Job:
@@ -38,8 +39,7 @@ def run_job(snakemake: Any) -> Iterator[Job]:
     exception leaves its traceback there too.
     """
     path = Path(snakemake.log[0])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", buffering=1) as log:
+    with _open_log(path) as log:
         sys.stdout.flush()
         sys.stderr.flush()
         os.dup2(log.fileno(), 1)
@@ -53,6 +53,17 @@ def run_job(snakemake: Any) -> Iterator[Job]:
         except Exception:
             traceback.print_exc()
             raise SystemExit(1) from None
+
+
+def _open_log(path: Path) -> TextIO:
+    try:
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("w", buffering=1)
+    except (StoreError, OSError) as error:
+        # There is no log to say it in.
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(1) from None
 
 
 class _Paths:
