@@ -10,10 +10,13 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.enums import RerunTrigger
 
 BASE = Path(workflow.basedir)
-# The library beside this workflow is the one whose code the digests vouch for.
+# The library beside this workflow is the one whose code the digests vouch for; the launcher may have loaded another.
+for name in [name for name in sys.modules if name.partition(".")[0] == "patchprobe"]:
+    if not Path(sys.modules[name].__file__ or "").resolve().is_relative_to((BASE / "src").resolve()):
+        del sys.modules[name]
 sys.path.insert(0, str(BASE / "src"))
 
-from patchprobe import checkpoint_files, cluster, forkserver, preflight  # noqa: E402
+from patchprobe import checkpoint_files, cluster, files, forkserver, preflight  # noqa: E402
 from patchprobe import provenance, runlock, stage_times  # noqa: E402
 from patchprobe.config import ground_sample_distance, load_schema, validate  # noqa: E402
 from patchprobe.devices import resolve_device  # noqa: E402
@@ -114,10 +117,16 @@ def hold_folder():
 def start_run():
     """Keep a second run out of this folder, find what can be found wrong before the first job, and prepare for jobs."""
     hold_folder()
+    jobs = list(workflow.dag.needrun_jobs())
+    made = {str(path) for job in jobs for path in job.output}
+    given = {str(path) for job in jobs for path in job.input} - made
     try:
+        preflight.check_folders([*made, *(str(path) for job in jobs for path in job.log)])
+        # What is to be made gets a new time. That of the lock is the file system's own.
+        preflight.check_times(given, now=max(time.time(), Path(".snakemake/patchprobe.lock").stat().st_mtime))
         here = workflow.executor_plugin.common_settings.local_exec
         preflight.check(config, device=config["device"] if here else "cpu")
-        current[-1].begin(job.output[0] for job in workflow.dag.needrun_jobs() if job.output)
+        current[-1].begin(job.output[0] for job in jobs if job.output)
         if here and config["fork_jobs"]:
             forkserver.start(Path(".snakemake"))
     except PatchprobeError as error:

@@ -98,9 +98,7 @@ rule loss_curves_figure:
         "../workflow/scripts/loss_curves_figure.py"
 
 
-use rule loss_curves_figure as training_of_models_figure with:
-    input:
-        losses=list(packaged_losses().values()),
+rule training_of_models_figure:
     output:
         svg=report(
             "results/figures/training_of_models.svg",
@@ -118,9 +116,17 @@ use rule loss_curves_figure as training_of_models_figure with:
         "logs/training_of_models_figure.log",
     benchmark:
         "logs/training_of_models_figure.benchmark.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
         spec=packaged_losses_spec,
-        code=code("loss_curves_figure"),
+        code=code("training_of_models_figure"),
+    script:
+        "../workflow/scripts/training_of_models_figure.py"
 
 
 localrules:

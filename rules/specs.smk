@@ -358,20 +358,16 @@ def objectives_spec(wildcards):
 
 
 def packaged_losses():
-    """The loss curves of those models whose weights come with the package, by model."""
-    named = {model: config["models"][model].get("checkpoint") or "" for model in MODELS}
-    packaged = {
-        model: name.removeprefix("package:") for model, name in named.items() if name.startswith("package:")
-    }
-    curves = {
-        model: (BASE / "src/patchprobe/weights" / name).with_suffix(".csv")
-        for model, name in packaged.items()
-    }
-    return {model: str(curve) for model, curve in curves.items() if curve.exists()}
+    """The loss curves of those models whose weights come with the package, by model: name and SHA-256 of the file.
+
+    They are no input files, since their paths would tie the figure to the place of the checkout.
+    """
+    curves = {model: checkpoint_files.packaged_curve(config["models"][model]) for model in MODELS}
+    return {model: [curve.name, files.file_sha256(curve)] for model, curve in curves.items() if curve}
 
 
 def packaged_losses_spec(wildcards):
-    return spec(objectives=list(packaged_losses()))
+    return spec(losses=packaged_losses())
 
 
 def image_source_code(script):

@@ -7,9 +7,7 @@ import codecs
 import difflib
 import functools
 import hashlib
-import importlib.resources
 import io
-import json
 import os
 import pickletools
 import re
@@ -19,13 +17,17 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from patchprobe.errors import ConfigError, ModelError
+from patchprobe.errors import ConfigError, ModelError, StoreError
+from patchprobe.own_files import read_mapping
 
 Format = Literal["safetensors", "zip", "legacy"]
 
 # Bytes that tell what a file is.
 BEGINNING = 4096
 HUB = re.compile(r"hf://(?P<repo>[^/@]+/[^/@]+)(@(?P<revision>[^/]+))?/(?P<file>.+)")
+
+# What the package brings along.
+WEIGHTS = Path(__file__).parent / "weights"
 
 _PACKAGED = "package:"
 _LAYOUTS = Path(__file__).parent / "models" / "layouts"
@@ -47,6 +49,15 @@ def checkpoint_name(entry: Mapping[str, Any]) -> str:
     return "" if not file or file.startswith(_PACKAGED) else normalised(file)
 
 
+def packaged_curve(entry: Mapping[str, Any]) -> Path | None:
+    """Return the loss curve of a model whose weights the package brings along, or None if there is none."""
+    file = normalised(str(entry.get("checkpoint") or ""))
+    if not file.startswith(_PACKAGED):
+        return None
+    curve = (WEIGHTS / file.removeprefix(_PACKAGED)).with_suffix(".csv")
+    return curve if curve.is_file() else None
+
+
 def normalised(file: str) -> str:
     """Return ``models.<name>.checkpoint`` in its shortest form, so that one file has one name."""
     if file.startswith(_PACKAGED):
@@ -62,10 +73,7 @@ def checkpoint_path(name: str, entry: Mapping[str, Any], checkpoint_root: Path) 
     """
     given = str(entry["checkpoint"])
     file = normalised(given)
-    if file.startswith(_PACKAGED):
-        root = Path(str(importlib.resources.files("patchprobe") / "weights"))
-    else:
-        root = Path(checkpoint_root)
+    root = WEIGHTS if file.startswith(_PACKAGED) else Path(checkpoint_root)
     path = root / file.removeprefix(_PACKAGED)
     if not Path(os.path.normpath(Path.cwd() / path)).is_relative_to(os.path.normpath(Path.cwd() / root)):
         raise ModelError(
@@ -91,8 +99,8 @@ def known_fingerprint(path: Path, card: Path) -> str:
     except OSError:
         pass
     try:
-        return str(json.loads(card.read_text())["provenance"]["checkpoint_fingerprint"])
-    except (OSError, ValueError, LookupError, TypeError):
+        return str(read_mapping(card, {"provenance": dict})["provenance"]["checkpoint_fingerprint"])
+    except (StoreError, KeyError):
         return ""
 
 

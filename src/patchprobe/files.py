@@ -7,14 +7,16 @@ import hashlib
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from patchprobe.errors import StoreError
 
+# Less would fit into the rest of a block where no block is free.
+_BLOCK = 4096
 # What the file system says when it takes no more, and what helps.
 _PERMISSION = ("permission is denied", "permit writing")
-_REMEDIES = {
+REMEDIES = {
     errno.ENOSPC: ("the disk is full", "free some space (df) or files (df -i)"),
     errno.EDQUOT: ("the disk quota is used up", "free some space"),
     errno.EFBIG: ("a file would be larger than allowed", "raise the limit (ulimit -f)"),
@@ -81,13 +83,47 @@ def disk_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _REMEDIES:
+        if error.errno not in REMEDIES:
             raise
-        what, remedy = _REMEDIES[error.errno]
+        what, remedy = REMEDIES[error.errno]
         raise StoreError(
             f"{what} while writing {target}{_at(error, target)}; {remedy} and run again: what is finished is kept and "
             "the run goes on from there"
         ) from error
+
+
+def explain(error: OSError) -> str:
+    """Return one line that says what an error of the operating system means and, where it is known, what helps."""
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return f"{error.filename} is, or is below, a file where a folder has to be; remove it and run again"
+    where = f" at {error.filename}" if error.filename is not None else ""
+    what, remedy = REMEDIES.get(error.errno or 0, (error.strerror or str(error), ""))
+    if (what, remedy) == _PERMISSION:
+        remedy = "permit reading and writing"
+    return f"{what}{where}" + (f"; {remedy} and run again" if remedy else "")
+
+
+def check_writable(folders: Iterable[Path]) -> None:
+    """Write and delete a small file in each folder, or in the nearest one above that is there.
+
+    Raises StoreError that names the folder and the remedy if one takes no file, or is none.
+    """
+    there = set()
+    for folder in folders:
+        while not os.path.lexists(folder):
+            folder = folder.parent
+        there.add(folder)
+    for folder in sorted(there):
+        if not folder.is_dir():
+            raise StoreError(f"{folder} is no folder, and files have to be written below it; remove it and run again")
+        probe = folder / f".{os.getpid()}.patchprobe-probe"
+        with disk_errors(folder):
+            try:
+                probe.write_bytes(bytes(_BLOCK))
+            finally:
+                # The error of the writing is the one to tell.
+                with contextlib.suppress(OSError):
+                    probe.unlink(missing_ok=True)
 
 
 def _at(error: OSError, target: Path) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from patchprobe.errors import ModelError
 from patchprobe.models import describe_model
+from patchprobe.own_files import read_mapping
 from patchprobe.tiling import Tiling
 
 _log = logging.getLogger(__name__)
@@ -65,6 +66,11 @@ def describe_for_full_images(
         raise ModelError(
             f"full_images.models: {name} cannot see full images, {rows} x {columns} px: take it out of the list ({error})"
         ) from error
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """Read the card of a model; raises StoreError that names the file if it is damaged."""
+    return read_mapping(path, {"grid": list, "input_size": list})
 
 
 def tiles_each(card: Mapping[str, Any], full: Mapping[str, Any]) -> float:

@@ -8,9 +8,10 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
-from patchprobe.errors import PatchprobeError
+from patchprobe.errors import PatchprobeError, StoreError
+from patchprobe.files import disk_errors
 from patchprobe.run.publishing import Publication, publication
 
 
@@ -53,10 +54,7 @@ def run_job(snakemake: Any) -> Iterator[Job]:
     exception leaves its traceback there too.
     """
     path = Path(snakemake.log[0])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not overwritten: a job that outlived its run may still write into the file of this name.
-    path.unlink(missing_ok=True)
-    with path.open("w", buffering=1) as log:
+    with _open_log(path) as log:
         sys.stdout.flush()
         sys.stderr.flush()
         os.dup2(log.fileno(), 1)
@@ -75,6 +73,19 @@ def run_job(snakemake: Any) -> Iterator[Job]:
         except Exception:
             traceback.print_exc()
             raise SystemExit(1) from None
+
+
+def _open_log(path: Path) -> TextIO:
+    try:
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Not overwritten: a job that outlived its run may still write into the file of this name.
+            path.unlink(missing_ok=True)
+            return path.open("w", buffering=1)
+    except (StoreError, OSError) as error:
+        # There is no log to say it in.
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(1) from None
 
 
 class _Paths:

@@ -3,25 +3,56 @@
 Snakemake's options for assignments, such as ``--resources gpu=1``, and ``--configfile`` take every word that follows.
 In ``snakemake --resources gpu=1 all`` they take the target ``all`` too, and Snakemake ends with a traceback. This
 launcher moves the words that are no assignment (no file name) behind such an option to the end of the line, after
-``--``, which Snakemake reads as it was meant. Every other line is handed over unchanged. ``python -m snakemake`` is the original.
+``--``, which Snakemake reads as it was meant. Every other line is handed over unchanged.
+
+Where Snakemake would print a traceback for a disk that is full, read-only or forbidden, or wrap one of our messages into
+its own, the message is printed alone, in one line. ``python -m snakemake`` is the original.
 """
 
 import argparse
 import itertools
+import logging
 import sys
 from collections.abc import Iterable, Sequence
+from types import ModuleType
+from typing import Any
+
+from patchprobe.errors import PatchprobeError
+from patchprobe.files import REMEDIES, explain
 
 _FILES = ("--configfile", "--configfiles")
 
 
 def main() -> int:
     """Run Snakemake on the command line given to this process and return its exit code."""
-    from snakemake import cli
+    from snakemake import api, cli
 
+    # A log that cannot be written is no reason for a traceback per line.
+    logging.raiseExceptions = False
+    for module in (api, cli):
+        _print_in_one_line(module)
     words = sys.argv[1:]
     if _may_need_separation(words):
         words = separate_targets(words, assignment_options(cli.get_argument_parser()))
     return int(cli.main(words) or 0)
+
+
+def one_line(error: BaseException) -> str | None:
+    """Return the message of an error that the user can do something about, or None for any other.
+
+    Those are ours, and those of the operating system, also where Snakemake has wrapped them in errors of its own.
+    """
+    if isinstance(error, OSError):
+        return explain(error)
+    inner: BaseException | None = error
+    while inner is not None:
+        # By name, since the checkout that runs may have its own copy of the library.
+        if any(kind.__name__ == PatchprobeError.__name__ for kind in type(inner).__mro__):
+            return str(inner)
+        if isinstance(inner, OSError) and inner.errno in REMEDIES:
+            return explain(inner)
+        inner = inner.__cause__ or inner.__context__
+    return None
 
 
 def assignment_options(parser: argparse.ArgumentParser) -> set[str]:
@@ -59,6 +90,22 @@ def separate_targets(words: Sequence[str], options: Iterable[str]) -> list[str]:
             taken += 1
             kept.append(word)
     return [*kept, "--", *targets] if targets else list(words)
+
+
+def _print_in_one_line(module: ModuleType) -> None:
+    """Let a module of Snakemake print what :func:`one_line` knows, and everything else as it always does."""
+    original = getattr(module, "print_exception", None)
+    if original is None:
+        return
+
+    def print_exception(error: BaseException, *arguments: Any, **named: Any) -> None:
+        message = one_line(error)
+        if message is None:
+            original(error, *arguments, **named)
+        else:
+            print(f"error: {message}", file=sys.stderr, flush=True)
+
+    module.print_exception = print_exception  # type: ignore[attr-defined]
 
 
 def _is_assignment(word: str) -> bool:

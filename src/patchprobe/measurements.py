@@ -76,11 +76,13 @@ def _read_file(path: Path) -> pa.Table:
         table = pq.read_table(path)
     except FileNotFoundError:
         raise StoreError(f"{path} is missing: run the analysis that writes it") from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise StoreError(f"{path} is not readable as Parquet ({error}); delete it and run again") from None
     found = (table.schema.metadata or {}).get(b"schema", b"none").decode()
     if found != SCHEMA_ID:
         raise StoreError(f"{path} has schema {found}, expected {SCHEMA_ID}; delete it and run again")
+    if not set(COLUMNS) <= set(table.column_names):
+        raise StoreError(f"{path} lacks columns of schema {SCHEMA_ID}; delete it and run again")
     return table
 
 

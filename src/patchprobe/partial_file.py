@@ -16,7 +16,9 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from patchprobe.errors import StoreError
 from patchprobe.files import file_sha256
+from patchprobe.own_files import read_mapping
 
 
 @contextlib.contextmanager
@@ -54,9 +56,9 @@ class PartialFile:
         self.size = file.seek(0, os.SEEK_END)
         self.pieced = self.size > 0
         try:
-            known: dict[str, Any] = json.loads(self._note.read_text())
+            known: dict[str, Any] = read_mapping(self._note)
             self._url, self._validator, self.total = known["url"], known["validator"], known["total"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (StoreError, KeyError):
             self._url = self._validator = self.total = None
 
     def restart(self, url: str | None, validator: str | None, total: int | None) -> None:

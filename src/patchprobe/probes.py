@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 from patchprobe.errors import ModelError
 
 FORMAT = "patchprobe-linear-probe-v2"
+_ARRAYS = ("weights", "bias", "mean", "scale", "class_ids")
 _BLOCK = 8192  # rows of tokens converted at a time
 
 
@@ -55,7 +56,7 @@ class LinearProbe:
 
     def save(self, path: Path) -> None:
         """Write the probe as safetensors; what is not an array goes into its metadata as JSON."""
-        arrays = {name: getattr(self, name) for name in ("weights", "bias", "mean", "scale", "class_ids")}
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
         facts = {
             "learning_rate": self.learning_rate,
             "weight_decay": self.weight_decay,
@@ -71,15 +72,15 @@ class LinearProbe:
                 metadata = file.metadata() or {}
                 if metadata.get("format") != FORMAT:
                     raise ModelError(f"{path} is not a linear probe of format {FORMAT}: remove it and fit it again")
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
+                arrays = {name: file.get_tensor(name) for name in _ARRAYS}
+            facts = json.loads(metadata["probe"])
+            return cls(
+                **arrays,
+                learning_rate=facts["learning_rate"],
+                weight_decay=facts["weight_decay"],
+                validation_accuracy={(rate, decay): accuracy for rate, decay, accuracy in facts["validation_accuracy"]},
+            )
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
                 f"{path} cannot be read as a linear probe ({error}): remove it and fit it again"
             ) from error
-        facts = json.loads(metadata["probe"])
-        return cls(
-            **arrays,
-            learning_rate=facts["learning_rate"],
-            weight_decay=facts["weight_decay"],
-            validation_accuracy={(rate, decay): accuracy for rate, decay, accuracy in facts["validation_accuracy"]},
-        )

@@ -22,8 +22,9 @@ def hold(folder: Path) -> None:
         # Held open until the process ends.
         descriptor = try_lock(path)
         if descriptor is None:
+            holder = path.read_text(errors="replace").strip() or "unknown"
             raise FolderInUseError(
-                f"another run (process {path.read_text().strip() or 'unknown'}) works in {folder.resolve().parent}: "
+                f"another run (process {holder}) works in {folder.resolve().parent}: "
                 "wait for its end, or run in another folder with --directory"
             )
         os.truncate(descriptor, 0)

@@ -12,14 +12,17 @@ def stage_times(logs: Path, stages: Mapping[str, str], *, since: float) -> dict[
 
     ``stages`` names the stage of each rule. Benchmark files are ``logs/<rule>.benchmark.tsv`` and
     ``logs/<rule>/<wildcards>.benchmark.tsv``; those older than ``since``, a time as :func:`time.time` gives it, belong
-    to other runs.
+    to other runs. One that is damaged, as a full disk or a power cut leaves it, is left out.
     """
     times = dict.fromkeys(stages.values(), (0, 0.0))
     for path in logs.rglob(f"*{_SUFFIX}"):
         rule = path.relative_to(logs).parts[0].removesuffix(_SUFFIX)
         if rule in stages and path.stat().st_mtime >= since:
-            with path.open(newline="") as file:
-                seconds = sum(float(row["s"]) for row in csv.DictReader(file, delimiter="\t"))
+            try:
+                with path.open(newline="") as file:
+                    seconds = sum(float(row["s"]) for row in csv.DictReader(file, delimiter="\t"))
+            except (OSError, ValueError, KeyError, TypeError, csv.Error):
+                continue
             jobs, before = times[stages[rule]]
             times[stages[rule]] = (jobs + 1, before + seconds)
     return {stage: found for stage, found in times.items() if found[0]}

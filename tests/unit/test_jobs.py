@@ -48,3 +48,12 @@ def test_log_holds_all_output_and_ends_with_the_error(tmp_path, failure, code, l
     assert done.returncode == code and done.stdout == "" and done.stderr == ""
     assert lines[:2] == ["from python", "from a child"] and lines[-1] == last
     assert ("Traceback" in log.read_text()) == (failure == "bug")
+
+
+def test_log_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "logs").write_text("")
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path / "logs/job.log"), "none"], capture_output=True, text=True
+    )
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and "logs" in done.stderr

@@ -1,8 +1,10 @@
 import argparse
+import errno
 
 import pytest
 
-from patchprobe.launcher import assignment_options, separate_targets
+from patchprobe.errors import ConfigError, StoreError
+from patchprobe.launcher import assignment_options, main, one_line, separate_targets
 
 OPTIONS = {"--resources", "--config", "-C"}
 
@@ -59,3 +61,53 @@ def test_snakemake_itself_still_swallows_the_target():
     with pytest.raises((SystemExit, Exception)):
         parsed = cli.get_argument_parser().parse_args(["--cores", "8", "--resources", "gpu=1", "all"])
         assert parsed.targets == ["all"]
+
+
+def wrapped(inner, *, silent):
+    try:
+        try:
+            raise inner
+        except type(inner) as error:
+            raise RuntimeError("outer") from (None if silent else error)
+    except RuntimeError as error:
+        return error
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device", ".snakemake/log")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (FULL, "the disk is full at .snakemake/log"),
+        (wrapped(FULL, silent=False), "the disk is full at .snakemake/log"),
+        (wrapped(ConfigError("unknown key sed"), silent=True), "unknown key sed"),
+        (StoreError("it is gone"), "it is gone"),
+        (FileExistsError(errno.EEXIST, "File exists", ".snakemake"), ".snakemake is, or is below, a file"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line(error, expected):
+    assert one_line(error).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("a bug"), wrapped(FileNotFoundError(errno.ENOENT, "No such file", "x"), silent=False)]
+)
+def test_other_errors_are_left_to_snakemake(error):
+    assert one_line(error) is None
+
+
+@pytest.mark.parametrize("error", [FULL, wrapped(FULL, silent=False)])
+def test_snakemake_prints_one_line(monkeypatch, capfd, error):
+    from snakemake import api, cli
+
+    # What the launcher changes is put back.
+    for module in (api, cli):
+        monkeypatch.setattr(module, "print_exception", module.print_exception)
+    monkeypatch.setattr(cli, "parse_args", lambda words: (_ for _ in ()).throw(error))
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 1
+    assert capfd.readouterr().err.splitlines() == [
+        "error: the disk is full at .snakemake/log; free some space (df) or files (df -i) and run again"
+    ]

@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 from patchprobe.stage_times import describe, stage_times
 
 STAGES = {"tile": "tiles", "label": "tiles", "extract": "features", "probe": "probes"}
@@ -23,6 +25,17 @@ def test_seconds_of_the_jobs_of_this_run_are_added_up_by_stage(tmp_path):
     (tmp_path / "tile/a.log").write_text("not a benchmark")
     found = stage_times(tmp_path, STAGES, since=1000.0)
     assert found == {"tiles": (3, 3.75), "features": (1, 4.0)}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"s", b"s\th:m:s\n", b"s\th:m:s\nNA\t-\n", b"s\th:m:s\n\t\n", b"h:m:s\n0:00:01\n", bytes(64), b"\xff\xfe"],
+)
+def test_damaged_benchmark_files_are_left_out(tmp_path, content):
+    write(tmp_path / "tile/a.benchmark.tsv", 1.5)
+    write(tmp_path / "tile/b.benchmark.tsv", 99.0)
+    (tmp_path / "tile/b.benchmark.tsv").write_bytes(content)
+    assert stage_times(tmp_path, STAGES, since=1000.0)["tiles"][1] == 1.5
 
 
 def test_a_table_of_stages_is_printed(tmp_path):

@@ -6,7 +6,7 @@ import _source  # noqa: F401
 
 from patchprobe.corruptions import open_corruption
 from patchprobe.datasets import open_dataset
-from patchprobe.datasets.index import read_index
+from patchprobe.index_tables import read_index
 from patchprobe.jobs import run_job
 from patchprobe.stores import build_store
 from patchprobe.tiling import Tiling, write_tiles

@@ -1,6 +1,5 @@
 """Extract the tokens of one model for full images."""
 
-import json
 from pathlib import Path
 
 import _source  # noqa: F401
@@ -14,10 +13,10 @@ with run_job(snakemake) as job:
     # A device is claimed before torch is imported, so that torch sees no other.
     device = claim_device(spec["device"])
     from patchprobe.extraction import extract
-    from patchprobe.full_images import tiles_each
+    from patchprobe.full_images import read_card, tiles_each
     from patchprobe.models import check_card, load_model
 
-    tile_card, card = (json.loads(path.read_text()) for path in (job.input.tile_card, job.input.card))
+    tile_card, card = (read_card(path) for path in (job.input.tile_card, job.input.card))
     model = load_model(
         spec["name"],
         spec["model"] | {"input_size": card["input_size"]},

@@ -1,13 +1,12 @@
 """Build a model for full images once, before anything expensive, and describe it."""
 
-import json
 from pathlib import Path
 
 import _source  # noqa: F401
 
-from patchprobe.datasets.index import read_index
 from patchprobe.files import write_atomic
-from patchprobe.full_images import describe_for_full_images
+from patchprobe.full_images import describe_for_full_images, read_card
+from patchprobe.index_tables import read_index
 from patchprobe.jobs import run_job
 from patchprobe.tiling import Tiling
 
@@ -17,7 +16,7 @@ with run_job(snakemake) as job:
     card = describe_for_full_images(
         spec["name"],
         spec["model"],
-        json.loads(job.input.card.read_text()),
+        read_card(job.input.card),
         checkpoint_root=Path(spec["checkpoint_root"]),
         tiling=tiling,
         whole=tiling.whole(read_index(job.input.images)),

@@ -5,7 +5,7 @@ from pathlib import Path
 import _source  # noqa: F401
 
 from patchprobe.datasets import open_dataset
-from patchprobe.datasets.index import read_index
+from patchprobe.index_tables import read_index
 from patchprobe.jobs import run_job
 from patchprobe.stores import build_store
 from patchprobe.tiling import Tiling, write_labels

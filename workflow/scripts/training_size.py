@@ -4,8 +4,8 @@ import _source  # noqa: F401
 
 from patchprobe import measurements
 from patchprobe.analyses.training_size import nested_subsets, size_rows
-from patchprobe.datasets.index import read_index
 from patchprobe.devices import claim_device
+from patchprobe.index_tables import read_index
 from patchprobe.jobs import run_job
 from patchprobe.labelled_tokens import labelled_tokens
 from patchprobe.probe_fitting import ProbeOptions

@@ -82,13 +82,6 @@ def build_index(
     return pd.DataFrame(rows), _class_table(dataset, [split for split, _ in pairs], pixels)
 
 
-def read_index(path: Path) -> pd.DataFrame:
-    """Read the images table that :func:`build_index` made and a job wrote as CSV."""
-    # Names such as "0001" and "NA" are names.
-    types = {**dict.fromkeys(_TEXT_COLUMNS, str), "height": int, "width": int}
-    return pd.read_csv(path, dtype=types, keep_default_na=False)
-
-
 def index_records(index: pd.DataFrame) -> list[Record]:
     """Return the records of the rows of an images table, in its order."""
     columns = (index[column] for column in ("image_id", "group", "image", "label"))
@@ -165,9 +158,6 @@ def draw_per_class(
                 )
             taken[waiting[i].pop()] = i
     return _sorted(Drawn(record, names[i]) for record, i in taken.items())
-
-
-_TEXT_COLUMNS = ("image_id", "split", "group", "drawn_for", "image", "label", "image_sha256", "label_sha256")
 
 
 def _draw_split(

@@ -9,6 +9,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from patchprobe.datasets import Dataset, Record
+from patchprobe.own_files import damaged, read_table
 
 
 def present_classes(dataset: Dataset, source: str, *, threads: int = 1) -> pd.DataFrame:
@@ -30,9 +31,18 @@ def present_classes(dataset: Dataset, source: str, *, threads: int = 1) -> pd.Da
 
 
 def read_present_classes(paths: Sequence[Path]) -> Mapping[str, frozenset[int]]:
-    """Read tables of :func:`present_classes` written as CSV: the ids of the classes of each image_id."""
-    tables = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in paths]
-    return {image_id: ids for table in tables for image_id, ids in class_sets(table).items()}
+    """Read tables of :func:`present_classes` written as CSV: the ids of the classes of each image_id.
+
+    Raises StoreError that names a file that is damaged.
+    """
+    found: dict[str, frozenset[int]] = {}
+    for path in paths:
+        table = read_table(path, {"image_id": str, "classes": str}, may_be_empty=True)
+        try:
+            found |= class_sets(table)
+        except ValueError as error:
+            raise damaged(path, f"column classes holds no ids, {error}") from None
+    return found
 
 
 def class_sets(table: pd.DataFrame) -> Mapping[str, frozenset[int]]:

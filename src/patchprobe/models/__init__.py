@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 import torch
 
 from patchprobe.errors import ConfigError, DeviceError, ModelError
+from patchprobe.own_files import read_mapping
 
 Norm = Literal["final", "parameter-free", "none"]
 
@@ -158,9 +159,9 @@ def describe_model(
 def check_card(model: Backbone, card: Path) -> None:
     """Raise ModelError if the checkpoint of a model is another file than the one that its card describes.
 
-    ``card`` is what :func:`describe_model` wrote: the checkpoint's SHA-256 is on it.
+    ``card`` is what :func:`describe_model` wrote: the checkpoint's SHA-256 is on it. Raises StoreError for a damaged card.
     """
-    inspected = json.loads(card.read_text())["provenance"].get("checkpoint_sha256")
+    inspected = read_mapping(card, {"provenance": dict})["provenance"].get("checkpoint_sha256")
     found = model.provenance.get("checkpoint_sha256")
     if inspected != found:
         raise ModelError(

@@ -9,12 +9,11 @@ import json
 import shutil
 from pathlib import Path
 
-import pandas as pd
-
+from patchprobe.checkpoint_files import WEIGHTS
 from patchprobe.errors import StoreError
 from patchprobe.files import file_sha256, write_atomic
+from patchprobe.own_files import read_mapping, read_table
 
-WEIGHTS = Path(__file__).parents[1] / "weights"
 # Points of a packaged loss curve, each the mean of its part of the run: one row per step would be as large as weights.
 POINTS = 200
 
@@ -32,7 +31,7 @@ def package_runs(runs: Path, prefix: str, weights: Path = WEIGHTS) -> list[Path]
 
 
 def _package_run(card: Path, name: str, weights: Path) -> Path:
-    facts = json.loads(card.read_text())
+    facts = read_mapping(card, {"files": dict})
     for file, known in facts["files"].items():
         source = card.with_name(file)
         if not source.is_file() or file_sha256(source) != known["sha256"]:
@@ -42,7 +41,7 @@ def _package_run(card: Path, name: str, weights: Path) -> Path:
         shutil.copyfile(card.with_name(file), weights / new)
     facts["files"] = {names[file]: known for file, known in facts["files"].items()}
     write_atomic(weights / f"{name}.json", json.dumps(facts, indent=1, sort_keys=True) + "\n")
-    steps = pd.read_csv(card.with_name("loss.csv"))
+    steps = read_table(card.with_name("loss.csv"), {"step": int, "images": int, "learning_rate": float, "loss": float})
     part = steps.index * POINTS // len(steps)
     curve = steps.groupby(part).agg({"step": "last", "images": "last", "learning_rate": "mean", "loss": "mean"})
     write_atomic(weights / f"{name}.csv", curve.to_csv(index=False, float_format="%.6g"))

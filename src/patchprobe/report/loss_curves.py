@@ -7,6 +7,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 
+from patchprobe.own_files import read_table
 from patchprobe.report.style import COLORS, RC, WIDTH, new_figure, save
 
 _COLUMNS = 3
@@ -22,13 +23,18 @@ def loss_curves(losses: Mapping[str, Path], outputs: Sequence[Path]) -> None:
         figure = new_figure(WIDTH * columns / _COLUMNS, 1.7 * rows + 0.2, layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
         for ax, (objective, file), color in zip(axes.flat, losses.items(), COLORS * len(losses), strict=False):
-            _curve(ax, pd.read_csv(file), color)
+            _curve(ax, read_losses(file), color)
             ax.set_title(objective)
         for ax in axes.flat[len(losses) :]:
             ax.set_visible(False)
         figure.supxlabel("images seen, thousands", fontsize=8)
         figure.supylabel("loss", fontsize=8)
         save(figure, outputs)
+
+
+def read_losses(path: Path) -> pd.DataFrame:
+    """Read the loss of each step of a run; raises StoreError that names the file if it is damaged."""
+    return read_table(path, {"images": float, "loss": float})
 
 
 def _curve(ax: Axes, steps: pd.DataFrame, color: str) -> None:

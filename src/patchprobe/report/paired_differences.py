@@ -5,11 +5,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from patchprobe.errors import StoreError
+from patchprobe.own_files import read_table
 from patchprobe.report.formats import Score, Table
 from patchprobe.report.layout import write_tables
 from patchprobe.report.selection import METHOD_NAMES, interval_note, order_methods
 
+_TEXTS = ["dataset", "model", "variant", "other_model", "other_variant", "method", "protocol", "metric"]
+_COLUMNS = {
+    **dict.fromkeys(_TEXTS, str),
+    **dict.fromkeys(("value", "ci_low", "ci_high"), float),
+    **{"excludes_zero": bool, "images": int, "seed": int, "spec": str},
+}
 _METRICS = {"pixel_miou": "mIoU", "pixel_accuracy": "accuracy"}
 
 
@@ -18,15 +24,7 @@ def read(paths: Sequence[Path]) -> pd.DataFrame:
 
     Raises StoreError that names a file that cannot be read.
     """
-    missing = dict.fromkeys(("value", "ci_low", "ci_high"), "")
-    parts = []
-    for path in paths:
-        try:
-            # Only numbers can be missing; an empty text is an empty text.
-            parts.append(pd.read_csv(path, keep_default_na=False, na_values=missing))
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{path} cannot be read ({error}): delete it and run again") from error
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat([read_table(path, _COLUMNS, may_be_empty=True) for path in paths], ignore_index=True)
 
 
 def table(rows: pd.DataFrame, outputs: Sequence[Path], *, interval: float) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from patchprobe.own_files import read_table
 from patchprobe.report.formats import Cell, Score, Table
 from patchprobe.report.layout import write_tables
 from patchprobe.report.selection import METHOD_NAMES
@@ -126,7 +127,7 @@ def _name(row: pd.Series, metric: str) -> str:
 
 
 def _images_note(paper: Mapping[str, int], drawn: Path) -> str:
-    counts = pd.read_csv(drawn)["split"].value_counts()
+    counts = read_table(drawn, {"split": str})["split"].value_counts()
     ours = {split: int(counts.get(split, 0)) for split in ("train", "evaluation")}
     said = f"{ours['train']} training and {ours['evaluation']} evaluation images"
     if ours == dict(paper):

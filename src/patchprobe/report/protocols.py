@@ -1,13 +1,12 @@
 """Table and figure of the protocols side by side: patch classification, CAPI and Hummingbird on the same tokens."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from patchprobe.errors import StoreError
+from patchprobe.own_files import read_mapping
 from patchprobe.report.dots import Mark, draw_dots
 from patchprobe.report.formats import Cell, Table
 from patchprobe.report.layout import lay_out_scores, write_tables
@@ -33,13 +32,7 @@ def read_settings(paths: Sequence[Path]) -> dict[tuple[str, str], dict[str, Any]
 
     Raises StoreError that names a file that cannot be read.
     """
-    settings = {}
-    for path in paths:
-        try:
-            settings[path.parents[1].name, path.stem] = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{path} cannot be read ({error}): delete it and run again") from error
-    return settings
+    return {(path.parents[1].name, path.stem): read_mapping(path, {"k": int, "distance": str}) for path in paths}
 
 
 def table(

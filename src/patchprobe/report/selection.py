@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from patchprobe.errors import StoreError
+from patchprobe.index_tables import read_classes
 
 METHOD_NAMES = {"1-nn": "1-NN", "linear": "linear probe", "capi": "CAPI k-NN", "hummingbird": "Hummingbird"}
 METRIC_NAMES = {
@@ -108,7 +109,7 @@ def order_known(names: Collection[str], known: Iterable[str]) -> list[str]:
 
 def frequent_classes(path: Path, names: Sequence[str], count: int) -> list[str]:
     """Return, in their order, the ``count`` classes of ``names`` with most evaluation pixels, by the classes table."""
-    table = pd.read_csv(path, converters={"name": str})
+    table = read_classes(path)
     pixels = table[table["split"] == "evaluation"].groupby("name")["pixels"].sum()
     chosen = set(sorted(names, key=lambda name: -pixels.get(name, 0))[:count])
     return [name for name in names if name in chosen]
@@ -116,5 +117,5 @@ def frequent_classes(path: Path, names: Sequence[str], count: int) -> list[str]:
 
 def class_names(path: Path) -> list[str]:
     """Read the names of a data set's classes, without void, in their official order from its classes table."""
-    table = pd.read_csv(path, converters={"name": str})
+    table = read_classes(path)
     return [name for name in table["name"].drop_duplicates() if name != "void"]

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from patchprobe.index_tables import read_classes
+from patchprobe.own_files import read_table
 from patchprobe.patches import patch_labels
 from patchprobe.report.formats import Score, Table
 from patchprobe.report.layout import lay_out_scores, write_tables
@@ -74,8 +76,8 @@ def datasets(
     for name in images:
         stored = open_store(labels[name])
         grids = sorted({_grid(open_store(path)) for path in predictions[name]})
-        sizes += _sizes(name, pd.read_csv(images[name]), stored)
-        counts.append(_counts(name, pd.read_csv(classes[name], converters={"name": str}), stored, grids))
+        sizes += _sizes(name, read_table(images[name], {"split": str}), stored)
+        counts.append(_counts(name, read_classes(classes[name]), stored, grids))
     columns = [("", "images"), ("", "tiles"), ("", "stored tile (px)")]
     overview = Table("datasets", "Images and tiles", "data set", columns, sizes)
     # A data set without a grid has no numbers there, and counts stay integers.
