@@ -4,7 +4,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint bench env slurm lock clean
+.PHONY: demo test lint bench verify env slurm lock clean
 
 env: .venv/installed
 
@@ -37,6 +37,9 @@ lint: env
 
 bench: env
 	$(BIN)/python -m benchmarks
+
+verify: env
+	$(BIN)/python -m patchprobe.verification $(RESULTS)
 
 # The executor plugin is kept out of the environment: where SLURM's programs are installed but no controller answers
 # it delays every call of Snakemake by ten seconds.

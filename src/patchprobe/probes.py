@@ -1,6 +1,7 @@
 """The linear probe: one softmax layer from patch tokens to classes, as fitted by :mod:`patchprobe.probe_fitting`."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from safetensors.numpy import save_file
 
 from patchprobe.errors import ModelError
 
-FORMAT = "patchprobe-linear-probe-v2"
+FORMAT = "patchprobe-linear-probe-v3"
 _ARRAYS = ("weights", "bias", "mean", "scale", "class_ids")
 _BLOCK = 8192  # rows of tokens converted at a time
 
@@ -55,32 +56,40 @@ class LinearProbe:
         return self.class_ids[best].reshape(tokens.shape[:-1])
 
     def save(self, path: Path) -> None:
-        """Write the probe as safetensors; what is not an array goes into its metadata as JSON."""
+        """Write the probe as safetensors, equal probes as equal bytes; what is not an array goes into its metadata."""
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         facts = {
+            "format": FORMAT,
             "learning_rate": self.learning_rate,
             "weight_decay": self.weight_decay,
             "validation_accuracy": [[*pair, accuracy] for pair, accuracy in self.validation_accuracy.items()],
         }
-        save_file(arrays, path, metadata={"format": FORMAT, "probe": json.dumps(facts)})
+        # One key only: safetensors writes several in an order that differs from one time to the next.
+        save_file(arrays, path, metadata={"probe": json.dumps(facts, sort_keys=True)})
 
     @classmethod
     def load(cls, path: Path) -> "LinearProbe":
         """Read a probe that :meth:`save` wrote. Raises ModelError for any other file."""
         try:
             with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT:
+                facts = _facts(file.metadata() or {})
+                if facts.get("format") != FORMAT:
                     raise ModelError(f"{path} is not a linear probe of format {FORMAT}: remove it and fit it again")
-                arrays = {name: file.get_tensor(name) for name in _ARRAYS}
-            facts = json.loads(metadata["probe"])
-            return cls(
-                **arrays,
-                learning_rate=facts["learning_rate"],
-                weight_decay=facts["weight_decay"],
-                validation_accuracy={(rate, decay): accuracy for rate, decay, accuracy in facts["validation_accuracy"]},
-            )
+                return cls(
+                    **{name: file.get_tensor(name) for name in _ARRAYS},
+                    learning_rate=facts["learning_rate"],
+                    weight_decay=facts["weight_decay"],
+                    validation_accuracy={(rate, decay): found for rate, decay, found in facts["validation_accuracy"]},
+                )
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
                 f"{path} cannot be read as a linear probe ({error}): remove it and fit it again"
             ) from error
+
+
+def _facts(metadata: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        facts = json.loads(metadata.get("probe", ""))
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}

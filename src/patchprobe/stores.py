@@ -1,43 +1,35 @@
-"""Zarr stores that are complete or absent.
+"""Zarr stores that are complete or absent, and checked when they are read.
 
-A store ``X.zarr`` is a folder that holds one zarr v3 group, ``X.zarr/data``, and its manifest is the file
-``X.manifest.json`` beside it. While a job builds it, everything lies in a hidden folder
-``.partial/X.zarr-<digest>`` whose digest covers the spec, the code and the inputs, so a killed job is resumed by
-the next one with the same digest and never mixed with another. A file lock keeps writers of one store apart, even
-across runs. When all is written the files are linked into place by one rename and the manifest is written last;
-readers refuse a store whose manifest does not match it.
+A store ``X.zarr`` is a folder that holds one zarr v3 group, ``X.zarr/data``, and the list of its files with their
+checksums, ``X.zarr/files.json``; its manifest is ``X.manifest.json`` beside the folder. While a job builds it,
+everything lies in a hidden folder ``.partial/X.zarr-<digest>`` whose digest covers the spec, the code and the inputs,
+so a killed job is resumed by the next one with the same digest and never mixed with another. A file lock keeps
+writers of one digest apart, even across runs, and another one those that publish. Everything is synced before a name
+vouches for it, so the same holds after a power cut. When all is written the files are linked into place by one rename
+and the manifest is written last; readers refuse a store whose files do not match it.
 """
 
 import contextlib
 import hashlib
-import json
 import os
+import re
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import xarray as xr
-import zarr
-from zarr.codecs import ZstdCodec
 
 from patchprobe.errors import StoreError
-from patchprobe.files import disk_errors, file_sha256, locked, write_atomic
-
-FORMAT = "patchprobe-store-v1"
-GROUP = "data"
-_BUILD_FILE = "build.json"
-_DONE_FILE = "finished-units.txt"
-
-
-def manifest_path(store: Path) -> Path:
-    """Return the manifest file of a store: ``clean.zarr`` has ``clean.manifest.json`` beside it."""
-    return store.with_suffix(".manifest.json")
+from patchprobe.files import disk_errors, file_sha256, locked, sync, try_lock, write_atomic
+from patchprobe.store_build import Build as Build
+from patchprobe.store_build import check_whole, link_sealed, strip_sealed
+from patchprobe.store_files import BUILD_FILE, FORMAT, GROUP, first_difference, read_list, read_mapping, sizes
+from patchprobe.store_files import manifest_path as manifest_path
+from patchprobe.store_files import read_manifest as read_manifest
+from patchprobe.zarr_stores import VerifiedStore
 
 
 @contextlib.contextmanager
@@ -47,183 +39,117 @@ def build_store(
     spec: str,
     code: str,
     inputs: Sequence[Path] = (),
-    publishing: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
-) -> Iterator["Build"]:
+    publishing: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> Iterator[Build]:
     """Build a store in a hidden folder and move it into place, whole, when the block ends without an error.
 
     ``spec`` is the canonical JSON of the config values used, ``code`` the digest of the code, ``inputs`` the
     files made from (manifests count by the content they vouch for, other files by their bytes). Whatever a killed
-    run with the same three had finished is kept. Waits for another writer of the same store. Raises StoreError
-    when the disk is full; what is finished by then stays for the next run.
+    run with the same three had finished is kept. Waits for another writer with the same three; one with others goes
+    on beside. What ``publishing()`` returns is entered around the publication, one publication of a store at a time; it
+    may raise StoreError to refuse, and what was built stays for the next run. Raises StoreError when the disk is full,
+    with what is finished by then kept, and when the hidden folder or its lock was deleted meanwhile.
     """
     digest = _digest(spec, code, inputs)
-    partial_root = store.parent / ".partial"
+    partial = store.parent / ".partial" / f"{store.name}-{digest}"
+    lock = _lock_of(partial)
     with disk_errors(store):
-        partial_root.mkdir(parents=True, exist_ok=True)
-        with locked(
-            partial_root / f"{store.name}.lock",
-            waiting=f"{store.name}: another job is writing it; waiting for that job to end",
-        ):
-            partial = partial_root / f"{store.name}-{digest}"
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        sync(store.parent)
+        with locked(lock, waiting=f"{store.name}: another job is writing it; waiting for that job to end"):
+            holding = lock.lstat()
             _remove_other_partials(partial)
-            build = Build(partial, digest)
+            build = Build(partial, digest, lambda: os.path.samestat(lock.lstat(), holding))
             if build.sealed:
                 print(f"{store.name}: an earlier run finished it; taken over as it is", file=sys.stderr)
             yield build
+            build.check_held()
             if not build.sealed:
                 build.seal(spec, code)
-            with publishing():
-                _publish(partial, store)
+            turn = partial.with_name(f"{store.name}.lock")
+            with locked(turn, waiting=f"{store.name}: another job is publishing it; waiting for that job to end"):
+                try:
+                    with publishing():
+                        build.check_held()
+                        _publish(partial, store)
+                finally:
+                    turn.unlink(missing_ok=True)
+            if not partial.exists():
+                lock.unlink(missing_ok=True)
 
 
-class Build:
-    """A store under construction; made by :func:`build_store`. One thread may write at a time."""
-
-    def __init__(self, partial: Path, digest: str) -> None:
-        self._partial = partial
-        self._digest = digest
-        self._lock = threading.Lock()
-        partial.mkdir(exist_ok=True)
-        self.group: zarr.Group = zarr.open_group(partial / GROUP, mode="a", zarr_format=3)
-        self._done = partial / _DONE_FILE
-        lines = self._done.read_text().split("\n") if self._done.exists() else [""]
-        self._finished = set(lines[:-1])
-        if lines[-1]:  # a full disk cut the last line short: that unit does not count
-            self._done.write_text("".join(f"{line}\n" for line in lines[:-1]))
-
-    @property
-    def sealed(self) -> bool:
-        """True if an earlier run wrote everything and was killed before its result was taken over."""
-        return (self._partial / _BUILD_FILE).exists()
-
-    def array(
-        self,
-        name: str,
-        shape: tuple[int, ...],
-        chunks: tuple[int, ...],
-        dtype: npt.DTypeLike,
-        dims: tuple[str, ...],
-        *,
-        compress: bool = False,
-    ) -> zarr.Array:
-        """Create an array, or reopen the one a killed run left; written region by region.
-
-        Stored uncompressed unless ``compress``: tokens and photographs do not compress, label maps do.
-        """
-        if name in self.group:
-            existing = self.group[name]
-            assert isinstance(existing, zarr.Array)
-            # zarr does not keep this setting in the store.
-            return existing.with_config({"write_empty_chunks": True})
-        return self.group.create_array(
-            name,
-            shape=shape,
-            chunks=tuple(min(c, s) if s else 1 for c, s in zip(chunks, shape, strict=True)),
-            dtype=dtype,
-            compressors=ZstdCodec(level=1) if compress else None,
-            dimension_names=dims,
-            config={"write_empty_chunks": True},
-        )
-
-    def coordinate(self, name: str, values: npt.ArrayLike, dims: tuple[str, ...]) -> None:
-        """Write a small array whole; strings become variable-length UTF-8."""
-        values = np.asarray(values)
-        dtype: Any = str if values.dtype.kind in "UOT" else values.dtype
-        array = self.array(name, values.shape, values.shape, dtype, dims, compress=dtype is str)
-        if values.size and not self.sealed:
-            array[...] = values.astype(object) if dtype is str else values
-
-    def attributes(self, **values: Any) -> None:
-        """Set attributes of the group; JSON values only, no times and no machine names."""
-        if not self.sealed:
-            self.group.attrs.update(values)
-
-    def pending(self, units: Sequence[str]) -> list[str]:
-        """Return the units that no earlier run finished, in the given order; says so when it resumes."""
-        if self.sealed:
-            return []
-        left = [unit for unit in units if unit not in self._finished]
-        if len(left) < len(units):
-            print(f"resuming: {len(units) - len(left)} of {len(units)} units are finished", file=sys.stderr)
-        return left
-
-    def finish(self, unit: str) -> None:
-        """Record that all data of a unit are written; a later run will not make it again."""
-        with self._lock, self._done.open("a") as file:
-            file.write(unit + "\n")
-            self._finished.add(unit)
-
-    def seal(self, spec: str, code: str) -> None:
-        """Check that every chunk is there, checksum the content and write the manifest into the hidden folder."""
-        for name, array in self.group.arrays():
-            if array.nchunks_initialized != array.nchunks:
-                raise StoreError(
-                    f"{self._partial}: array {name!r} has {array.nchunks_initialized} of {array.nchunks} chunks "
-                    "written; this is an error in the program, not in your data"
-                )
-        files, size, checksum = _checksum(self._partial / GROUP)
-        manifest = {
-            "format": FORMAT,
-            "digest": self._digest,
-            "spec": json.loads(spec),
-            "code": code,
-            "files": files,
-            "bytes": size,
-            "sha256": checksum,
-            "arrays": {
-                name: {"shape": list(array.shape), "dtype": str(array.dtype), "dims": _dims(array)}
-                for name, array in sorted(self.group.arrays())
-            },
-        }
-        write_atomic(self._partial / _BUILD_FILE, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-
-
-def open_store(store: Path) -> xr.Dataset:
+def open_store(store: Path, *, keep_spare: bool = False) -> xr.Dataset:
     """Open a finished store as a lazily read, labelled data set.
 
-    Arrays named like a dimension, and all one-dimensional ones, become coordinates. Raises StoreError if the
-    manifest is missing, belongs to another build, or files of the store are missing or truncated.
+    Arrays named like a dimension, and all one-dimensional ones, become coordinates. A file's checksum is compared when
+    the file is first read. Raises StoreError, here or on reading, if the manifest is missing, belongs to another build,
+    or files of the store are missing or changed. The first reader drops the hard links that a rerun of the job that
+    made the store would take over, unless it ``keep_spare``: for that job itself.
     """
     manifest = read_manifest(store)
-    files, size = _count(store / GROUP) if (store / GROUP).is_dir() else (0, 0)
+    found = sizes(store / GROUP)
+    files, size = len(found), sum(found.values())
     if (files, size) != (manifest["files"], manifest["bytes"]) or _stamp(store) != manifest["digest"]:
         raise StoreError(
             f"{store} does not match its manifest ({files} files with {size} bytes, the manifest says "
             f"{manifest['files']} with {manifest['bytes']}); delete both and run again"
         )
-    _drop_spare(store, manifest["digest"])
+    listed = read_list(store, manifest["file_list_sha256"])
+    difference = first_difference(listed, found)
+    if difference is not None:
+        raise StoreError(f"{store} does not match its list of files ({difference}); delete both and run again")
+    if not keep_spare:
+        _drop_spare(store, manifest["digest"])
     # In full: workers of a cluster read it too, from folders of their own.
-    dataset = xr.open_zarr((store / GROUP).resolve(), consolidated=False)
-    return _with_coordinates(dataset)
-
-
-def read_manifest(store: Path) -> dict[str, Any]:
-    """Read the manifest of a store; raises StoreError naming the file if it is missing or not one of ours."""
-    path = manifest_path(store)
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise StoreError(f"{store} has no manifest {path.name}: it was never finished; run again") from None
-    except ValueError:
-        raise StoreError(f"{path} is not readable as JSON; delete it and {store.name} and run again") from None
-    if manifest.get("format") != FORMAT:
-        raise StoreError(f"{path} has format {manifest.get('format')!r}, expected {FORMAT!r}; delete it and run again")
-    return manifest
+    source = VerifiedStore((store / GROUP).resolve(), manifest["file_list_sha256"], files=listed)
+    return _with_coordinates(xr.open_zarr(source, consolidated=False))
 
 
 def _digest(spec: str, code: str, inputs: Sequence[Path]) -> str:
-    parts = [FORMAT, spec, code]
-    for path in inputs:
-        content = json.loads(path.read_text()) if path.name.endswith(".manifest.json") else None
-        parts.append(content["sha256"] if content else file_sha256(path))
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
+    contents = [_content(path) if path.name.endswith(".manifest.json") else file_sha256(path) for path in inputs]
+    return hashlib.sha256("\0".join([FORMAT, spec, code, *contents]).encode()).hexdigest()[:20]
+
+
+def _content(manifest: Path) -> str:
+    """Return the checksum that a manifest, of a store or a generated folder, gives for what it describes."""
+    try:
+        content = read_mapping(manifest)
+    except ValueError as error:
+        raise StoreError(f"{manifest} {error}; delete it and what it describes and run again") from None
+    if not isinstance(content.get("sha256"), str):
+        raise StoreError(f"{manifest} lacks sha256; delete it and what it describes and run again")
+    return str(content["sha256"])
+
+
+def _lock_of(partial: Path) -> Path:
+    return partial.with_name(f"{partial.name}.lock")
 
 
 def _remove_other_partials(partial: Path) -> None:
-    prefix = partial.name.rsplit("-", 1)[0] + "-"
-    for other in partial.parent.iterdir():
-        if other.name.startswith(prefix) and other != partial:
-            shutil.rmtree(other, ignore_errors=True)
+    """Delete what builds of the same store with other digests left, but for those that go on."""
+    prefix, own = partial.name.rsplit("-", 1)
+    names = (
+        re.fullmatch(rf"{re.escape(prefix)}-([0-9a-f]{{20}})(\..*)?", entry.name) for entry in partial.parent.iterdir()
+    )
+    for digest in sorted({match[1] for match in names if match} - {own}):
+        _remove_partial(partial.with_name(f"{prefix}-{digest}"))
+
+
+def _remove_partial(partial: Path) -> None:
+    lock = _lock_of(partial)
+    descriptor = try_lock(lock)
+    if descriptor is None:
+        return
+    try:
+        for folder in (partial, _staged(partial)):
+            shutil.rmtree(folder, ignore_errors=True)
+        lock.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def _staged(partial: Path) -> Path:
+    return partial.with_name(partial.name + ".publish")
 
 
 def _publish(partial: Path, store: Path) -> None:
@@ -232,52 +158,44 @@ def _publish(partial: Path, store: Path) -> None:
     The hidden folder stays as hard links until a reader opens the store: Snakemake deletes the outputs of a job
     whose end it did not see (it was killed itself), and then the next run links them again instead of making them.
     """
-    staged = partial.with_name(partial.name + ".publish")
+    staged = _staged(partial)
     shutil.rmtree(staged, ignore_errors=True)
+    manifest = (partial / BUILD_FILE).read_bytes()
     try:
-        shutil.copytree(partial, staged, copy_function=os.link, ignore=shutil.ignore_patterns(_DONE_FILE))
+        link_sealed(partial, staged)
     except OSError:  # a file system without hard links: there is no spare then
         shutil.rmtree(staged, ignore_errors=True)
+        strip_sealed(partial)
         staged = partial
-    manifest = (partial / _BUILD_FILE).read_bytes()
+    check_whole(staged)
+    for folder, _, _ in os.walk(staged):  # the files are synced already
+        sync(Path(folder))
+    for stray in store.parent.glob(f".*.{manifest_path(store).name}"):  # of a writer that was killed
+        stray.unlink(missing_ok=True)
     manifest_path(store).unlink(missing_ok=True)
     if store.exists():
         shutil.rmtree(store)
+    # On the disk too, the old manifest is gone before the new files are there.
+    sync(store.parent)
     staged.rename(store)
+    sync(store.parent)
+    sync(partial.parent)
     write_atomic(manifest_path(store), manifest)
 
 
 def _drop_spare(store: Path, digest: str) -> None:
-    shutil.rmtree(store.parent / ".partial" / f"{store.name}-{digest}", ignore_errors=True)
+    partial = store.parent / ".partial" / f"{store.name}-{digest}"
+    if partial.exists():
+        with contextlib.suppress(OSError, StoreError):
+            _remove_partial(partial)
 
 
 def _stamp(store: Path) -> str | None:
     try:
-        digest: str = json.loads((store / _BUILD_FILE).read_text())["digest"]
+        digest: str = read_mapping(store / BUILD_FILE)["digest"]
     except (OSError, ValueError, KeyError):
         return None
     return digest
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _count(folder: Path) -> tuple[int, int]:
-    files = _files(folder)
-    return len(files), sum(path.stat().st_size for path in files)
-
-
-def _checksum(folder: Path) -> tuple[int, int, str]:
-    digest, files = hashlib.sha256(), _files(folder)
-    for path in files:
-        digest.update(f"{path.relative_to(folder).as_posix()} {file_sha256(path)}\n".encode())
-    return len(files), sum(path.stat().st_size for path in files), digest.hexdigest()
-
-
-def _dims(array: zarr.Array) -> list[str]:
-    names = getattr(array.metadata, "dimension_names", None) or ()
-    return [str(name) for name in names]
 
 
 def _with_coordinates(dataset: xr.Dataset) -> xr.Dataset:

@@ -253,6 +253,13 @@ def test_one_image_takes_the_middle_rate(training, caplog):
     assert "one training image" in caplog.text
 
 
+def test_equal_probes_are_equal_files(training, tmp_path):
+    probe = fit_probe(*training, ProbeOptions(learning_rates=(0.1, 0.2), weight_decays=(0.0,), steps=2), seed=0)
+    for number in range(20):  # an order that is drawn anew each time would differ at least once
+        probe.save(tmp_path / str(number))
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
 def test_save_and_load(training, tmp_path):
     probe = fit_probe(*training, ProbeOptions(weight_decays=(0.01, 0.1), steps=20), seed=0)
     probe.save(tmp_path / "probe.safetensors")

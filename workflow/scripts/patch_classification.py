@@ -3,7 +3,12 @@
 import _source  # noqa: F401
 
 from patchprobe import measurements
-from patchprobe.analyses.patch_classification import classify_patches, score, write_predictions
+from patchprobe.analyses.patch_classification import (
+    PatchClassifier,
+    read_predictions,
+    score,
+    write_predictions,
+)
 from patchprobe.devices import claim_device
 from patchprobe.jobs import run_job
 from patchprobe.labelled_tokens import evaluation_labels, labelled_tokens
@@ -14,15 +19,21 @@ from patchprobe.variance import fit_transform
 
 with run_job(snakemake) as job:
     spec = job.spec
-    device = claim_device(job.device)
+    transform, key = spec.pop("transform"), spec.pop("key")
     labels, tokens = open_store(job.input.labels), open_store(job.input.tokens)
-    truth = evaluation_labels(open_store(job.input.tiles), labels)
-    training = labelled_tokens(open_store(job.input.bank), labels, "train")
-    transform = fit_transform(spec.pop("transform"), training.tokens, key=spec.pop("key"))
-    probe = LinearProbe.load(job.input.probe)
+
+    def classifier() -> PatchClassifier:  # noqa: D103
+        device = claim_device(job.device)
+        training = labelled_tokens(open_store(job.input.bank), labels, "train")
+        probe = LinearProbe.load(job.input.probe)
+        fitted = fit_transform(transform, training.tokens, key=key)
+        return PatchClassifier(training, probe, fitted, threads=job.threads, device=device)
+
     inputs = [job.input.bank_manifest, job.input.tokens_manifest, job.input.labels_manifest, job.input.probe]
-    predictions = classify_patches(training, probe, tokens, transform, threads=job.threads, device=device)
     with build_store(job.output.store, inputs=inputs, **job.made) as build:
-        write_predictions(build, predictions)
+        write_predictions(build, tokens, classifier)
+    # The spare is kept: if this job is killed now, the next one takes the predictions over and only scores.
+    predictions = read_predictions(open_store(job.output.store, keep_spare=True))
+    truth = evaluation_labels(open_store(job.input.tiles), labels)
     rows = score(predictions, truth, labels.attrs, **spec, spec=spec_hash(job.spec_text))
     measurements.write(rows, job.output.rows)

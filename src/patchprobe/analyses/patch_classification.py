@@ -5,19 +5,19 @@ corrupted, at each of its levels. A variant of the model sees all patches throug
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from tqdm import tqdm
 
 from patchprobe.labelled_tokens import LabelledTokens, grid, token_blocks
 from patchprobe.neighbors import MemoryBank
 from patchprobe.patch_scores import METHODS, patch_scores
 from patchprobe.probes import LinearProbe
+from patchprobe.progress import Progress
 from patchprobe.stores import Build
 from patchprobe.variance import FeatureTransform, TransformedTokens
 
@@ -36,57 +36,88 @@ class Predictions:
     layer: int
 
 
-def classify_patches(
-    training: LabelledTokens,
-    probe: LinearProbe,
-    features: xr.Dataset,
-    transform: FeatureTransform,
-    *,
-    threads: int,
-    device: str = "cpu",
-) -> Predictions:
-    """Classify the evaluation tokens (last stored layer, all levels) of a token store by both methods.
+class PatchClassifier:
+    """Both methods, ready to classify: the training tokens are in memory and indexed.
 
     ``probe`` was fitted on the training tokens as ``transform`` gives them; ``device`` is where neighbours are searched.
     """
+
+    def __init__(
+        self,
+        training: LabelledTokens,
+        probe: LinearProbe,
+        transform: FeatureTransform,
+        *,
+        threads: int,
+        device: str = "cpu",
+    ) -> None:
+        self._bank = MemoryBank(transform(training.tokens), device=device)
+        self._ids = training.ids
+        self._probe = probe
+        self._transform = transform
+        self._threads = threads
+
+    def classify(
+        self, features: xr.Dataset, level: int, progress: Callable[[int], object] | None = None
+    ) -> npt.NDArray[np.uint8]:
+        """Return the class ids uint8 (method, tile, patch) of the evaluation tokens of a level (last stored layer).
+
+        ``progress`` hears of queries as they are searched.
+        """
+        shape = int((features.split == "evaluation").sum()), features.sizes["patch"]
+        blocks = (TransformedTokens(block, self._transform) for block in token_blocks(features, level))
+        nearest, _ = self._bank.search(blocks, threads=self._threads, progress=progress)
+        probed = [self._probe.predict(self._transform(np.asarray(block))) for block in token_blocks(features, level)]
+        # In the order of METHODS.
+        return np.stack([self._ids[nearest].reshape(shape), np.concatenate(probed).astype(np.uint8).reshape(shape)])
+
+
+def write_predictions(build: Build, features: xr.Dataset, classifier: Callable[[], PatchClassifier]) -> None:
+    """Classify the evaluation tokens of a token store and write ``prediction`` uint8 (method, level, tile, patch).
+
+    Level by level, each kept when the job is killed; ``classifier`` is made only if a level is left. The grid stands in
+    the coordinates of patches, the layer in the attribute ``layer``.
+    """
     evaluated = np.flatnonzero(features.split.values == "evaluation")
-    levels, patches = features.sizes["level"], features.sizes["patch"]
-    ids = np.empty((len(METHODS), levels, len(evaluated), patches), np.uint8)
-    bank = MemoryBank(transform(training.tokens), device=device)
-    with tqdm(
-        total=levels * len(evaluated) * patches, desc="1-NN", unit="patch", file=sys.stderr, mininterval=5
-    ) as bar:
-        for level in range(levels):
-            blocks = (TransformedTokens(block, transform) for block in token_blocks(features, level))
-            nearest, _ = bank.search(blocks, threads=threads, progress=bar.update)
-            ids[0, level] = training.ids[nearest].reshape(len(evaluated), patches)
-    for level in range(levels):
-        found = [probe.predict(transform(np.asarray(block))) for block in token_blocks(features, level)]
-        ids[1, level] = np.concatenate(found).reshape(len(evaluated), patches)
-    return Predictions(
-        ids,
-        features.level.values,
-        features.tile.values[evaluated],
-        features.image_id.values[evaluated],
-        grid(features),
-        int(features.layer.values[-1]),
-    )
-
-
-def write_predictions(build: Build, predictions: Predictions) -> None:
-    """Write predictions as a store: ``prediction`` (method, level, tile, patch), the grid as coordinates of patches."""
-    rows, columns = np.divmod(np.arange(predictions.ids.shape[-1]), predictions.grid[1])
+    tiles, patches = len(evaluated), features.sizes["patch"]
+    rows, columns = np.divmod(np.arange(patches), grid(features)[1])
+    shape = (len(METHODS), features.sizes["level"], tiles, patches)
     dims = ("method", "level", "tile", "patch")
-    build.array("prediction", predictions.ids.shape, predictions.ids.shape, np.uint8, dims, compress=True)[...] = (
-        predictions.ids
-    )
+    array = build.array("prediction", shape, (len(METHODS), 1, tiles, patches), np.uint8, dims, compress=True)
     build.coordinate("method", METHODS, ("method",))
-    build.coordinate("level", predictions.levels, ("level",))
-    build.coordinate("tile", predictions.tiles, ("tile",))
-    build.coordinate("image_id", predictions.images, ("tile",))
+    build.coordinate("level", features.level.values, ("level",))
+    build.coordinate("tile", features.tile.values[evaluated], ("tile",))
+    build.coordinate("image_id", features.image_id.values[evaluated], ("tile",))
     build.coordinate("patch_row", rows, ("patch",))
     build.coordinate("patch_col", columns, ("patch",))
-    build.attributes(protocol=PROTOCOL)
+    build.attributes(protocol=PROTOCOL, layer=int(features.layer.values[-1]))
+    levels = {f"level {level}": level for level in range(shape[1])}
+    pending = build.pending(list(levels))
+    if not pending:
+        return
+    ready, each = classifier(), tiles * patches
+    with Progress(
+        file=sys.stderr,
+        total=len(levels) * each,
+        initial=(len(levels) - len(pending)) * each,
+        desc="1-NN",
+        unit="patch",
+    ) as progress:
+        for unit in pending:
+            array[:, levels[unit]] = ready.classify(features, levels[unit], progress.update)
+            build.finish(unit)
+
+
+def read_predictions(store: xr.Dataset) -> Predictions:
+    """Return what :func:`write_predictions` wrote, from the open store."""
+    return Predictions(
+        store.prediction.values,
+        store.level.values,
+        store.tile.values,
+        store.image_id.values,
+        grid(store),
+        int(store.attrs["layer"]),
+    )
 
 
 def score(

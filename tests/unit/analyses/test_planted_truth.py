@@ -100,10 +100,11 @@ def planted(tmp_path_factory):
     for name, entry in VARIANTS.items():
         transform = fit_transform(entry, training.tokens, key=name)
         probe = fit_probe(transform(training.tokens), training.ids, training.images, OPTIONS, seed=0)
-        found = patch_classification.classify_patches(training, probe, features, transform, threads=1)
+        classifier = patch_classification.PatchClassifier(training, probe, transform, threads=1)
         with build_store(folder / f"{name or 'plain'}.zarr", spec="{}", code="c") as build:
-            patch_classification.write_predictions(build, found)
+            patch_classification.write_predictions(build, features, lambda ready=classifier: ready)
         predictions["mae-like", name] = open_store(folder / f"{name or 'plain'}.zarr")
+        found = patch_classification.read_predictions(predictions["mae-like", name])
         rows += patch_classification.score(found, truth, labels.attrs, variant=name, corruption="clean", **COLUMNS)
     swept = removal_sweep.sweep(training, features, COUNTS, OPTIONS, seed=0, threads=1)
     spectrum = {key: value for key, value in COLUMNS.items() if key != "bootstrap"}

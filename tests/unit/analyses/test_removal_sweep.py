@@ -137,7 +137,7 @@ def test_junk_is_useless_and_variants_equal_the_sweep(swept):
     def classify(entry):
         transform = fit_transform(entry, training.tokens, key="k")
         probe = fit_probe(transform(training.tokens), training.ids, training.images, OPTIONS, seed=0)
-        return patch_classification.classify_patches(training, probe, features, transform, threads=1).ids[:, 0]
+        return patch_classification.PatchClassifier(training, probe, transform, threads=1).classify(features, level=0)
 
     for entry, count in ((None, 0), ({"transform": "drop-top-variance", "features": 2}, 2)):
         for ids, method in zip(classify(entry), ("1-nn", "linear"), strict=True):

@@ -29,8 +29,8 @@ def classified(features, labels, device):
     training = labelled_tokens(features, labels, "train")
     probe = fit_probe(training.tokens, training.ids, training.images, OPTIONS, seed=0)
     unchanged = fit_transform(None, training.tokens, key="")
-    found = patch_classification.classify_patches(training, probe, features, unchanged, threads=1, device=device)
-    return found.ids.tolist()
+    classifier = patch_classification.PatchClassifier(training, probe, unchanged, threads=1, device=device)
+    return classifier.classify(features, level=0).tolist()
 
 
 def swept(features, labels, device):
