@@ -17,8 +17,8 @@ from typing import Any
 from patchprobe.files import disk_errors, file_sha256, locked, write_atomic
 
 RESULTS = Path("results")
-_FOLDER = RESULTS / ".records"
-_PLAN = _FOLDER / "plan.json"
+FOLDER = RESULTS / ".records"
+PLAN = FOLDER / "plan.json"
 _MANIFEST = ".manifest.json"
 
 
@@ -101,7 +101,7 @@ def write_record(job: str, record: Record) -> None:
 
 def read_plan() -> Plan:
     """Return the plan of the latest run in this folder; empty if there is none that can be read."""
-    values = _read(_PLAN)
+    values = _read(PLAN)
     try:
         jobs = {job: Wanted(**wanted) for job, wanted in values["jobs"].items()}
         return Plan(jobs, frozenset(values["pending"]))
@@ -112,20 +112,20 @@ def read_plan() -> Plan:
 @contextlib.contextmanager
 def plan_lock() -> Iterator[None]:
     """Keep plan and results from being changed by others: whoever publishes asks the plan first."""
-    with disk_errors(_FOLDER):
-        _FOLDER.mkdir(parents=True, exist_ok=True)
-        with locked(_FOLDER / "plan.lock"):
+    with disk_errors(FOLDER):
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        with locked(FOLDER / "plan.lock"):
             yield
 
 
 def write_plan(plan: Plan) -> None:
     """Write the plan; call it within :func:`plan_lock`."""
     jobs = {job: dataclasses.asdict(wanted) for job, wanted in plan.jobs.items()}
-    write_atomic(_PLAN, _text({"jobs": jobs, "pending": sorted(plan.pending)}))
+    write_atomic(PLAN, _text({"jobs": jobs, "pending": sorted(plan.pending)}))
 
 
 def _record_path(job: str) -> Path:
-    return _FOLDER / f"{Path(job).relative_to(RESULTS)}.json"
+    return FOLDER / f"{Path(job).relative_to(RESULTS)}.json"
 
 
 def _read(path: Path) -> dict[str, Any]:
