@@ -23,7 +23,7 @@ import huggingface_hub
 import requests
 
 from patchprobe.checkpoint_files import BEGINNING, HUB, check_address, format_of, is_web_page, stranger
-from patchprobe.errors import ConfigError, ModelError
+from patchprobe.errors import ConfigError, ModelError, StoreError
 from patchprobe.files import write_atomic
 from patchprobe.partial_file import PartialFile, partial_file
 from patchprobe.progress import Progress
@@ -132,6 +132,8 @@ def _readable_disk_errors(wanted: Checkpoint) -> Iterator[None]:
         else:
             remedy = "set checkpoint_root to a folder that you can write"
         raise ModelError(f"{wanted.path} cannot be written ({error.strerror}): {remedy}") from error
+    except StoreError as error:
+        raise ModelError(f"models.{wanted.model}.checkpoint: {error}") from error
 
 
 @dataclass(frozen=True)
