@@ -20,6 +20,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from patchprobe.errors import ConfigError, ModelError
+from patchprobe.folders import is_below
 
 Format = Literal["safetensors", "zip", "legacy"]
 
@@ -67,7 +68,7 @@ def checkpoint_path(name: str, entry: Mapping[str, Any], checkpoint_root: Path) 
     else:
         root = Path(checkpoint_root)
     path = root / file.removeprefix(_PACKAGED)
-    if not Path(os.path.normpath(Path.cwd() / path)).is_relative_to(os.path.normpath(Path.cwd() / root)):
+    if not is_below(path, root):
         raise ModelError(
             f"models.{name}.checkpoint: {given} lies outside {root}; put the file there, or link it, and name it from there"
         )

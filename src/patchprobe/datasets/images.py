@@ -25,8 +25,10 @@ _CONVERTIBLE = {
     "P": "palette",
     "PA": "palette",
 }
+# Tried by content, whatever the suffix. Left to itself, Pillow hands PostScript to Ghostscript, which is a language.
+FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 # What Pillow's decoders raise on broken files.
-_DECODE_ERRORS = (
+DECODE_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -60,6 +62,11 @@ class FileDataset:
         return file_sha256(self.root / record.image), file_sha256(self.root / record.label)
 
 
+def open_picture(path: Path) -> Image.Image:
+    """Open a picture of one of ``FORMATS``; every file is opened by this. Raises one of ``DECODE_ERRORS``."""
+    return Image.open(path, formats=FORMATS)
+
+
 def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
     """Decode an image file completely: uint8 (height, width, 3), RGB.
 
@@ -87,13 +94,13 @@ def read_ids(path: Path) -> npt.NDArray[np.uint8]:
 
 def _decode(path: Path, rgb: bool) -> tuple[str, npt.NDArray[np.uint8]]:
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             image.load()
             mode = image.mode
             return mode, np.array(image.convert("RGB") if rgb and mode in _CONVERTIBLE else image)
     except FileNotFoundError:
         raise DataError(f"{path} is missing; copy it there from the original data set") from None
-    except _DECODE_ERRORS as error:
+    except DECODE_ERRORS as error:
         raise DataError(f"{path} cannot be decoded ({error}); copy it again from the original data set") from error
 
 
