@@ -15,6 +15,7 @@ from PIL import Image
 from patchprobe.datasets import Record
 from patchprobe.errors import ConfigError, DataError
 from patchprobe.files import file_sha256
+from patchprobe.foreign import printable
 
 _log = logging.getLogger(__name__)
 
@@ -106,4 +107,4 @@ def _decode(path: Path, rgb: bool) -> tuple[str, npt.NDArray[np.uint8]]:
 
 @functools.cache
 def _notice_conversion(path: Path, mode: str) -> None:
-    _log.warning("%s is a %s image (mode %s); converted to RGB", path, _CONVERTIBLE[mode], mode)
+    _log.warning("%s is a %s image (mode %s); converted to RGB", printable(str(path)), _CONVERTIBLE[mode], mode)

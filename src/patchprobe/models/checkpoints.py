@@ -20,6 +20,7 @@ from torch import nn
 from patchprobe.checkpoint_files import BEGINNING, Format, checkpoint_path, fingerprint, format_of, stranger
 from patchprobe.errors import ModelError
 from patchprobe.files import file_sha256
+from patchprobe.foreign import shown
 from patchprobe.models.layouts import Contents, Weights, fitting_layouts, open_layout, shortened
 from patchprobe.models.pickled_numbers import NumberType, number
 
@@ -73,7 +74,9 @@ def open_checkpoint(name: str, entry: Mapping[str, Any], checkpoint_root: Path) 
     except ModelError as error:
         raise ModelError(f"{error}{_layout_hint(name, file)}") from error
     except (RuntimeError, LookupError, TypeError, ValueError) as error:  # a tensor of another shape than all releases
-        raise ModelError(f"{key}: not of layout {layout}: a tensor of {path} has another shape ({error})") from error
+        raise ModelError(
+            f"{key}: not of layout {layout}: a tensor of {path} has another shape ({shown(error)})"
+        ) from error
     for part in (contents.encoder, contents.decoder):
         _refuse_other_types(part, key, path)
         _refuse_unfinite(part, key, path)
@@ -136,7 +139,7 @@ def load_strictly(module: nn.Module, weights: Mapping[str, torch.Tensor], key: s
     """
     expected = module.state_dict()
     reshaped = (
-        f"{name} {tuple(weights[name].shape)} instead of {tuple(expected[name].shape)}"
+        f"{shown(name, 80)} {tuple(weights[name].shape)} instead of {tuple(expected[name].shape)}"
         for name in sorted(expected.keys() & weights.keys())
         if weights[name].shape != expected[name].shape
     )
@@ -246,7 +249,7 @@ def _unreadable(path: Path, key: str, kind: Format, message: str) -> ModelError:
     code = chr(int(operand[1])) if operand else None
     opcode = next((opcode.name for opcode in pickletools.opcodes if opcode.code == code), None)
     if named:
-        what = next(group for group in named.groups() if group).splitlines()[0]
+        what = shown(next(group for group in named.groups() if group).splitlines()[0])
         trouble = (
             f"holds Python objects beside tensors, here {what}, which are refused because reading them can run code"
         )
