@@ -4,24 +4,54 @@ Snakemake's options for assignments, such as ``--resources gpu=1``, and ``--conf
 In ``snakemake --resources gpu=1 all`` they take the target ``all`` too, and Snakemake ends with a traceback. This
 launcher moves the words that are no assignment (no file name) behind such an option to the end of the line, after
 ``--``, which Snakemake reads as it was meant. Every other line is handed over unchanged. ``python -m snakemake`` is the original.
+
+Snakemake runs the Python expressions of a configuration or profile that says ``__use_yte__: true``, in a dry run too. Whoever
+tries a configuration of somebody else does not expect that, so this launcher refuses such a file.
 """
 
 import argparse
+import functools
+import io
 import itertools
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 _FILES = ("--configfile", "--configfiles")
 
 
 def main() -> int:
     """Run Snakemake on the command line given to this process and return its exit code."""
+    import yte
     from snakemake import cli
 
+    # Snakemake looks it up by this name whenever it reads such a file.
+    yte.process_yaml = without_code(yte.process_yaml)
     words = sys.argv[1:]
     if _may_need_separation(words):
         words = separate_targets(words, assignment_options(cli.get_argument_parser()))
     return int(cli.main(words) or 0)
+
+
+def without_code(process: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``yte.process_yaml`` as ``process`` is, but raising WorkflowError for a document whose code it would run."""
+
+    @functools.wraps(process)
+    def guarded(source: Any, *arguments: Any, **options: Any) -> Any:
+        import yaml
+        from snakemake.exceptions import WorkflowError
+
+        text = source if isinstance(source, str) else source.read()
+        # As the original reads it: plain values, which cannot run anything.
+        content = yaml.load(text, Loader=yaml.FullLoader)
+        if isinstance(content, dict) and content.get("__use_yte__"):
+            raise WorkflowError(
+                f"{getattr(source, 'name', 'a configuration')} says __use_yte__: true, so that Snakemake would run the Python "
+                "code in it: remove the key or, if the file is yours, run `python -m snakemake` in place of `snakemake`"
+            )
+        return process(io.StringIO(text), *arguments, **options)
+
+    return guarded
 
 
 def assignment_options(parser: argparse.ArgumentParser) -> set[str]:
