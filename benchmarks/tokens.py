@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from timm.layers import resample_abs_pos_embed
 
 from benchmarks.measure import THREADS
+from patchprobe.datasets.images import open_picture
 
 SHARED = Path(os.environ.get("PATCHPROBE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 _WEIGHTS = SHARED / "weights" / "vit_small_patch14_dinov2_saliency.safetensors"
@@ -58,7 +59,7 @@ def _real(split: str) -> npt.NDArray[np.float16]:
     network.load_state_dict(weights)
     crops = []
     for path in sorted((_PICTURES / split).glob("*.png")):
-        picture = Image.open(path).convert("RGB")
+        picture = open_picture(path).convert("RGB")
         for left in (0, picture.width - _CROP):
             crop = picture.crop((left, 0, left + _CROP, _CROP)).resize((224, 224), Image.Resampling.BICUBIC)
             crops.append(np.asarray(crop))

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from patchprobe.errors import ConfigError, ModelError, StoreError
+from patchprobe.folders import is_below
 from patchprobe.own_files import read_mapping
 
 Format = Literal["safetensors", "zip", "legacy"]
@@ -75,7 +76,7 @@ def checkpoint_path(name: str, entry: Mapping[str, Any], checkpoint_root: Path) 
     file = normalised(given)
     root = WEIGHTS if file.startswith(_PACKAGED) else Path(checkpoint_root)
     path = root / file.removeprefix(_PACKAGED)
-    if not Path(os.path.normpath(Path.cwd() / path)).is_relative_to(os.path.normpath(Path.cwd() / root)):
+    if not is_below(path, root):
         raise ModelError(
             f"models.{name}.checkpoint: {given} lies outside {root}; put the file there, or link it, and name it from there"
         )

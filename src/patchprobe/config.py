@@ -15,6 +15,7 @@ import yaml
 
 from patchprobe.checkpoint_files import check_address, check_layout, checkpoint_path
 from patchprobe.errors import ConfigError, ModelError
+from patchprobe.folders import folder_below
 from patchprobe.model_registry import FOLDER, resolve
 
 
@@ -106,6 +107,7 @@ def _conflicts(config: Mapping[str, Any]) -> Iterator[str]:
             except ConfigError as error:
                 yield str(error)
     yield from _unfit_for_full_images(config)
+    yield from _outside(config)
     asked = max(config["training_size"]["per_group"] or [0])
     for dataset, entry in config["datasets"].items():
         draws = {key: entry["splits"]["train"][key] for key in ("per_group", "per_class")}
@@ -147,6 +149,18 @@ def _misnamed(model: str, entry: Mapping[str, Any], checkpoint_root: Path) -> It
             checkpoint_path(model, entry, checkpoint_root)
     except (ConfigError, ModelError) as error:
         yield str(error)
+
+
+def _outside(config: Mapping[str, Any]) -> Iterator[str]:
+    """Say which folders of data lie outside ``data_root``."""
+    folders = {f"datasets.{name}.root": entry["root"] for name, entry in config["datasets"].items()}
+    folders["pretraining.images.folder"] = config["pretraining"]["images"]["folder"]
+    for key, folder in folders.items():
+        try:
+            if folder:
+                folder_below(key, folder, Path(config["data_root"]))
+        except ConfigError as error:
+            yield str(error)
 
 
 def _infinite(value: object, key: str) -> Iterator[str]:

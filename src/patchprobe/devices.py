@@ -1,12 +1,14 @@
 """One GPU for one job: claimed by a file lock that dies with the process, without touching the GPU itself.
 
-Jobs of one machine agree through the lock files alone, so a job that was killed in any way blocks nobody.
+Jobs of one machine agree through the lock files alone, so a job that was killed in any way blocks nobody. The folder of
+the locks is private to the user, because whoever can open a lock file can hold its lock.
 """
 
-import fcntl
+import contextlib
 import importlib.metadata
 import os
 import re
+import stat
 import subprocess
 import sys
 import time
@@ -14,11 +16,13 @@ from pathlib import Path
 from typing import IO, Literal
 
 from patchprobe.errors import DeviceError
+from patchprobe.files import try_lock
 
 Device = Literal["cpu", "cuda"]
 
 # Fixed, not TMPDIR: schedulers give each job its own, and the jobs must meet.
 _LOCKS = Path("/tmp")
+_OTHER_LOCKS = "PATCHPROBE_GPU_LOCKS"
 _PROC = Path("/proc/driver/nvidia/gpus")
 
 _held: list[IO[str]] = []
@@ -45,7 +49,9 @@ def claim_device(requested: Literal["auto", "cpu", "cuda"], lock_dir: Path | Non
     Call it before torch touches CUDA, best before torch is imported: it works by ``CUDA_VISIBLE_DEVICES``. A list
     of devices already in that variable (indices or UUIDs) is the choice; under SLURM a single device in it is
     taken as the scheduler bound it. If all are claimed, waits until one is free. ``auto`` is the CPU where no GPU
-    can be used, ``cuda`` raises DeviceError there. ``lock_dir`` defaults to one folder per user and machine.
+    can be used, ``cuda`` raises DeviceError there. ``lock_dir`` defaults to the environment's ``PATCHPROBE_GPU_LOCKS``
+    or else one folder per user and machine. Raises DeviceError if that is not the user's alone, StoreError if a lock
+    in it is no plain file.
     """
     if requested == "cpu":
         return "cpu"
@@ -62,7 +68,8 @@ def claim_device(requested: Literal["auto", "cpu", "cuda"], lock_dir: Path | Non
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     bound = "SLURM_JOB_ID" in os.environ and "CUDA_VISIBLE_DEVICES" in os.environ and len(devices) == 1
     if not bound:
-        device = _lock_one(devices, lock_dir or _LOCKS / f"patchprobe-gpus-{os.getuid()}")
+        named = os.environ.get(_OTHER_LOCKS)
+        device = _lock_one(devices, lock_dir or Path(named or _LOCKS / f"patchprobe-gpus-{os.getuid()}"))
         os.environ["CUDA_VISIBLE_DEVICES"] = device
     print(f"device: cuda, GPU {os.environ['CUDA_VISIBLE_DEVICES']}", file=sys.stderr)
     return "cuda"
@@ -120,19 +127,39 @@ def _lock_name(uuid: str | None, index: int) -> str:
 
 def _lock_one(devices: dict[str, str], lock_dir: Path) -> str:
     """Lock the first free device, waiting for one if need be; the lock is kept until the process ends."""
-    lock_dir.mkdir(parents=True, exist_ok=True)
+    _make_private(lock_dir)
     waiting = False
     while True:
         for device, name in devices.items():
-            file = (lock_dir / f"{name}.lock").open("a")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.close()
-            else:
-                _held.append(file)
+            descriptor = try_lock(lock_dir / f"{name}.lock")
+            if descriptor is not None:
+                _held.append(os.fdopen(descriptor, "r+"))
                 return device
         if not waiting:
             print(f"device: all {len(devices)} GPUs are claimed by other jobs; waiting for one", file=sys.stderr)
             waiting = True
         time.sleep(0.5)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder that only this user can enter, or see that it is one; raises DeviceError if it is another's."""
+    remedy = f"have it removed, or name another folder in the environment variable {_OTHER_LOCKS}"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        facts = folder.lstat()
+    except OSError as error:
+        raise DeviceError(f"the folder {folder} of GPU locks cannot be made ({error.strerror}): {remedy}") from None
+    if not stat.S_ISDIR(facts.st_mode):
+        wrong = "is no folder"
+    elif facts.st_uid != os.geteuid():
+        wrong = f"belongs to another user ({facts.st_uid})"
+    elif facts.st_mode & 0o022:
+        wrong = "can be written by other users"
+    else:
+        # In one that others can read, they can hold its locks.
+        if facts.st_mode & 0o077:
+            folder.chmod(0o700)
+        return
+    raise DeviceError(f"{folder}, where jobs agree about GPUs, {wrong}: {remedy}")

@@ -1,12 +1,25 @@
 """The errors a user can cause; each message names the file or config key at fault and the remedy."""
 
+from patchprobe.foreign import printable
+
 
 class PatchprobeError(Exception):
-    """Base of every error that is shown to the user as one message, without a traceback."""
+    """Base of every error that is shown to the user as one message, without a traceback.
+
+    Its text may hold names from files and servers; nothing in it can drive a terminal or begin a new line.
+    """
+
+    _kept = ""
+
+    def __str__(self) -> str:
+        return printable(super().__str__(), keep=self._kept)
 
 
 class ConfigError(PatchprobeError):
     """A config key is unknown, missing or has a value that cannot be used."""
+
+    # A message may list several keys, one a line.
+    _kept = "\n"
 
 
 class DataError(PatchprobeError):

@@ -23,8 +23,9 @@ import huggingface_hub
 import requests
 
 from patchprobe.checkpoint_files import BEGINNING, HUB, check_address, format_of, is_web_page, stranger
-from patchprobe.errors import ConfigError, ModelError
+from patchprobe.errors import ConfigError, ModelError, StoreError
 from patchprobe.files import write_atomic
+from patchprobe.foreign import printable, shown
 from patchprobe.partial_file import PartialFile, partial_file
 from patchprobe.progress import Progress
 
@@ -132,6 +133,8 @@ def _readable_disk_errors(wanted: Checkpoint) -> Iterator[None]:
         else:
             remedy = "set checkpoint_root to a folder that you can write"
         raise ModelError(f"{wanted.path} cannot be written ({error.strerror}): {remedy}") from error
+    except StoreError as error:
+        raise ModelError(f"models.{wanted.model}.checkpoint: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -265,10 +268,9 @@ def _check_answer(response: requests.Response, source: _Source, wanted: Checkpoi
     if status == 416 and partial.size:
         partial.restart(None, None, None)
         raise _BrokenError("the server has no such range, so that the file must have changed")
-    answer = f"{source.shown} answers {status} ({response.reason or 'no reason given'})"
+    answer = f"{source.shown} answers {status} ({shown(response.reason or 'no reason given')})"
     if status in _TRANSIENT:
-        asked = response.headers.get("Retry-After", "")
-        raise _BrokenError(answer, float(asked) if asked.isdecimal() else 0.0)
+        raise _BrokenError(answer, float(_number(response.headers.get("Retry-After", "")) or 0))
     if status in (401, 403):
         remedy = (
             "correct the name or, if the model's page asks for it, accept the licence there and give your token in the "
@@ -288,13 +290,13 @@ def _prepare(response: requests.Response, source: _Source, partial: PartialFile)
     if response.status_code == 200:
         if partial.size:
             print("the server sends the file from its first byte: it changed, or cannot be resumed", file=sys.stderr)
-        length = response.headers.get("Content-Length", "")
+        length = _number(response.headers.get("Content-Length", ""))
         validator = response.headers.get("ETag", "")
         if not validator or validator.startswith("W/"):  # weak ones do not vouch for bytes
             validator = response.headers.get("Last-Modified", "")
-        partial.restart(source.shown, validator or None, int(length) if length.isdecimal() else None)
+        partial.restart(source.shown, validator or None, length)
         return
-    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+    match = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", response.headers.get("Content-Range", ""))
     same_total = match and (match[2] == "*" or partial.total in (None, int(match[2])))
     if not match or not same_total or int(match[1]) != partial.size:
         partial.restart(None, None, None)
@@ -358,7 +360,7 @@ def _web_page(source: _Source, wanted: Checkpoint) -> ModelError:
 
 def _without_secrets(parts: SplitResult) -> str:
     host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}" + ("?…" if parts.query else "")
+    return printable(f"{parts.scheme}://{host}{parts.path}") + ("?…" if parts.query else "")
 
 
 def _reason(error: BaseException, timeout: float) -> str:
@@ -367,4 +369,9 @@ def _reason(error: BaseException, timeout: float) -> str:
         error = inner
     if isinstance(error, TimeoutError):
         return f"nothing came for {timeout:g} s"
-    return str(error) or type(error).__name__
+    return shown(str(error) or type(error).__name__)
+
+
+def _number(text: str) -> int | None:
+    """Read a number of a header; None for anything else, as one that no file's length can be."""
+    return int(text) if re.fullmatch(r"\d{1,18}", text, re.ASCII) else None

@@ -37,6 +37,7 @@ def write_atomic(path: Path, content: str | bytes | Callable[[Path], object], *,
     try:
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            _make_new(temporary)
             if callable(content):
                 content(temporary)
             else:
@@ -49,6 +50,12 @@ def write_atomic(path: Path, content: str | bytes | Callable[[Path], object], *,
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _make_new(path: Path) -> None:
+    """Make an empty file in place of whatever has the name, so that nothing is written through another's link."""
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
 
 
 def sync(path: Path) -> None:

@@ -6,6 +6,9 @@ with :func:`hand_over`: if there is a server, it forks a process that runs the s
 environment, output and arguments, and the process that Snakemake started only waits for it. If that one is killed,
 so is the fork. The server imports libraries alone, never this package, so that each job sees the code as it is.
 
+Whoever may use the socket runs code as the server's user, and a job's environment may hold tokens. So the socket is
+private, and each end makes sure that the other one is of its own user.
+
 Snakemake's benchmark files describe the waiting process, so they know no memory of a forked job.
 
 This file is run by its path and uses the standard library alone.
@@ -20,6 +23,7 @@ import os
 import runpy
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -50,6 +54,7 @@ LIBRARIES = (
     "timm",
 )
 _LENGTH = 8  # bytes of the length before a request
+_LONGEST = 1 << 26  # of requests, many times what arguments and an environment may have
 _running: list[subprocess.Popen[bytes]] = []
 
 
@@ -74,6 +79,9 @@ def hand_over() -> None:
         try:
             _connect(server, address)
         except OSError:
+            return
+        if _user_of(server) != os.geteuid():
+            print("the server of jobs is that of another user: this job runs without it", file=sys.stderr)
             return
         request = {"argv": sys.argv, "path": sys.path, "folder": str(Path.cwd()), "environment": dict(os.environ)}
         text = json.dumps(request).encode()
@@ -104,6 +112,9 @@ def serve(address: str) -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         while True:
             client, _ = listener.accept()
+            if _user_of(client) != os.geteuid():
+                client.close()
+                continue
             if os.fork() == 0:
                 listener.close()
                 _attend(client)
@@ -133,16 +144,15 @@ def _end_with_the_run(address: str) -> None:
 def _attend(client: socket.socket) -> None:
     """Run one job in a process of its own, report its exit status, and end it if the client is gone."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    head, rights, _, _ = client.recvmsg(_LENGTH, socket.CMSG_SPACE(2 * array.array("i").itemsize))
-    outputs = array.array("i", rights[0][2])
-    left, parts = int.from_bytes(head, "big"), []
-    while left:
-        parts.append(client.recv(min(left, 1 << 16)))
-        left -= len(parts[-1])
+    try:
+        request, outputs = _receive(client)
+    except (OSError, ValueError):
+        # The client was killed before it had said what to run, so nobody waits.
+        os._exit(1)
     job = os.fork()
     if job == 0:
         client.close()
-        _run(json.loads(b"".join(parts)), outputs)
+        _run(request, outputs)
 
     # Not the number of the process, which may be another's once the job has ended.
     descriptor = os.pidfd_open(job)
@@ -155,8 +165,38 @@ def _attend(client: socket.socket) -> None:
 
     threading.Thread(target=watch, daemon=True).start()
     status = os.waitstatus_to_exitcode(os.waitpid(job, 0)[1])
-    client.sendall(str(status).encode())
+    with contextlib.suppress(OSError):
+        client.sendall(str(status).encode())
     os._exit(0)
+
+
+def _receive(client: socket.socket) -> tuple[dict[str, object], "array.array[int]"]:
+    """Return the request and the descriptors of its outputs; raises OSError or ValueError if it is not whole."""
+    outputs = array.array("i")
+    head, rights, _, _ = client.recvmsg(_LENGTH, socket.CMSG_SPACE(2 * outputs.itemsize))
+    for level, kind, content in rights:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            outputs.frombytes(content[: len(content) - len(content) % outputs.itemsize])
+    left, parts = int.from_bytes(head, "big"), list[bytes]()
+    if len(head) != _LENGTH or len(outputs) != 2 or left > _LONGEST:
+        raise ValueError("no request")
+    while left:
+        part = client.recv(min(left, 1 << 16))
+        if not part:
+            raise ValueError("the request ends before its end")
+        parts.append(part)
+        left -= len(part)
+    request = json.loads(b"".join(parts))
+    if not isinstance(request, dict):
+        raise ValueError("the request is no mapping")
+    return request, outputs
+
+
+def _user_of(connection: socket.socket) -> int:
+    """Return the user at the other end of a connection, as the kernel noted when it was made."""
+    form = struct.Struct("3i")
+    _, user, _ = form.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, form.size))
+    return int(user)
 
 
 def _run(request: dict[str, object], outputs: "array.array[int]") -> None:
@@ -198,8 +238,13 @@ def _connect(client: socket.socket, address: str) -> None:
 
 
 def _bind(listener: socket.socket, address: str) -> None:
-    with _in_folder_of(address) as name:
-        listener.bind(name)
+    # A socket is made with the permissions that the umask leaves, and who may write to it may connect.
+    before = os.umask(0o177)
+    try:
+        with _in_folder_of(address) as name:
+            listener.bind(name)
+    finally:
+        os.umask(before)
 
 
 class _in_folder_of:  # noqa: N801

@@ -6,14 +6,21 @@ launcher moves the words that are no assignment (no file name) behind such an op
 ``--``, which Snakemake reads as it was meant. Every other line is handed over unchanged.
 
 Where Snakemake would print a traceback for a disk that is full, read-only or forbidden, or wrap one of our messages into
-its own, the message is printed alone, in one line. ``python -m snakemake`` is the original.
+its own, the message is printed alone, in one line.
+
+Snakemake runs the Python expressions of a configuration or profile that says ``__use_yte__: true``, in a dry run too. Whoever
+tries a configuration of somebody else does not expect that, so this launcher refuses such a file.
+
+``python -m snakemake`` is the original.
 """
 
 import argparse
+import functools
+import io
 import itertools
 import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -25,12 +32,15 @@ _FILES = ("--configfile", "--configfiles")
 
 def main() -> int:
     """Run Snakemake on the command line given to this process and return its exit code."""
+    import yte
     from snakemake import api, cli
 
     # A log that cannot be written is no reason for a traceback per line.
     logging.raiseExceptions = False
     for module in (api, cli):
         _print_in_one_line(module)
+    # Snakemake looks it up by this name whenever it reads such a file.
+    yte.process_yaml = without_code(yte.process_yaml)
     words = sys.argv[1:]
     if _may_need_separation(words):
         words = separate_targets(words, assignment_options(cli.get_argument_parser()))
@@ -53,6 +63,27 @@ def one_line(error: BaseException) -> str | None:
             return explain(inner)
         inner = inner.__cause__ or inner.__context__
     return None
+
+
+def without_code(process: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``yte.process_yaml`` as ``process`` is, but raising WorkflowError for a document whose code it would run."""
+
+    @functools.wraps(process)
+    def guarded(source: Any, *arguments: Any, **options: Any) -> Any:
+        import yaml
+        from snakemake.exceptions import WorkflowError
+
+        text = source if isinstance(source, str) else source.read()
+        # As the original reads it: plain values, which cannot run anything.
+        content = yaml.load(text, Loader=yaml.FullLoader)
+        if isinstance(content, dict) and content.get("__use_yte__"):
+            raise WorkflowError(
+                f"{getattr(source, 'name', 'a configuration')} says __use_yte__: true, so that Snakemake would run the Python "
+                "code in it: remove the key or, if the file is yours, run `python -m snakemake` in place of `snakemake`"
+            )
+        return process(io.StringIO(text), *arguments, **options)
+
+    return guarded
 
 
 def assignment_options(parser: argparse.ArgumentParser) -> set[str]:

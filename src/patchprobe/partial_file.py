@@ -2,45 +2,53 @@
 
 ``.<name>.partial`` lies beside the file it will become, ``.<name>.partial.json`` says what it is a part of. The lock is
 on the partial file itself and ends with its process, so nothing has to be unlocked after a kill.
+
+Others may be able to write to the folder. So links are not followed, and a hidden file that is another user's, or has a
+second name, is refused: what is written into it would end elsewhere, or could be changed after it was checked.
 """
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import shutil
-import sys
+import stat
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from patchprobe.errors import StoreError
-from patchprobe.files import file_sha256
-from patchprobe.own_files import read_mapping
+from patchprobe.files import file_sha256, locked, write_atomic
+
+_LONGEST_NOTE = 1 << 16
+# No links, and no waiting for the other end of a FIFO.
+_PLAIN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @contextlib.contextmanager
 def partial_file(path: Path) -> Iterator["PartialFile | None"]:
-    """Hold the partial file of ``path`` alone, after waiting for another run; yield None if ``path`` is there."""
+    """Hold the partial file of ``path`` alone, after waiting for another run; yield None if ``path`` is there.
+
+    Raises StoreError if the hidden file is no plain file of this user's.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     hidden = path.with_name(f".{path.name}.partial")
     while not path.exists():
-        with FileIO(os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print(f"{path.name}: another run is fetching it; waiting for its end", file=sys.stderr)
-                fcntl.flock(file, fcntl.LOCK_EX)
-            # The other run may have given this very file its name, or deleted it.
-            if not path.exists() and hidden.exists() and hidden.stat().st_ino == os.fstat(file.fileno()).st_ino:
-                partial = PartialFile(path, hidden, file)
-                try:
-                    yield partial
-                finally:
-                    if not partial.size:
-                        partial.discard()
+        with contextlib.suppress(FileNotFoundError):
+            # Before a lock of theirs is waited for.
+            _refuse_foreign(hidden, hidden.lstat())
+        with locked(hidden, waiting=f"{path.name}: another run is fetching it; waiting for its end"):
+            # The other run may be done.
+            if not path.exists():
+                with FileIO(os.open(hidden, os.O_RDWR | _PLAIN), "r+") as file:
+                    _refuse_foreign(hidden, os.fstat(file.fileno()))
+                    partial = PartialFile(path, hidden, file)
+                    try:
+                        yield partial
+                    finally:
+                        if not partial.size:
+                            partial.discard()
                 return
     hidden.unlink(missing_ok=True)
     _note(hidden).unlink(missing_ok=True)
@@ -56,9 +64,9 @@ class PartialFile:
         self.size = file.seek(0, os.SEEK_END)
         self.pieced = self.size > 0
         try:
-            known: dict[str, Any] = read_mapping(self._note)
+            known: dict[str, Any] = json.loads(_read_plain(self._note))
             self._url, self._validator, self.total = known["url"], known["validator"], known["total"]
-        except (StoreError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             self._url = self._validator = self.total = None
 
     def restart(self, url: str | None, validator: str | None, total: int | None) -> None:
@@ -66,7 +74,7 @@ class PartialFile:
         self._file.truncate(0)
         self.size, self.pieced = self._file.seek(0), False
         self._url, self._validator, self.total = url, validator, total
-        self._note.write_text(json.dumps({"url": url, "validator": validator, "total": total}))
+        write_atomic(self._note, json.dumps({"url": url, "validator": validator, "total": total}))
 
     def range_headers(self, url: str, *, anyway: bool) -> dict[str, str] | None:
         """Return the headers that ask for the rest, or None if there is none.
@@ -96,7 +104,8 @@ class PartialFile:
 
     def sha256(self) -> str:
         """Return the SHA-256 of what is there, in hexadecimal."""
-        return file_sha256(self._hidden)
+        # By the descriptor: the name may be another file's by now.
+        return file_sha256(Path(f"/proc/self/fd/{self._file.fileno()}"))
 
     def beginning(self, size: int) -> bytes:
         """Return the first ``size`` bytes, or all if there are fewer."""
@@ -121,3 +130,18 @@ class PartialFile:
 
 def _note(hidden: Path) -> Path:
     return hidden.with_name(f"{hidden.name}.json")
+
+
+def _refuse_foreign(path: Path, facts: os.stat_result) -> None:
+    if stat.S_ISREG(facts.st_mode) and (facts.st_uid != os.geteuid() or facts.st_nlink > 1):
+        whose = "belongs to another user" if facts.st_uid != os.geteuid() else "has a second name"
+        raise StoreError(f"{path}, in which a download would go on, {whose}: remove it and run again")
+
+
+def _read_plain(path: Path) -> bytes:
+    """Read a short file; raises OSError or ValueError for anything else, without following links or waiting."""
+    descriptor = os.open(path, os.O_RDONLY | _PLAIN)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError(f"{path} is no plain file")
+        return file.read(_LONGEST_NOTE)

@@ -1,5 +1,7 @@
 import copy
+import json
 import math
+import re
 
 import pytest
 import yaml
@@ -306,3 +308,83 @@ def test_every_shipped_configuration_is_valid(repository, schema):
     assert len(files) >= 2
     for file in files:
         validate(yaml.safe_load(file.read_text()), schema)
+
+
+@pytest.mark.parametrize("key", ["datasets.street.root", "pretraining.images.folder"])
+@pytest.mark.parametrize("outside", ["../elsewhere", "a/../../elsewhere", "/elsewhere"])
+def test_folders_of_data_stay_below_data_root(schema, key, outside):
+    with pytest.raises(ConfigError) as caught:
+        validate(changed(key, outside) | {"data_root": "data"}, schema)
+    assert f"{key}: {outside} lies outside data; put the folder there, or link it" in str(caught.value)
+
+
+@pytest.mark.parametrize("root", ["data", "/data"])
+@pytest.mark.parametrize("inside", ["CamVid", "a/../CamVid", ".", "/data/CamVid"])
+def test_folders_below_data_root_are_taken(schema, monkeypatch, root, inside):
+    monkeypatch.chdir("/")
+    config = changed("datasets.street.root", inside) | {
+        "data_root": root,
+        "pretraining": {"images": {"folder": inside}},
+    }
+    validate(config, schema)
+
+
+# A text that each pattern takes, so that the test below fails for the line break alone.
+EXAMPLES = ("street", "0123456789abcdef", "tcp://node:8786", "patch-classification-v1", "data/CamVid")
+
+
+def patterns(part):
+    if isinstance(part, dict):
+        if isinstance(part.get("pattern"), str):
+            yield part["pattern"]
+        for value in part.values():
+            yield from patterns(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from patterns(value)
+
+
+def test_no_pattern_takes_a_line_break_at_the_end(schema, repository):
+    rows = json.loads((repository / "src/patchprobe/measurements.schema.json").read_text())
+    found = {*patterns(schema), *patterns(rows)}
+    assert len(found) >= 7
+    for pattern in found:
+        taken = [example for example in EXAMPLES if re.search(pattern, example)]
+        assert taken
+        for example in taken:
+            assert not any(re.search(pattern, example + end) for end in ("\n", "\r\n", "\n\n"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "data_root",
+            "checkpoint_root",
+            "dask_scheduler",
+            "datasets.street.root",
+            "datasets.street.generate.generator",
+        ),
+        *("pretraining.images.folder", "datasets.street.splits.train.source", "models.dino.checkpoint"),
+        *("models.dino.url", "models.dino.sha256"),
+    ],
+)
+@pytest.mark.parametrize("example", [*EXAMPLES, "https://host/w.pth"])
+def test_texts_that_name_files_have_no_line_break(schema, path, example):
+    with pytest.raises(ConfigError) as caught:
+        validate(changed(path, example + "\n"), schema)
+    assert path in str(caught.value) and "\\n" in str(caught.value)
+
+
+@pytest.mark.parametrize("part", ["datasets", "models"])
+def test_names_have_no_line_break(schema, part):
+    config = copy.deepcopy(BASE)
+    config[part]["name\n"] = next(iter(config[part].values()))
+    with pytest.raises(ConfigError, match=r"name 'name\\n' under"):
+        validate(config, schema)
+
+
+@pytest.mark.parametrize("source", ["../../elsewhere", "/elsewhere", "..", "a/b", ""])
+def test_a_split_is_no_path(schema, source):
+    with pytest.raises(ConfigError, match=r"splits\.train\.source"):
+        validate(changed("datasets.street.splits.train.source", source), schema)

@@ -26,7 +26,13 @@ from patchprobe.models.mae_decoder import MAEDecoder
 from patchprobe.run import records
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "results/README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "SECURITY.md",
+    ROOT / "results/README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 PATH_ROOTS = (
     "benchmarks",
     "config",

@@ -1,5 +1,8 @@
 import argparse
 import errno
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -111,3 +114,50 @@ def test_snakemake_prints_one_line(monkeypatch, capfd, error):
     assert capfd.readouterr().err.splitlines() == [
         "error: the disk is full at .snakemake/log; free some space (df) or files (df -i) and run again"
     ]
+
+
+RULES = 'rule a:\n    output: "x"\n    shell: "touch {output}"\n'
+
+
+@pytest.fixture(params=["--configfile", "configfile:", "profile"])
+def line(request, tmp_path):
+    """A folder with a workflow and the words of a dry run of it that reads ``given.yaml``, in each way there is."""
+    reads = 'configfile: "given.yaml"\n' if request.param == "configfile:" else ""
+    (tmp_path / "Snakefile").write_text(reads + RULES)
+    words = {"--configfile": ["--configfile", "given.yaml"], "profile": ["--workflow-profile", "profile"]}
+    (tmp_path / "profile").mkdir()
+    (tmp_path / "profile" / "config.yaml").symlink_to("../given.yaml")
+    return tmp_path, ["--dry-run", "--cores", "1", *words.get(request.param, [])]
+
+
+def run(folder, words, launcher=True):
+    code = "import sys; from patchprobe.launcher import main; sys.exit(main())"
+    return subprocess.run(
+        [sys.executable, *(["-c", code] if launcher else ["-m", "snakemake"]), *words],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "XDG_CACHE_HOME": str(folder / "cache")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("key", ["__use_yte__", r'"\x5f_use_yte__"'])
+def test_code_in_a_configuration_is_refused_unrun(line, key):
+    folder, words = line
+    ran = folder / "ran"
+    (folder / "given.yaml").write_text(f"{key}: true\njobs: \"?open({str(ran)!r}, 'w').close() or 1\"\n")
+    done = run(folder, words)
+    assert done.returncode and "says __use_yte__: true" in done.stdout
+    assert not ran.exists()
+    # Snakemake itself runs it, so that there is something to refuse.
+    run(folder, words, launcher=False)
+    assert ran.exists()
+
+
+def test_a_configuration_without_code_is_read(line):
+    folder, words = line
+    (folder / "given.yaml").write_text("jobs: 1\n")
+    done = run(folder, words)
+    assert done.returncode == 0 and "rule a" in done.stdout, done.stdout

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from patchprobe.errors import ConfigError, DataError
+from patchprobe.folders import folder_below
 
 
 @dataclass(frozen=True)
@@ -79,14 +80,15 @@ def open_dataset(entry: Mapping[str, Any], data_root: Path, *, name: str = "<nam
     """Open a data set from its config entry (keys ``adapter``, ``root`` and ``options``).
 
     ``root`` is relative to ``data_root``; adapters without files need none. ``name`` is the entry's key, for
-    messages. Raises ConfigError for an unknown adapter or option, DataError if the folder is missing.
+    messages. Raises ConfigError for an unknown adapter or option and for a root that leads out of ``data_root``,
+    DataError if the folder is missing.
     """
     adapter = _find_adapter(str(entry["adapter"]), name)
     root = None
     if adapter.needs_root:
         if not entry.get("root"):
             raise ConfigError(f"datasets.{name}.root is missing: set it to the folder of the data set in data_root")
-        root = data_root / entry["root"]
+        root = folder_below(f"datasets.{name}.root", str(entry["root"]), data_root)
         if not root.is_dir():
             found = "is not a folder" if root.exists() else "does not exist"
             raise DataError(

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from patchprobe.datasets import Record
 from patchprobe.datasets.cityscapes import LABELS, Cityscapes
-from patchprobe.datasets.images import read_ids
+from patchprobe.datasets.images import DECODE_ERRORS, open_picture, read_ids
 from patchprobe.errors import DataError
 
 # Names and ids of cityscapesscripts/helpers/labels.py.
@@ -55,11 +54,11 @@ def _check_record(dataset: Cityscapes, record: Record) -> None:
 
 def _check_instances(path: Path, label_ids: npt.NDArray[np.uint8]) -> None:
     try:
-        with Image.open(path) as file:
+        with open_picture(path) as file:
             mode, instance_ids = file.mode, np.array(file)
     except FileNotFoundError:
         raise DataError(f"{path} is missing; copy it there from the original data set") from None
-    except (OSError, SyntaxError) as error:
+    except DECODE_ERRORS as error:
         raise DataError(f"{path} cannot be decoded ({error}); copy it again from the original data set") from error
     if mode not in ("I;16", "I"):
         raise DataError(f"{path} has pixel format {mode!r}; instance ids are 16-bit")

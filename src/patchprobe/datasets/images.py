@@ -15,6 +15,7 @@ from PIL import Image
 from patchprobe.datasets import Record
 from patchprobe.errors import ConfigError, DataError
 from patchprobe.files import file_sha256
+from patchprobe.foreign import printable
 
 _log = logging.getLogger(__name__)
 
@@ -25,8 +26,10 @@ _CONVERTIBLE = {
     "P": "palette",
     "PA": "palette",
 }
+# Tried by content, whatever the suffix. Left to itself, Pillow hands PostScript to Ghostscript, which is a language.
+FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 # What Pillow's decoders raise on broken files.
-_DECODE_ERRORS = (
+DECODE_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -60,6 +63,11 @@ class FileDataset:
         return file_sha256(self.root / record.image), file_sha256(self.root / record.label)
 
 
+def open_picture(path: Path) -> Image.Image:
+    """Open a picture of one of ``FORMATS``; every file is opened by this. Raises one of ``DECODE_ERRORS``."""
+    return Image.open(path, formats=FORMATS)
+
+
 def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
     """Decode an image file completely: uint8 (height, width, 3), RGB.
 
@@ -87,16 +95,16 @@ def read_ids(path: Path) -> npt.NDArray[np.uint8]:
 
 def _decode(path: Path, rgb: bool) -> tuple[str, npt.NDArray[np.uint8]]:
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             image.load()
             mode = image.mode
             return mode, np.array(image.convert("RGB") if rgb and mode in _CONVERTIBLE else image)
     except FileNotFoundError:
         raise DataError(f"{path} is missing; copy it there from the original data set") from None
-    except _DECODE_ERRORS as error:
+    except DECODE_ERRORS as error:
         raise DataError(f"{path} cannot be decoded ({error}); copy it again from the original data set") from error
 
 
 @functools.cache
 def _notice_conversion(path: Path, mode: str) -> None:
-    _log.warning("%s is a %s image (mode %s); converted to RGB", path, _CONVERTIBLE[mode], mode)
+    _log.warning("%s is a %s image (mode %s); converted to RGB", printable(str(path)), _CONVERTIBLE[mode], mode)

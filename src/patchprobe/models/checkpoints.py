@@ -20,6 +20,8 @@ from torch import nn
 from patchprobe.checkpoint_files import BEGINNING, Format, checkpoint_path, fingerprint, format_of, stranger
 from patchprobe.errors import ModelError
 from patchprobe.files import file_sha256
+from patchprobe.foreign import shown
+from patchprobe.models.checkpoint_limits import TooLargeError, check_archive, check_tensors, limited_memory
 from patchprobe.models.layouts import Contents, Weights, fitting_layouts, open_layout, shortened
 from patchprobe.models.pickled_numbers import NumberType, number
 
@@ -73,7 +75,9 @@ def open_checkpoint(name: str, entry: Mapping[str, Any], checkpoint_root: Path) 
     except ModelError as error:
         raise ModelError(f"{error}{_layout_hint(name, file)}") from error
     except (RuntimeError, LookupError, TypeError, ValueError) as error:  # a tensor of another shape than all releases
-        raise ModelError(f"{key}: not of layout {layout}: a tensor of {path} has another shape ({error})") from error
+        raise ModelError(
+            f"{key}: not of layout {layout}: a tensor of {path} has another shape ({shown(error)})"
+        ) from error
     for part in (contents.encoder, contents.decoder):
         _refuse_other_types(part, key, path)
         _refuse_unfinite(part, key, path)
@@ -97,24 +101,27 @@ def read_checkpoint(path: Path, key: str) -> dict[str, Any]:
 
     Reads safetensors and what ``torch.save`` writes, in both of its formats, by what the file holds, whatever its
     suffix; of the newer one only those tensors that are used are brought into memory. No code in the file is ever run
-    (torch's ``weights_only``). Raises ModelError, naming the config ``key`` and the file, if it is missing, of another
-    format, damaged, or not weights; Python objects beside tensors and a few harmless types are refused by name.
+    (torch's ``weights_only``), and reading it takes no more memory than its size explains. Raises ModelError, naming the
+    config ``key`` and the file, if it is missing, of another format, damaged, or not weights; Python objects beside
+    tensors and a few harmless types are refused by name.
     """
     kind = _format(path, key)
+    if kind == "zip" and (other := _other_archive(path)):
+        raise ModelError(f"{key}: {path} is {other}")
     try:
-        if kind == "safetensors":
-            file: Any = safetensors.torch.load_file(path)
-        else:
-            file = _read_torch(path, kind)
+        if kind == "zip":
+            check_archive(path)
+        with limited_memory(path):
+            file: Any = safetensors.torch.load_file(path) if kind == "safetensors" else _read_torch(path, kind)
+        check_tensors(file, path.stat().st_size)
+    except TooLargeError as error:
+        raise ModelError(
+            f"{key}: {path} {error}; it is refused, and nothing of it was used. Save only its state dict, with torch.save "
+            "as it is by default or, best, as .safetensors"
+        ) from error
     except pickle.UnpicklingError as error:
         raise _unreadable(path, key, kind, str(error)) from error
     except Exception as error:  # a few wrong bytes make torch raise nearly any kind
-        if "TorchScript" in str(error):
-            raise ModelError(f"{key}: {path} is a TorchScript program, not weights; save its state dict") from error
-        if kind == "zip" and (other := _other_archive(path)):
-            raise ModelError(
-                f"{key}: {path} is a zip archive of {other}, not of torch.save; save a state dict as .safetensors"
-            ) from error
         raise _damaged(path, key) from error
     if not isinstance(file, dict):
         raise ModelError(f"{key}: {path} holds a {type(file).__name__}, not a dictionary of tensors; save a state dict")
@@ -136,7 +143,7 @@ def load_strictly(module: nn.Module, weights: Mapping[str, torch.Tensor], key: s
     """
     expected = module.state_dict()
     reshaped = (
-        f"{name} {tuple(weights[name].shape)} instead of {tuple(expected[name].shape)}"
+        f"{shown(name, 80)} {tuple(weights[name].shape)} instead of {tuple(expected[name].shape)}"
         for name in sorted(expected.keys() & weights.keys())
         if weights[name].shape != expected[name].shape
     )
@@ -246,7 +253,7 @@ def _unreadable(path: Path, key: str, kind: Format, message: str) -> ModelError:
     code = chr(int(operand[1])) if operand else None
     opcode = next((opcode.name for opcode in pickletools.opcodes if opcode.code == code), None)
     if named:
-        what = next(group for group in named.groups() if group).splitlines()[0]
+        what = shown(next(group for group in named.groups() if group).splitlines()[0])
         trouble = (
             f"holds Python objects beside tensors, here {what}, which are refused because reading them can run code"
         )
@@ -279,13 +286,17 @@ def _protocol(path: Path, kind: Format) -> int:
 
 
 def _other_archive(path: Path) -> str | None:
-    """Return the names of the first files in a whole archive that torch.save did not write."""
+    """Say what a whole archive is that torch.save did not write, by the names in it, and what to do."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except Exception:  # a few wrong bytes make it raise nearly any kind
         return None
-    return None if any(name.endswith(_PICKLE) for name in names) else shortened(names) or "nothing"
+    if any(name.endswith("/constants.pkl") for name in names):
+        return "a TorchScript program, not weights; save its state dict"
+    if any(name.endswith(_PICKLE) for name in names):
+        return None
+    return f"a zip archive of {shortened(names) or 'nothing'}, not of torch.save; save a state dict as .safetensors"
 
 
 def _damaged(path: Path, key: str) -> ModelError:

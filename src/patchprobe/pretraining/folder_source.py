@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from patchprobe.datasets.images import read_rgb
 from patchprobe.errors import DataError
+from patchprobe.folders import folder_below
 from patchprobe.pretraining.images import NO_CLASS
 from patchprobe.seeds import generator
 
@@ -21,13 +22,14 @@ class FolderImages:
     """Images found below a folder, ``count`` of them drawn by the seed if there are more.
 
     An image is scaled to cover ``size`` and its middle is kept. Where every image lies in a sub-folder, the sub-folders
-    are the classes; otherwise the images have none. Raises DataError for a missing folder or one without images.
+    are the classes; otherwise the images have none. Raises DataError for a missing folder or one without images,
+    ConfigError for one that lies outside ``data_root``.
     """
 
     labelled = False
 
     def __init__(self, options: Mapping[str, Any], *, data_root: Path, seed: int) -> None:
-        self._folder = data_root / options["folder"]
+        self._folder = folder_below(_KEY, options["folder"], data_root)
         if not self._folder.is_dir():
             raise DataError(f"{_KEY}: there is no folder {self._folder}; create it or correct the key")
         found = sorted(

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from patchprobe.report.formats import Table
 from patchprobe.report.layout import lay_out_scores
 from patchprobe.report.selection import METHOD_NAMES, METRIC_NAMES, order_labels, order_methods
-from patchprobe.report.style import RC, WIDTH, Style, legend_columns, line_handles, looks, new_figure, save
+from patchprobe.report.style import RC, WIDTH, Style, legend_columns, line_handles, looks, new_figure, plain, save
 
 _UPRIGHT = 66  # digits that fit side by side below all panels
 
@@ -103,7 +103,7 @@ def draw_curves(
         for ax, (title, part) in zip(axes, panels.items(), strict=True):
             _lines(ax, part, over, values, labels, look)
             ax.set_xticks(np.arange(len(values)), [str(value) for value in values], rotation=90 if turned else 0)
-            ax.set_title(title, loc="left")
+            ax.set_title(plain(title), loc="left")
             ax.set_xlabel(axis)
             ax.tick_params(labelleft=True)
         axes[0].set_ylabel(quantity)

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from patchprobe.report.style import RC, WIDTH, Style, new_figure, save, styles
+from patchprobe.report.style import RC, WIDTH, Style, new_figure, plain, save, styles
 
 _ACROSS = 4  # panels side by side
 
@@ -60,10 +60,12 @@ def draw_dots(
         for ax, (title, part) in zip(axes, panels.items(), strict=False):
             _dots(ax, part, shown, marks, look, 0.33 if apart else 0.0)
             ax.set_xlim(limits or (0, upper_limit(part)))
-            ax.set_title(title, loc="left")
+            ax.set_title(plain(title), loc="left")
             ax.set_xlabel(quantity)
             ax.tick_params(labelbottom=True)
-        handles = [Line2D([], [], linestyle="", label=mark.name, **_marker(mark, "#444444")) for mark in marks.values()]
+        handles = [
+            Line2D([], [], linestyle="", label=plain(mark.name), **_marker(mark, "#444444")) for mark in marks.values()
+        ]
         drawn.legend(handles=handles, loc="outside upper center", ncols=len(handles))
         save(drawn, outputs)
 
@@ -89,7 +91,7 @@ def _dots(
             for row in rows[(rows["model"] == model) & (rows["mark"] == key)].to_dict("records"):
                 ax.plot([row["ci_low"], row["ci_high"]], [place + offset] * 2, color=color, alpha=0.5, linewidth=1)
                 ax.plot(row["value"], place + offset, **_marker(mark, color))
-    ax.set_yticks(range(len(models)), models)
+    ax.set_yticks(range(len(models)), [plain(model) for model in models])
     ax.set_ylim(max(len(models), 1) - 0.5, -0.5)
     ax.grid(axis="x")
 

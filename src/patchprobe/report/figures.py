@@ -22,7 +22,7 @@ from patchprobe.report.selection import (
     order_methods,
     prepare,
 )
-from patchprobe.report.style import PAGE, RC, WIDTH, Style, legend_columns, line_handles, looks, new_figure, save
+from patchprobe.report.style import PAGE, RC, WIDTH, Style, legend_columns, line_handles, looks, new_figure, plain, save
 
 _PANELS = 3  # corruptions side by side
 _CELL = (0.17, 0.15)  # the least width and height in inches of a cell with a number
@@ -49,7 +49,7 @@ def clean_scores(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequenc
             for ax, metric in zip(axes, ("pixel_miou", "pixel_accuracy"), strict=True):
                 _dots(ax, part[part["metric"] == metric], labels, look)
                 ax.set_xlim(0, upper_limit(shown[shown["metric"] == metric]))
-            axes[0].set_title(dataset, loc="left", fontweight="bold")
+            axes[0].set_title(plain(dataset), loc="left", fontweight="bold")
         grid[-1, 0].set_xlabel("mIoU over pixels (fraction)")
         grid[-1, 1].set_xlabel("accuracy over pixels (fraction)")
         _method_legend(figure, shown)
@@ -84,7 +84,7 @@ def robustness(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[
                     continue
                 name = corruptions[panel]
                 _curves(ax, shown[shown["method"] == method], name, labels, look)
-                ax.set_title(f"{name}, {METHOD_NAMES.get(method, method)}", loc="left")
+                ax.set_title(plain(f"{name}, {METHOD_NAMES.get(method, method)}"), loc="left")
                 ax.set_xlabel(axis_of(name).name if m == len(methods) - 1 else "")
                 ax.set_ylabel("mIoU over pixels (fraction)" if column == 0 else "")
         grid[0, 0].set_ylim(0, 1.06 * shown["value"].max())
@@ -108,7 +108,7 @@ def class_iou(
     total = len(names)
     across = len(methods) if (WIDTH - 1.9) / (len(methods) * len(labels)) >= _CELL[0] else 1
     down = len(methods) // across
-    around = 0.8 + 0.06 * max(map(len, labels)) + 0.3 * (down - 1)
+    around = 0.8 + 0.06 * max(len(plain(label)) for label in labels) + 0.3 * (down - 1)
     names = frequent_classes(classes, names, int((PAGE - around) / (down * _CELL[1])))
     with matplotlib.rc_context(RC):
         row = min(0.2, (PAGE - around) / (down * len(names)))
@@ -119,7 +119,7 @@ def class_iou(
         for ax, method in zip(grid.ravel(), methods, strict=True):
             table = shown[shown["method"] == method].pivot(index="class", columns="label", values="value")
             image = _heat_map(ax, table.reindex(index=names, columns=labels))
-            ax.set_title(METHOD_NAMES.get(method, method), loc="left")
+            ax.set_title(plain(METHOD_NAMES.get(method, method)), loc="left")
         figure.colorbar(image, ax=grid, label="IoU over pixels (fraction)", shrink=0.7, aspect=30, pad=0.02)
         if len(names) < total:
             figure.supxlabel(
@@ -147,7 +147,7 @@ def _dots(ax: Axes, rows: pd.DataFrame, labels: Sequence[str], look: dict[str, S
                 markerfacecolor=style.color if method == "1-nn" else "white",
                 markeredgewidth=1.1,
             )
-    ax.set_yticks(range(len(labels)), labels)
+    ax.set_yticks(range(len(labels)), [plain(label) for label in labels])
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.grid(axis="x")
     ax.tick_params(axis="y", length=0)
@@ -190,8 +190,8 @@ def _heat_map(ax: Axes, table: pd.DataFrame) -> matplotlib.image.AxesImage:
             ax.text(
                 j, i, f"{value:.2f}".lstrip("0") if value < 1 else "1", color=color, ha="center", va="center", size=6
             )
-    ax.set_xticks(range(table.shape[1]), list(table.columns), rotation=90)
-    ax.set_yticks(range(table.shape[0]), list(table.index))
+    ax.set_xticks(range(table.shape[1]), [plain(name) for name in table.columns], rotation=90)
+    ax.set_yticks(range(table.shape[0]), [plain(name) for name in table.index])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     return image
@@ -206,7 +206,7 @@ def _method_legend(figure: Figure, rows: pd.DataFrame) -> None:
             marker="o",
             linestyle="none",
             markerfacecolor="#333333" if method == "1-nn" else "white",
-            label=METHOD_NAMES.get(method, method),
+            label=plain(METHOD_NAMES.get(method, method)),
         )
         for method in order_methods(rows)
     ]

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from patchprobe.own_files import read_table
-from patchprobe.report.style import COLORS, RC, WIDTH, new_figure, save
+from patchprobe.report.style import COLORS, RC, WIDTH, new_figure, plain, save
 
 _COLUMNS = 3
 # A point is the mean of this share of a run, so that noise does not hide the course.
@@ -24,7 +24,7 @@ def loss_curves(losses: Mapping[str, Path], outputs: Sequence[Path]) -> None:
         axes = figure.subplots(rows, columns, squeeze=False)
         for ax, (objective, file), color in zip(axes.flat, losses.items(), COLORS * len(losses), strict=False):
             _curve(ax, read_losses(file), color)
-            ax.set_title(objective)
+            ax.set_title(plain(objective))
         for ax in axes.flat[len(losses) :]:
             ax.set_visible(False)
         figure.supxlabel("images seen, thousands", fontsize=8)

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from patchprobe.errors import StoreError
 from patchprobe.patches import paint
 from patchprobe.report.selection import METHOD_NAMES, axis_of, order_corruptions, order_known
-from patchprobe.report.style import RC, WIDTH, new_figure, save
+from patchprobe.report.style import RC, WIDTH, new_figure, plain, save
 from patchprobe.stores import open_store
 
 Image = npt.NDArray[np.uint8]
@@ -162,7 +162,10 @@ def _legend_handles(truths: xr.Dataset, seen: set[int]) -> list[Patch]:
     triples = zip(*(truths.attrs[key] for key in ("class_ids", "class_names", "class_colors")), strict=True)
     handles = [
         Patch(
-            facecolor=(color[0] / 255, color[1] / 255, color[2] / 255), edgecolor="#888888", linewidth=0.4, label=name
+            facecolor=(color[0] / 255, color[1] / 255, color[2] / 255),
+            edgecolor="#888888",
+            linewidth=0.4,
+            label=plain(name),
         )
         for i, name, color in triples
         if i in seen
@@ -197,4 +200,5 @@ def _show(figure: Figure, x: float, y: float, side: float, image: Image, title: 
 
 def _write(figure: Figure, x: float, y: float, text: str, **options: Any) -> None:
     width, height = figure.get_size_inches()
-    figure.text(x / width, 1 - y / height, text, fontsize=6, linespacing=1.1, **options)
+    written = "\n".join(map(plain, text.split("\n")))
+    figure.text(x / width, 1 - y / height, written, fontsize=6, linespacing=1.1, **options)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from patchprobe.files import write_atomic
+from patchprobe.foreign import shown
 
 # Okabe and Ito, Color Universal Design (2008), without the yellow, which vanishes on white paper.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -84,10 +85,18 @@ def looks(rows: pd.DataFrame, models: Sequence[str]) -> dict[str, Style]:
     return look
 
 
+def plain(text: str) -> str:
+    """Return a name as matplotlib has to get it to draw just that: no mathematics between dollars, no control
+    characters, which SVG cannot hold, and no length that leaves no room for the figure."""
+    return shown(text, 80).replace("$", r"\$")
+
+
 def line_handles(labels: Sequence[str], look: Mapping[str, Style]) -> list[Line2D]:
     """Return what a legend of lines shows."""
     return [
-        Line2D([], [], color=look[label].color, marker=look[label].marker, linestyle=look[label].line, label=label)
+        Line2D(
+            [], [], color=look[label].color, marker=look[label].marker, linestyle=look[label].line, label=plain(label)
+        )
         for label in labels
     ]
 

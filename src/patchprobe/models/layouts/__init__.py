@@ -14,11 +14,13 @@ import torch
 
 from patchprobe.checkpoint_files import check_layout, layout_names
 from patchprobe.errors import ModelError
+from patchprobe.foreign import shown
 
 Weights = dict[str, torch.Tensor]
 PositionEmbedding = Literal["timm", "dino", "vitmae", "gsd"]
 
 _SHOWN = 6
+_LONGEST = 100  # letters of a name
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def renamed(tensors: Weights, rename: Callable[[str], str], layout: str, key: st
     result: Weights = {}
     for name, value in tensors.items():
         if rename(name) in result:
-            raise ModelError(f"{key}: not of layout {layout}: {name} is there a second time under another name")
+            raise ModelError(f"{key}: not of layout {layout}: {shown(name)} is there a second time under another name")
         result[rename(name)] = value
     return result
 
@@ -163,7 +165,7 @@ def teacher_backbone(file: Mapping[str, Any], layout: str, key: str) -> tuple[We
 def shortened(names: Sequence[str]) -> str:
     """Return the first few names as text, and how many more there are."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(names[:_SHOWN])}{more}"
+    return f"{', '.join(shown(name, _LONGEST) for name in names[:_SHOWN])}{more}"
 
 
 def _is_plain(value: torch.Tensor) -> bool:
