@@ -22,7 +22,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "tests/workflow")]
 
-from disturbance.cases import CHANGES, CONFIGS, NOTHING, Cases  # noqa: E402
+from disturbance.cases import CHANGES, CONFIGS, EVERYTHING, NOTHING, Cases  # noqa: E402
+from disturbance.failures import WAYS, fail_every_rule  # noqa: E402
 from disturbance.kinds import KINDS  # noqa: E402
 from disturbance.trials import draw, run_trial  # noqa: E402
 
@@ -31,10 +32,12 @@ def main() -> int:
     """Run what the command line says; 1 if something failed."""
     options = _options()
     workspace = options.workspace or Path(tempfile.mkdtemp(prefix="disturbed-"))
-    cases = Cases(REPOSITORY, workspace / "undisturbed", options.config, options.cores)
+    config = options.config or ("full" if options.failures else "small")
+    cases = Cases(REPOSITORY, workspace / "undisturbed", config, options.cores)
     began = time.monotonic()
     try:
-        verdicts = _disturb(options, cases, workspace)
+        run = _fail if options.failures else _disturb
+        verdicts = run(options, cases, workspace)
     finally:
         if not options.workspace and not options.keep:
             shutil.rmtree(workspace, ignore_errors=True)
@@ -72,12 +75,31 @@ def _disturb(options, cases, workspace):
     return verdicts
 
 
+def _fail(options, cases, workspace):
+    verdicts = []
+    for name, rotation in itertools.product(options.changes or [EVERYTHING.name, *CHANGES], range(len(WAYS))):
+        folder = workspace / f"failures-{name}-{rotation}"
+        shutil.rmtree(folder, ignore_errors=True)
+        outcome = fail_every_rule(cases, CHANGES.get(name, EVERYTHING), folder, rotation)
+        if outcome.unnoticed and not outcome.verdict.problem:
+            outcome.verdict.problem = "failures went unnoticed"
+        verdicts.append(outcome.verdict)
+        print(outcome.describe(), flush=True)
+        if not (outcome.verdict.problem and options.keep):
+            shutil.rmtree(folder, ignore_errors=True)
+    return verdicts
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=60, help="disturbed runs (60)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first, one more for each (0)")
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), help="kinds of disturbance (all, in turn)")
-    parser.add_argument("--config", choices=list(CONFIGS), default="small", help="the workflow that is run (small)")
+    parser.add_argument("--config", choices=list(CONFIGS), help="the workflow that is run (small; full for failures)")
+    parser.add_argument("--failures", action="store_true", help="let jobs of every rule fail instead")
+    parser.add_argument(
+        "--changes", nargs="+", choices=[EVERYTHING.name, *CHANGES], help="changes for --failures (all)"
+    )
     parser.add_argument("--cores", type=int, default=2, help="--cores of the runs (2)")
     parser.add_argument("--workspace", type=Path, help="folder to work in, a new one if left out")
     parser.add_argument("--keep", action="store_true", help="keep the folders of runs that failed")

@@ -150,7 +150,10 @@ class Cases:
             making = folder.with_name(f".{folder.name}-{os.getpid()}")
             shutil.rmtree(making, ignore_errors=True)
             self.new(making, change).snakemake(*self.line)
-            making.rename(folder)
+            try:
+                making.rename(folder)
+            except OSError:  # another worker was faster
+                shutil.rmtree(making)
         return Project(folder)
 
     def right(self, change: Change = NOTHING) -> dict[str, str]:

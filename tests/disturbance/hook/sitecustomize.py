@@ -13,7 +13,7 @@ It does nothing where the folder it starts in has no ``.disturbance``. In that f
 
 Without pathlib, which makes events of its own and would have to be imported by every process first.
 """
-# ruff: noqa: PTH
+# ruff: noqa: PTH109, PTH110, PTH112, PTH116, PTH118, PTH123
 
 import contextlib
 import errno
