@@ -11,6 +11,8 @@ import json
 import os
 import random
 import shutil
+import stat
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +28,8 @@ class Disk:
     # The names of a folder, by its number, each with number, whether it is a folder, and time.
     folders: dict[int, Names] = field(default_factory=dict)
     files: set[tuple[int, int, int]] = field(default_factory=set)
-    sizes: dict[int, int] = field(default_factory=dict)
+    # Size and check sum of what was synced last of a file, by its number.
+    synced: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
 def remember(project: Path) -> None:
@@ -37,11 +40,11 @@ def remember(project: Path) -> None:
             for place, _, _ in os.walk(project / top):
                 names = {}
                 for path in Path(place).iterdir():
-                    state = path.lstat()
-                    names[path.name] = [state.st_ino, path.is_dir() and not path.is_symlink(), state.st_mtime_ns]
+                    state, names[path.name] = path.lstat(), _entry(path)
                     if path.is_file():
                         shutil.copy2(path, folder / "kept" / f"{state.st_ino}-{state.st_mtime_ns}")
                         entry = {"file": state.st_ino, "size": state.st_size, "mtime": state.st_mtime_ns}
+                        entry["check"] = zlib.crc32(path.read_bytes())
                         log.write(json.dumps(entry) + "\n")
                 log.write(json.dumps({"folder": Path(place).stat().st_ino, "names": names}) + "\n")
         project_names = {top: [(project / top).stat().st_ino, True, 0] for top in TOPS if (project / top).exists()}
@@ -75,16 +78,27 @@ def _read(folder: Path) -> Disk:
                 disk.folders[entry["folder"]] = entry["names"]
             elif "file" in entry:
                 disk.files.add((entry["file"], entry["size"], entry["mtime"]))
-                disk.sizes[entry["file"]] = entry["size"]
+                disk.synced[entry["file"]] = entry["size"], entry["check"]
             elif (entry["timed"], entry["size"], entry["old"]) in disk.files:
                 disk.files.add((entry["timed"], entry["size"], entry["mtime"]))
     return disk
 
 
+def _entry(path: Path) -> list:
+    state = path.lstat()
+    return [state.st_ino, stat.S_ISDIR(state.st_mode), state.st_mtime_ns]
+
+
+def _key(entry: list) -> tuple[int, int]:
+    number, is_folder, mtime = entry
+    return number, 0 if is_folder else mtime
+
+
 class _Cut:
     def __init__(self, project: Path, disk: Disk, rng: random.Random, loss: float) -> None:
         self._project, self._disk, self._rng, self._loss = project, disk, rng, loss
-        self._there = {p.lstat().st_ino for top in TOPS for p in (project / top).rglob("*")}
+        # Numbers of files that are removed are used again, so the time tells too which file it is.
+        self._there = {_key(_entry(path)) for top in TOPS for path in (project / top).rglob("*")}
         self.lost: list[str] = []
 
     def folder(self, folder: Path) -> None:
@@ -93,7 +107,7 @@ class _Cut:
         for name in sorted(synced.keys() | now.keys()):
             path = folder / name
             there, was = name in now, synced.get(name)
-            same = there and was is not None and was[0] == path.lstat().st_ino
+            same = there and was is not None and was[:2] == _entry(path)[:2]
             if not same and self._rng.random() < self._loss:
                 self._undo(path, there, was)
             elif there and path.is_dir() and not path.is_symlink():
@@ -104,8 +118,8 @@ class _Cut:
     def _undo(self, path: Path, there: bool, was: list | None) -> None:
         """Bring a name back to what it was when its folder was last synced."""
         # What has another name by now is not at the old one too.
-        restorable = was is not None and was[0] not in self._there
-        if was is not None and not restorable and not there:
+        restorable = was is not None and _key(was) not in self._there
+        if was is not None and not restorable:
             return
         if there:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
@@ -118,7 +132,7 @@ class _Cut:
         if is_folder:
             path.mkdir()
             for name, entry in self._disk.folders.get(number, {}).items():
-                if self._rng.random() < 0.8 and entry[0] not in self._there:
+                if self._rng.random() < 0.8 and _key(entry) not in self._there:
                     self._restore(path / name, entry)
             return
         kept = self._disk.kept / f"{number}-{mtime}"
@@ -131,7 +145,9 @@ class _Cut:
         state = path.stat()
         if (state.st_ino, state.st_size, state.st_mtime_ns) in self._disk.files or self._rng.random() >= self._loss:
             return
-        self._lose(path, min(self._disk.sizes.get(state.st_ino, 0), state.st_size))
+        # What was written further has what was synced before.
+        size, check = self._disk.synced.get(state.st_ino, (0, 0))
+        self._lose(path, size if zlib.crc32(path.read_bytes()[:size]) == check and size <= state.st_size else 0)
 
     def _lose(self, path: Path, least: int) -> None:
         """Lose the bytes of a file from some place on; its time is that of its last change, as far as names tell."""

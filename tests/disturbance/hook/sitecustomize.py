@@ -24,6 +24,7 @@ import resource
 import shutil
 import signal
 import sys
+import zlib
 
 _HERE = os.getcwd()
 _FOLDER = os.path.join(_HERE, ".disturbance")
@@ -121,7 +122,14 @@ def _sync(descriptor):
 def _note_synced(descriptor):
     found = os.fstat(descriptor)
     if not os.path.isdir(f"/proc/self/fd/{descriptor}"):
-        _note("syncs.jsonl", file=found.st_ino, size=found.st_size, mtime=found.st_mtime_ns)
+        with open(f"/proc/self/fd/{descriptor}", "rb") as file:
+            _note(
+                "syncs.jsonl",
+                file=found.st_ino,
+                size=found.st_size,
+                mtime=found.st_mtime_ns,
+                check=zlib.crc32(file.read(found.st_size)),
+            )
         return
     names = {}
     with os.scandir(descriptor) as entries:
