@@ -25,6 +25,7 @@ sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "tests/workflow")]
 from disturbance.cases import CHANGES, CONFIGS, EVERYTHING, NOTHING, Cases  # noqa: E402
 from disturbance.failures import WAYS, fail_every_rule  # noqa: E402
 from disturbance.kinds import KINDS  # noqa: E402
+from disturbance.mounts import MOUNTED, permitted  # noqa: E402
 from disturbance.trials import draw, run_trial  # noqa: E402
 
 
@@ -55,7 +56,9 @@ def main() -> int:
 
 
 def _disturb(options, cases, workspace):
-    kinds = options.kinds or list(KINDS)
+    kinds = options.kinds or [*KINDS, *(MOUNTED if permitted() else [])]
+    if options.kinds is None and MOUNTED.keys() - set(kinds):
+        print(f"not tried, because nothing can be mounted here: {', '.join(MOUNTED)}")
     trials = [draw(options.seed + number, kind) for number, kind in zip(range(options.runs), itertools.cycle(kinds))]
     names = {t.change for t in trials} | {t.other for t in trials if t.kind == "orphan-of-another"}
     for name in [NOTHING.name, *sorted(names)]:
@@ -94,7 +97,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=60, help="disturbed runs (60)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first, one more for each (0)")
-    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), help="kinds of disturbance (all, in turn)")
+    parser.add_argument("--kinds", nargs="+", choices=[*KINDS, *MOUNTED], help="kinds of disturbance (all, in turn)")
     parser.add_argument("--config", choices=list(CONFIGS), help="the workflow that is run (small; full for failures)")
     parser.add_argument("--failures", action="store_true", help="let jobs of every rule fail instead")
     parser.add_argument(

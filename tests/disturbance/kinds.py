@@ -34,9 +34,14 @@ class Scene:
     moment: float | str
     notes: list[str] = field(default_factory=list)
     disturbed: bool = True
+    # The folder of the hook is made already.
+    armed: bool = False
+    # What is to be undone once the trial is over.
+    closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def start(self) -> Run:
-        arm(self.project)
+        if not self.armed:
+            arm(self.project)
         return Run(self.project, self.line, python=self.python, name="disturbed")
 
     def start_until_moment(self) -> Run:
@@ -190,7 +195,7 @@ def disk_full(scene: Scene) -> None:
 def power_cut(scene: Scene) -> None:
     arm(scene.project)
     powercut.remember(scene.project.folder)
-    scene.start = lambda: Run(scene.project, scene.line, python=scene.python, name="disturbed")  # type: ignore[method-assign]
+    scene.armed = True
     kill_everything(scene)
     lost = powercut.play(scene.project.folder, scene.rng)
     results = [line for line in lost if line.startswith("results/")]

@@ -12,6 +12,7 @@ from projects import Project
 from disturbance.cases import CHANGES, NOTHING, Cases, Change
 from disturbance.comparison import differences
 from disturbance.kinds import KINDS, NotRefusedError, Scene
+from disturbance.mounts import MOUNTED
 from disturbance.runs import HangError, Run, kill_all, make_environment, wait_for_orphans
 
 # How often the same line is given again before a run counts as one that does not end.
@@ -61,15 +62,26 @@ class Verdict:
         return "\n".join([text, *lines, *(f"      {line}" for line in self.differing[:12]), *more])
 
 
+# Rules that run after a change.
+_AFTER = {
+    **dict.fromkeys(
+        ("patch-size", "tiling", "options", "splits", "extraction", "code"),
+        ("extract", "fit_probe", "patch_classification", "removal_sweep", "model_table"),
+    ),
+    **dict.fromkeys(("linear", "variant"), ("fit_probe", "patch_classification", "model_table")),
+    **dict.fromkeys(("bootstrap", "seed"), ("patch_classification", "removal_sweep", "model_table")),
+    "levels": ("corrupt", "extract", "patch_classification", "corruption_sheet"),
+    "analysis": ("removal_sweep", "removal_sweep_figure", "model_table"),
+    "report": ("corruption_sheet",),
+}
+
+
 def draw(seed: int, kind: str) -> Trial:
     """The trial of a kind that belongs to a seed."""
     rng = random.Random(f"{seed} {kind}")
     change, other = rng.sample(sorted(CHANGES), 2)
     from_nothing = rng.random() < 0.25 and kind != "orphan-of-another"
-    rule = rng.choice(["extract", "patch_classification", "fit_probe", "tile", "inspect_model", "model_table"])
-    moment: float | str = rng.random() if rng.random() < 0.7 else rule
-    if not from_nothing and isinstance(moment, str) and change in ("report", "analysis"):
-        moment = rng.random()
+    moment = rng.random() if rng.random() < 0.6 else rng.choice(_AFTER[change])
     return Trial(kind, seed, change, from_nothing, moment, other)
 
 
@@ -86,7 +98,7 @@ def run_trial(trial: Trial, cases: Cases, folder: Path) -> Verdict:
     rng = random.Random(f"{trial.seed} {trial.kind} within")
     scene = Scene(project, cases.line, python, rng, trial.moment, verdict.notes)
     try:
-        KINDS[trial.kind](scene)
+        (KINDS | MOUNTED)[trial.kind](scene)
         verdict.disturbed = scene.disturbed
         if trial.kind == "orphan-of-another":
             _meet_orphan(trial, cases, project, verdict)
@@ -96,6 +108,9 @@ def run_trial(trial: Trial, cases: Cases, folder: Path) -> Verdict:
         verdict.problem = str(error)
     finally:
         kill_all(project.folder)
+        if verdict.problem and trial.kind in MOUNTED:
+            shutil.copytree(project.folder, folder / "found", symlinks=True)
+        scene.closing.close()
     verdict.seconds = time.monotonic() - began
     return verdict
 
