@@ -142,11 +142,11 @@ def stop_snakemake(scene: Scene) -> None:
 def _stop(scene: Scene, run: Run, pid: int) -> None:
     send(pid, signal.SIGSTOP)
     try:
-        # Snakemake may have been at its end with the lock still to be given back, and then it cannot end now.
+        # Where it has not ended, it holds its lock, and cannot give it back now.
         if not run.ended():
             second = Run(scene.project, scene.line, name="second")
             status = second.wait()
-            if not status or "another run (process" not in second.text():
+            if not status or "another run" not in second.text():
                 raise NotRefusedError(f"a second run in the folder ended with {status}, not refused")
     finally:
         send(pid, signal.SIGCONT)

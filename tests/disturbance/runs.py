@@ -72,7 +72,13 @@ class Run:
             variables["PATH"] = f"{python.parent}{os.pathsep}{variables['PATH']}"
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
-                words, cwd=project.folder, env=variables, stdout=file, stderr=file, start_new_session=True
+                words,
+                cwd=project.folder,
+                env=variables,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+                preexec_fn=_as_from_a_terminal,
             )
         self.pid = self.process.pid
 
@@ -136,6 +142,12 @@ class Run:
                 if b"forkserver" in words and parent(pid) == self.pid:
                     return pid
         return None
+
+
+def _as_from_a_terminal() -> None:
+    """Take signals that whoever started this process ignores, as in the background of a script."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def parent(pid: int) -> int:
