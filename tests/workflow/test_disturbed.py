@@ -18,26 +18,26 @@ from projects import Project
 pytestmark = pytest.mark.workflow
 
 TRIALS = (
-    Trial("kill-job", 0, "tiling", moment="extract"),
-    Trial("kill-job", 1, "tiling", moment="patch_classification"),
-    Trial("kill-server", 0, "tiling", moment=0.5),
-    Trial("kill-snakemake", 0, "tiling", moment="extract"),
-    Trial("kill-snakemake-and-wait", 0, "tiling", moment="fit_probe"),
-    Trial("term-snakemake", 0, "tiling", moment=0.4),
-    Trial("term-group", 0, "tiling", moment=0.6),
-    Trial("int-snakemake", 0, "tiling", moment=0.3),
-    Trial("int-group", 0, "tiling", moment="extract"),
-    Trial("hup-snakemake", 0, "tiling", moment=0.5),
-    Trial("hup-group", 0, "tiling", moment=0.2),
-    Trial("stop-job", 0, "tiling", moment="tile"),
-    Trial("stop-snakemake", 0, "tiling", moment=0.4),
-    Trial("notes-deleted", 0, "tiling", moment=0.6),
-    Trial("partial-deleted", 0, "tiling", from_nothing=True, moment="patch_classification"),
+    Trial("kill-job", 0, "patch-size", moment="extract"),
+    Trial("kill-job", 1, "patch-size", moment="patch_classification"),
+    Trial("kill-server", 0, "patch-size", moment=0.5),
+    Trial("kill-snakemake", 0, "patch-size", moment="extract"),
+    Trial("kill-snakemake-and-wait", 0, "patch-size", moment="fit_probe"),
+    Trial("term-snakemake", 0, "patch-size", moment=0.4),
+    Trial("term-group", 0, "patch-size", moment=0.6),
+    Trial("int-snakemake", 0, "patch-size", moment=0.3),
+    Trial("int-group", 0, "patch-size", moment="extract"),
+    Trial("hup-snakemake", 0, "patch-size", moment=0.5),
+    Trial("hup-group", 0, "patch-size", moment=0.2),
+    Trial("stop-job", 0, "patch-size", moment="extract"),
+    Trial("stop-snakemake", 0, "patch-size", moment=0.4),
+    Trial("notes-deleted", 0, "patch-size", moment=0.6),
+    Trial("partial-deleted", 0, "patch-size", from_nothing=True, moment="patch_classification"),
     Trial("partial-deleted-while-written", 0, "tiling", moment=0.1),
-    Trial("disk-full", 0, "tiling", moment="extract"),
+    Trial("disk-full", 0, "patch-size", moment="extract"),
     Trial("power-cut", 0, "tiling", moment=0.6),
-    Trial("power-cut", 1, "tiling", moment=0.9),
-    Trial("orphan-of-another", 0, "tiling", moment="extract", other="extraction"),
+    Trial("power-cut", 1, "patch-size", moment=0.7),
+    Trial("orphan-of-another", 0, "patch-size", moment="extract", other="tiling"),
 )
 
 
@@ -108,5 +108,5 @@ def test_a_power_cut_loses_what_was_not_synced(tmp_path):
 
 
 def test_changes_reach_what_they_name(chain):
-    for name in ("tiling", "extraction"):
+    for name in ("patch-size", "tiling"):
         assert chain.right(CHANGES[name]) != chain.right()
