@@ -94,14 +94,25 @@ def _fail(options, cases, workspace):
 
 
 def _options() -> argparse.Namespace:
+    kinds, changes = ", ".join([*KINDS, *MOUNTED]), ", ".join([EVERYTHING.name, *CHANGES])
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=60, help="disturbed runs (60)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first, one more for each (0)")
-    parser.add_argument("--kinds", nargs="+", choices=[*KINDS, *MOUNTED], help="kinds of disturbance (all, in turn)")
+    parser.add_argument(
+        "--kinds",
+        nargs="+",
+        metavar="KIND",
+        choices=[*KINDS, *MOUNTED],
+        help=f"kinds of disturbance, in turn, of {kinds} (all)",
+    )
     parser.add_argument("--config", choices=list(CONFIGS), help="the workflow that is run (small; full for failures)")
     parser.add_argument("--failures", action="store_true", help="let jobs of every rule fail instead")
     parser.add_argument(
-        "--changes", nargs="+", choices=[EVERYTHING.name, *CHANGES], help="changes for --failures (all)"
+        "--changes",
+        nargs="+",
+        metavar="CHANGE",
+        choices=[EVERYTHING.name, *CHANGES],
+        help=f"changes for --failures, of {changes} (all)",
     )
     parser.add_argument("--cores", type=int, default=2, help="--cores of the runs (2)")
     parser.add_argument("--workspace", type=Path, help="folder to work in, a new one if left out")

@@ -113,7 +113,7 @@ CHANGES = {
         Change("code", edit=("src/patchprobe/models/pixels_source.py", "images.float()", "images.float() ** 2")),
     )
 }
-# Changes the output of every rule: what no other value reaches is drawn or tabulated for another name of a data set.
+# Jobs of every rule run after it.
 EVERYTHING = Change(
     "everything",
     (
