@@ -6,11 +6,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from disturbance.kinds import Scene
-from disturbance.runs import arm, kill_all, processes_in, send, send_group
+from disturbance.runs import HangError, arm, kill_all, processes_in, send, send_group
 
 _IMAGE = 400 << 20
 _PLENTY = 400 << 20
@@ -116,7 +117,12 @@ def _resize(folder: Path, size: int) -> None:
 
 def _unmount(folder: Path) -> None:
     kill_all(folder)
-    _call("umount", str(folder))
+    # A process that was killed may close its files a little later.
+    for _ in range(100):
+        if subprocess.run(["umount", str(folder)], capture_output=True).returncode == 0:
+            return
+        time.sleep(0.1)
+    raise HangError(f"{folder} cannot be unmounted")
 
 
 def _call(*words: str) -> None:
