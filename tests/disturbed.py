@@ -5,8 +5,8 @@
 Each disturbed run starts from nothing or from a finished run whose configuration or code was changed. It is disturbed
 (killed, stopped, cut off from power or space, ...), then the same line is given again, up to three times, and nothing else
 is done. Results have to be those of an undisturbed run of the changed configuration, byte for byte. A line that says what to
-delete is followed. Anything else is a failure, and makes the exit status 1. ``tests/workflow/test_disturbed.py`` is a short
-form. ``--failures`` lets jobs of every rule fail in every way after every change instead.
+delete is followed. Anything else is a failure, and makes the exit status 1. ``tests/workflow/test_disturbed*.py`` are a
+short form. ``--failures`` lets jobs of every rule fail in every way after every change instead.
 
 Undisturbed runs are kept in ``--workspace`` and used again as long as code and configuration are the same.
 """

@@ -1,9 +1,9 @@
 """The configurations of disturbed runs, and a change of each kind of key, with the right bytes of each."""
 
 import copy
+import fcntl
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,14 +146,14 @@ class Cases:
         text = json.dumps([self.name, CONFIGS[self.name], self.line, change.values, change.edit])
         digest = hashlib.sha256((self._code + text).encode()).hexdigest()[:16]
         folder = self.folder / f"{self.name}-{change.name}-{digest}"
-        if not folder.exists():
-            making = folder.with_name(f".{folder.name}-{os.getpid()}")
-            shutil.rmtree(making, ignore_errors=True)
-            self.new(making, change).snakemake(*self.line)
-            try:
+        # Workers may want the same run at the same time.
+        with (self.folder / f".{folder.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                making = folder.with_name(f".{folder.name}")
+                shutil.rmtree(making, ignore_errors=True)
+                self.new(making, change).snakemake(*self.line)
                 making.rename(folder)
-            except OSError:  # another worker was faster
-                shutil.rmtree(making)
         return Project(folder)
 
     def right(self, change: Change = NOTHING) -> dict[str, str]:
