@@ -1,6 +1,9 @@
-"""The finished run that tests of the workflow share."""
+"""The finished runs that tests of the workflow share."""
+
+import os
 
 import pytest
+from disturbance.cases import Cases
 from projects import FINISHED, Project, make_project
 
 
@@ -17,3 +20,21 @@ def finished(repository, tmp_path_factory) -> Project:
 def project(finished, tmp_path) -> Project:
     """A copy of the finished run that a test may change."""
     return finished.copy(tmp_path / "project")
+
+
+def _undisturbed(repository, tmp_path_factory, config: str) -> Cases:
+    # Workers share what one of them has run.
+    base = tmp_path_factory.getbasetemp()
+    return Cases(repository, (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "undisturbed", config)
+
+
+@pytest.fixture(scope="session")
+def chain(repository, tmp_path_factory) -> Cases:
+    """Undisturbed runs of a few jobs in a row."""
+    return _undisturbed(repository, tmp_path_factory, "chain")
+
+
+@pytest.fixture(scope="session")
+def full(repository, tmp_path_factory) -> Cases:
+    """Undisturbed runs of nearly every rule."""
+    return _undisturbed(repository, tmp_path_factory, "full")

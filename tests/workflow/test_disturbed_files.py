@@ -1,171 +1,99 @@
-"""Files and folders in a foreseeable wrong state: one line that names what is wrong and the remedy, no traceback."""
+"""Runs whose files suffered, or that stood still, end in the bytes of undisturbed ones: the rest of ``test_disturbed``."""
 
-import os
-import subprocess
-import time
+import json
+import random
+import shutil
 
 import pytest
-from projects import TINY, make_project
+import test_disturbed
+from disturbance import powercut
+from disturbance.cases import CHANGES
+from disturbance.kinds import KINDS
+from disturbance.runs import Run, arm, make_environment
+from disturbance.trials import Trial, run_trial
+from projects import Project
 
 pytestmark = pytest.mark.workflow
 
-FIGURE = "results/figures/class_iou.streets.svg"
-NO_TEXT = bytes(range(128, 256))
-
-
-def failure(project, *words):
-    done = project.snakemake("--cores", "2", *words, check=False)
-    assert done.returncode != 0
-    assert "Traceback" not in done.stdout, done.stdout
-    return done.stdout
-
-
-def mounted(project, commands, *words):
-    """Run a line of Snakemake in a mount namespace of its own, which ordinary users may have too."""
-    script = f'{commands} && cd "$PWD" && exec "$@"'
-    return project.run(
-        "unshare",
-        "--user",
-        "--map-root-user",
-        "--mount",
-        "sh",
-        "-c",
-        script,
-        "sh",
-        *project.command("--cores", "2", *words),
-    )
-
-
-def errors(text):
-    return [line for line in text.splitlines() if line.startswith("error: ")]
-
-
-def test_times_in_the_future_are_named_before_the_first_job_and_the_remedy_helps(project):
-    """The clock was wrong once: results, what Snakemake keeps and benchmark files lie in the future."""
-    tomorrow = time.time() + 86400
-    (project.folder / "results/streets/labels.manifest.json").unlink()
-    os.utime(project.folder / "results/streets/images.csv", (tomorrow, tomorrow))
-    for path in [*project.folder.glob("logs/**/*.tsv"), *project.folder.glob(".snakemake/**/*")]:
-        if path.suffix == ".tsv":
-            path.write_bytes(NO_TEXT)
-        os.utime(path, (tomorrow, tomorrow))
-    target = "results/streets/labels.manifest.json"
-    text = failure(project, target)
-    (line,) = errors(text)
-    assert "results/streets/images.csv lies in the future" in line and "correct the clock" in line
-    assert "rule label:" not in text
-    remedy = line.partition("set the time back (")[2].partition("), and run again")[0]
-    subprocess.run(remedy, shell=True, cwd=project.folder, check=True)
-    assert project.plan(target) == {"label streets": 1}
-    text = project.snakemake("--cores", "2", target).stdout
-    # Damaged benchmark files of other jobs are left out.
-    assert "Traceback" not in text and "The run took" in text
-    assert project.plan(target) == {}
-
-
-LEAVES = {
-    "results/streets/classes.csv": b"split,id,name,images,pixels\ntrain,0,road",
-    "results/streets/paired_differences.csv": b"",
-    "results/streets/capi/pixels-a.json": b"[]",
-    "results/streets/removal_sweep/pixels-b.parquet": NO_TEXT,
-}
-INNER = {
-    "results/streets/features/pixels-a/card.json": b"",
-    "results/streets/probes/pixels-b.safetensors": b"{}",
-}
-
-
-@pytest.mark.parametrize(
-    "damaged", [LEAVES, INNER, {"results/streets/images.csv": b"image_id,split\n"}], ids=["leaves", "inner", "index"]
+TRIALS = (
+    Trial("stop-job", 0, "patch-size", moment="extract"),
+    Trial("stop-snakemake", 0, "patch-size", moment=0.4),
+    Trial("notes-deleted", 0, "patch-size", moment=0.6),
+    Trial("partial-deleted", 0, "patch-size", from_nothing=True, moment="patch_classification"),
+    Trial("partial-deleted-while-written", 0, "tiling", moment=0.1),
+    Trial("disk-full", 0, "patch-size", moment="extract"),
+    Trial("power-cut", 0, "tiling", moment=0.6),
+    Trial("power-cut", 1, "patch-size", moment=0.7),
+    Trial("orphan-of-another", 0, "patch-size", moment="extract", other="tiling"),
 )
-def test_damaged_results_are_named_with_the_remedy(project, damaged):
-    for path, content in damaged.items():
-        assert (project.folder / path).is_file()
-        (project.folder / path).write_bytes(content)
-    lines = errors(failure(project, "all"))
-    for path in damaged:
-        found = [line for line in lines if path in line]
-        assert found and all("run again" in line or "fit it again" in line for line in found), (path, lines)
 
 
-def test_card_that_is_no_mapping_is_made_again_when_deleted(project):
-    card = project.folder / "results/streets/features/pixels-a/card.json"
-    card.write_text("[]")
-    target = "results/streets/features/pixels-a/clean.manifest.json"
-    assert f"{card.relative_to(project.folder)} cannot be read (no mapping but a list): delete it" in failure(
-        project, target
+@pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: f"{trial.kind}-{trial.seed}")
+def test_the_same_line_repairs(chain, tmp_path, trial):
+    verdict = run_trial(trial, chain, tmp_path)
+    print(verdict.describe())
+    assert not verdict.problem, verdict.describe()
+
+
+def test_every_kind_is_tried():
+    # To kill everything is the beginning of others.
+    assert {trial.kind for trial in (*TRIALS, *test_disturbed.TRIALS)} == KINDS.keys() - {"kill-everything"}
+
+
+def test_the_hook_is_in_every_process(chain, tmp_path):
+    """Without it syncs would be missed, and a power cut would look worse than it is."""
+    project = chain.new(tmp_path / "project")
+    control = arm(project)
+    text = '\nimport os; os.fsync(os.open("results", os.O_RDONLY))\n'
+    for path in ("Snakefile", "workflow/scripts/index.py"):
+        with (project.folder / path).open("a") as file:
+            file.write(text)
+    (project.folder / "results").mkdir()
+    run = Run(
+        project,
+        (*chain.line[:-1], "results/streets/images.csv"),
+        python=make_environment(tmp_path / "environment"),
     )
-    card.unlink()
-    project.snakemake("--cores", "2", target)
+    assert run.wait() == 0, run.text()
+    notes = [json.loads(line) for line in (control / "syncs.jsonl").read_text().splitlines()]
+    folder = (project.folder / "results").stat().st_ino
+    # When the rules are read, there is no data set yet; when the job ends, there is.
+    listings = [list(note["names"]) for note in notes if note.get("folder") == folder]
+    assert [] in listings and any("streets" in names for names in listings)
+    jobs = [json.loads(line) for line in (control / "jobs.jsonl").read_text().splitlines()]
+    assert sorted(job["waits"] for job in jobs) == [False, True]
 
 
-@pytest.mark.parametrize("path", [".snakemake", "logs", "results/figures"])
-def test_file_in_the_place_of_a_folder_is_named(project, path):
-    moved = project.folder / path
-    (project.folder / FIGURE).unlink()
-    moved.rename(project.folder / "moved")
-    moved.write_text("")
-    text = failure(project, FIGURE)
-    (line,) = errors(text)
-    assert path in line and "remove it and run again" in line and "rule class_iou_figure:" not in text
+def test_a_power_cut_loses_what_was_not_synced(tmp_path):
+    folder, found = tmp_path / "results", set()
+    for seed in range(40):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for name in ("kept", "replaced", "deleted"):
+            (folder / name).write_text(f"old {name}")
+        arm(Project(tmp_path))
+        powercut.remember(tmp_path)
+        (folder / ".new").write_text("new replaced")
+        (folder / ".new").rename(folder / "replaced")
+        (folder / "deleted").unlink()
+        (folder / "added").write_text("new added")
+        powercut.play(tmp_path, random.Random(seed))
+        found |= {(path.name, path.read_text().rstrip("\0")) for path in folder.iterdir()}
+        found |= {(name, None) for name in ("added", "deleted") if not (folder / name).exists()}
+    # All that can be seen afterwards, but for files that lost some of their bytes.
+    whole = {(name, text) for name, text in found if text is None or text.endswith(name)}
+    assert whole == {
+        ("kept", "old kept"),
+        ("replaced", "old replaced"),
+        ("replaced", "new replaced"),
+        ("deleted", "old deleted"),
+        ("deleted", None),
+        ("added", "new added"),
+        ("added", None),
+    }
+    assert {name for name, text in found - whole} == {"replaced", "added"}
 
 
-READ_ONLY = "mount --bind {0} {0} && mount -o remount,ro,bind {0}"
-
-
-@pytest.mark.parametrize(
-    ("mount", "what", "where"),
-    [
-        (READ_ONLY.format('"$PWD"'), "the file system is read-only", ".snakemake"),
-        (READ_ONLY.format(".snakemake"), "the file system is read-only", ".snakemake"),
-        (READ_ONLY.format("logs"), "the file system is read-only", "logs"),
-        (READ_ONLY.format("results"), "the file system is read-only", "results/figures"),
-        ("mount -t tmpfs -o nr_inodes=3 tmpfs .snakemake", "the disk is full", ".snakemake"),
-        ("mount -t tmpfs -o size=4k tmpfs .snakemake", "the disk is full", ".snakemake"),
-        ("mount -t tmpfs -o nr_inodes=1 tmpfs logs", "the disk is full", "logs"),
-        ("mount -t tmpfs -o size=4k tmpfs logs && echo > logs/full", "the disk is full", "logs"),
-    ],
-    ids=["folder", "snakemake", "logs", "results", "snakemake-inodes", "snakemake-full", "logs-inodes", "logs-full"],
-)
-def test_place_that_takes_no_files_is_named_before_the_first_job(project, mount, what, where):
-    (project.folder / FIGURE).unlink()
-    done = mounted(project, mount, FIGURE)
-    assert done.returncode == 1 and "Traceback" not in done.stdout, done.stdout
-    (line,) = errors(done.stdout)
-    assert what in line and where in line and "run again" in line
-    assert "rule class_iou_figure:" not in done.stdout
-    assert not list(project.folder.rglob("*patchprobe-probe"))
-
-
-@pytest.mark.parametrize(("blocks", "forked"), [(1, False), (24, False), (24, True)])
-def test_limit_of_file_sizes_is_named(project, blocks, forked):
-    """Of 512 or 1024 bytes a block: too little for any file of Snakemake, or for the figure alone."""
-    (project.folder / FIGURE).unlink()
-    words = project.command("--cores", "2", "--config", f"fork_jobs={forked}", "--", FIGURE)
-    done = project.run("sh", "-c", 'ulimit -f "$0" && exec "$@"', str(blocks), *words)
-    assert done.returncode == 1 and "Traceback" not in done.stdout, done.stdout
-    lines = errors(done.stdout)
-    assert lines and all("a file would be larger than allowed" in line and "ulimit -f" in line for line in lines)
-
-
-def test_a_project_is_read_with_its_own_library(repository, tmp_path):
-    """The launcher belongs to another installation, whose library is already loaded when the project is read."""
-    project = make_project(repository, tmp_path / "project", TINY)
-    for module in ("errors", "paper_values"):
-        path = project.folder / f"src/patchprobe/{module}.py"
-        path.write_text(f"{path.read_text()}\nprint('{module} of the copy')\n")
-    text = project.snakemake("--cores", "1", "--dry-run").stdout
-    assert "errors of the copy" in text and "paper_values of the copy" in text
-
-
-def test_nothing_of_a_moved_project_is_stale(repository, tmp_path):
-    """The curves of packaged models lie in the checkout itself, which has another path now."""
-    models = {"mae": {"registry": "demo-mae"}}
-    project = make_project(repository, tmp_path / "before", TINY | {"models": models})
-    target = "results/figures/training_of_models.svg"
-    project.snakemake("--cores", "2", target)
-    project.folder.rename(tmp_path / "after")
-    project.folder = tmp_path / "after"
-    assert project.plan(target) == {}
-    project.edit("src/patchprobe/weights/demo-mae.csv", "1.50127", "1.60127")
-    assert project.plan(target) == {"training_of_models_figure": 1}
+def test_changes_reach_what_they_name(chain):
+    for name in ("patch-size", "tiling"):
+        assert chain.right(CHANGES[name]) != chain.right()
