@@ -66,14 +66,13 @@ def build_store(
             build.check_held()
             if not build.sealed:
                 build.seal(spec, code)
-            turn = partial.with_name(f"{store.name}.lock")
-            with locked(turn, waiting=f"{store.name}: another job is publishing it; waiting for that job to end"):
-                try:
-                    with publishing():
-                        build.check_held()
-                        _publish(partial, store)
-                finally:
-                    turn.unlink(missing_ok=True)
+            try:
+                with _turn(store), publishing():
+                    build.check_held()
+                    _publish(partial, store)
+            except FileNotFoundError:
+                build.check_held()
+                raise
             if not partial.exists():
                 lock.unlink(missing_ok=True)
 
@@ -119,6 +118,17 @@ def _content(manifest: Path) -> str:
     if not isinstance(content.get("sha256"), str):
         raise StoreError(f"{manifest} lacks sha256; delete it and what it describes and run again")
     return str(content["sha256"])
+
+
+@contextlib.contextmanager
+def _turn(store: Path) -> Iterator[None]:
+    """Wait until no other job publishes the store, and keep others waiting until the block ends."""
+    lock = store.parent / ".partial" / f"{store.name}.lock"
+    with locked(lock, waiting=f"{store.name}: another job is publishing it; waiting for that job to end"):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def _lock_of(partial: Path) -> Path:

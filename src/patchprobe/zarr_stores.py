@@ -17,6 +17,9 @@ from patchprobe.errors import StoreError
 from patchprobe.files import sync
 from patchprobe.store_files import FileRecord, crc32c, damaged, file_record, read_list
 
+# The files of a group by path, and the paths of those that this process has checked.
+_Opened = tuple[Mapping[str, FileRecord], set[str]]
+
 
 class SyncedStore(LocalStore):
     """A folder whose files are on the disk, whole, before they have their names.
@@ -104,7 +107,7 @@ class VerifiedStore(LocalStore):
     def __init__(self, root: Path | str, list_sha256: str, *, files: Mapping[str, FileRecord] | None = None) -> None:
         super().__init__(root, read_only=True)
         self._sha256 = list_sha256
-        self._files, self._checked = _listed(self.root, list_sha256) if files is None else (files, set())
+        self._opened: _Opened | None = None if files is None else (files, set())
 
     def __reduce__(self) -> tuple[type[Self], tuple[Path, str]]:
         # Without the list, which is long and would travel with every block of tokens.
@@ -142,29 +145,36 @@ class VerifiedStore(LocalStore):
 
     async def exists(self, key: str) -> bool:
         """Return whether a file is listed."""
-        return key in self._files
+        return key in self._open_list()[0]
+
+    def _open_list(self) -> _Opened:
+        # Not on unpickling: errors of a worker are passed on as they are only from its computation.
+        if self._opened is None:
+            self._opened = _listed(self.root, self._sha256)
+        return self._opened
 
     def _read(self, key: str, prototype: BufferPrototype | None, byte_range: ByteRequest | None) -> Buffer | None:
-        record = self._files.get(key)
+        files, checked = self._open_list()
+        record = files.get(key)
         if record is None:
             return None
         prototype = prototype or default_buffer_prototype()
         store, path = self.root.parent, f"{self.root.name}/{key}"
         try:
-            if byte_range is not None and key in self._checked:
+            if byte_range is not None and key in checked:
                 return super().get_sync(key, prototype=prototype, byte_range=byte_range)
             content = (self.root / key).read_bytes()
         except OSError as error:
             raise damaged(store, path, f"cannot be read ({error.strerror})") from error
-        if key not in self._checked:
+        if key not in checked:
             if crc32c(content) != record.crc32c:
                 raise damaged(store, path, "has changed since it was written")
-            self._checked.add(key)
+            checked.add(key)
         if byte_range is not None:
             return super().get_sync(key, prototype=prototype, byte_range=byte_range)
         return prototype.buffer.from_bytes(content)
 
 
 @lru_cache(maxsize=64)
-def _listed(root: Path, sha256: str) -> tuple[dict[str, FileRecord], set[str]]:
+def _listed(root: Path, sha256: str) -> _Opened:
     return read_list(root.parent, sha256), set()
