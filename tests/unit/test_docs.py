@@ -25,7 +25,13 @@ from patchprobe.models import load_model
 from patchprobe.models.mae_decoder import MAEDecoder
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", ROOT / "results/README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "SECURITY.md",
+    ROOT / "results/README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 PATH_ROOTS = (
     "benchmarks",
     "config",
