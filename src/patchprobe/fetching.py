@@ -296,7 +296,7 @@ def _prepare(response: requests.Response, source: _Source, partial: PartialFile)
             validator = response.headers.get("Last-Modified", "")
         partial.restart(source.shown, validator or None, length)
         return
-    match = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", response.headers.get("Content-Range", ""))
+    match = re.fullmatch(r"bytes (\d{1,30})-\d{1,30}/(\d{1,30}|\*)", response.headers.get("Content-Range", ""))
     same_total = match and (match[2] == "*" or partial.total in (None, int(match[2])))
     if not match or not same_total or int(match[1]) != partial.size:
         partial.restart(None, None, None)
@@ -374,4 +374,4 @@ def _reason(error: BaseException, timeout: float) -> str:
 
 def _number(text: str) -> int | None:
     """Read a number of a header; None for anything else, as one that no file's length can be."""
-    return int(text) if re.fullmatch(r"\d{1,18}", text, re.ASCII) else None
+    return int(text) if re.fullmatch(r"\d{1,30}", text, re.ASCII) else None

@@ -8,6 +8,7 @@ import yaml
 
 from patchprobe.config import ground_sample_distance, load_schema, validate
 from patchprobe.config_reference import reference
+from patchprobe.datasets import open_dataset
 from patchprobe.errors import ConfigError
 
 SPLITS = {"train": {"source": "train"}, "evaluation": {"source": "test"}}
@@ -388,3 +389,15 @@ def test_names_have_no_line_break(schema, part):
 def test_a_split_is_no_path(schema, source):
     with pytest.raises(ConfigError, match=r"splits\.train\.source"):
         validate(changed("datasets.street.splits.train.source", source), schema)
+
+
+def test_a_link_below_data_root_may_lead_elsewhere(schema, tmp_path):
+    """Only the text of a folder has to stay below; a link is the user's word that the data lie elsewhere."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "CamVid").symlink_to("../elsewhere")
+    config = changed("datasets.street", BASE["datasets"]["street"] | {"adapter": "camvid", "root": "CamVid"})
+    entry = validate(config | {"data_root": str(tmp_path / "data")}, schema)["datasets"]["street"]
+    open_dataset(entry, tmp_path / "data", name="street")
+    with pytest.raises(ConfigError, match=r"^datasets\.street\.root: \.\./elsewhere lies outside"):
+        open_dataset(entry | {"root": "../elsewhere"}, tmp_path / "data", name="street")

@@ -107,7 +107,7 @@ def read_checkpoint(path: Path, key: str) -> dict[str, Any]:
     """
     kind = _format(path, key)
     if kind == "zip" and (other := _other_archive(path)):
-        raise ModelError(f"{key}: {path} is {other}")
+        raise ModelError(f"{key}: {path} {other}")
     try:
         if kind == "zip":
             check_archive(path)
@@ -293,10 +293,10 @@ def _other_archive(path: Path) -> str | None:
     except Exception:  # a few wrong bytes make it raise nearly any kind
         return None
     if any(name.endswith("/constants.pkl") for name in names):
-        return "a TorchScript program, not weights; save its state dict"
+        return "is a TorchScript program, not weights; save its state dict"
     if any(name.endswith(_PICKLE) for name in names):
         return None
-    return f"a zip archive of {shortened(names) or 'nothing'}, not of torch.save; save a state dict as .safetensors"
+    return f"is a zip archive of {shortened(names) or 'nothing'}, not of torch.save; save a state dict as .safetensors"
 
 
 def _damaged(path: Path, key: str) -> ModelError:

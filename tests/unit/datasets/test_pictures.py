@@ -2,6 +2,8 @@
 
 import os
 import re
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +67,13 @@ def test_pictures_are_opened_in_one_place():
     opening = re.compile(r"Image\.open\(|cv2\.(imread|imdecode|VideoCapture)|matplotlib\.image\.imread|imageio")
     found = [path.name for path in sources if opening.search(path.read_text())]
     assert found == ["images.py"]
+
+
+def test_a_picture_that_claims_more_pixels_than_pillow_takes_is_refused_undecoded(tmp_path):
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+    with pytest.raises(DataError, match=r"a\.png cannot be decoded \(Image size \(400000000 pixels\)"):
+        read_rgb(tmp_path / "a.png")
