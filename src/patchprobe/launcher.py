@@ -61,6 +61,11 @@ def one_line(error: BaseException) -> str | None:
             return str(inner)
         if isinstance(inner, OSError) and inner.errno in REMEDIES:
             return explain(inner)
+        if type(inner).__name__ == "ProtectedOutputException":
+            files = " ".join(str(inner).rpartition("affected files:")[2].split())
+            return (
+                f"{files} cannot be written over; permit writing, or mount the file system for writing, and run again"
+            )
         inner = inner.__cause__ or inner.__context__
     return None
 

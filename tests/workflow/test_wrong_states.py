@@ -119,13 +119,24 @@ READ_ONLY = "mount --bind {0} {0} && mount -o remount,ro,bind {0}"
         (READ_ONLY.format('"$PWD"'), "the file system is read-only", ".snakemake"),
         (READ_ONLY.format(".snakemake"), "the file system is read-only", ".snakemake"),
         (READ_ONLY.format("logs"), "the file system is read-only", "logs"),
-        (READ_ONLY.format("results"), "the file system is read-only", "results/figures"),
+        (READ_ONLY.format("results"), "cannot be written over", "results/figures/class_iou.streets.png"),
+        (f"rm {FIGURE[:-3]}png && {READ_ONLY.format('results')}", "the file system is read-only", "results/figures"),
         ("mount -t tmpfs -o nr_inodes=3 tmpfs .snakemake", "the disk is full", ".snakemake"),
         ("mount -t tmpfs -o size=4k tmpfs .snakemake", "the disk is full", ".snakemake"),
         ("mount -t tmpfs -o nr_inodes=1 tmpfs logs", "the disk is full", "logs"),
         ("mount -t tmpfs -o size=4k tmpfs logs && echo > logs/full", "the disk is full", "logs"),
     ],
-    ids=["folder", "snakemake", "logs", "results", "snakemake-inodes", "snakemake-full", "logs-inodes", "logs-full"],
+    ids=[
+        "folder",
+        "snakemake",
+        "logs",
+        "results",
+        "no-results",
+        "snakemake-inodes",
+        "snakemake-full",
+        "logs-inodes",
+        "logs-full",
+    ],
 )
 def test_place_that_takes_no_files_is_named_before_the_first_job(project, mount, what, where):
     (project.folder / FIGURE).unlink()
