@@ -84,6 +84,15 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def folder_content(folder: Path) -> dict[str, int | str]:
+    """Return number and bytes of all files below a folder, and one SHA-256 of their paths and bytes."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(folder).as_posix()} {file_sha256(path)}\n".encode())
+    return {"files": len(files), "bytes": sum(path.stat().st_size for path in files), "sha256": digest.hexdigest()}
+
+
 @contextlib.contextmanager
 def disk_errors(target: Path) -> Iterator[None]:
     """Turn the errors of a disk that takes no more into a StoreError that names ``target`` and the remedy."""

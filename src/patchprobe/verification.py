@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from patchprobe.errors import StoreError
-from patchprobe.files import file_sha256
+from patchprobe.files import file_sha256, folder_content
 from patchprobe.progress import Progress
+from patchprobe.run.records import recorded_files
 from patchprobe.store_files import (
     FORMAT,
     GROUP,
@@ -49,7 +50,7 @@ class Report:
 
 
 def verify(folder: Path, *, others: Iterable[RecordedFile] = (), threads: int | None = None) -> Report:
-    """Check every store below a folder, and ``others``, which are files that belong to no store.
+    """Check every store and generated data set below a folder, and ``others``, which are files that belong to no store.
 
     Reads everything, with as many threads as there are processors unless told; nothing is changed. Progress goes to
     stderr. A store is damaged if its manifest, its list of files or a file is missing or has changed, and unfinished if
@@ -63,9 +64,17 @@ def verify(folder: Path, *, others: Iterable[RecordedFile] = (), threads: int | 
             recorded += store_files(store)
         except StoreError as error:
             problems.append(str(error))
+    for manifest in folder.glob(f"*/*{_SUFFIX}"):
+        problems += _generated(manifest)
     problems += changed(recorded, threads=threads)
     size = sum(file.bytes for file in recorded)
     return Report(stores, len(recorded), size, time.monotonic() - began, tuple(sorted(problems)))
+
+
+def single_files(folder: Path) -> Iterator[RecordedFile]:
+    """Yield the results below a folder that are single files, as the records of their jobs know them."""
+    for path, known in recorded_files(folder):
+        yield RecordedFile(path, path.stat().st_size, known, f"delete {path} and run again")
 
 
 def find_stores(folder: Path) -> list[Path]:
@@ -117,7 +126,7 @@ def main(words: Sequence[str]) -> int:
     if not folder.is_dir():
         print(f"there is no folder {folder}: name the folder of results, or run in the folder above it")
         return 1
-    report = verify(folder)
+    report = verify(folder, others=single_files(folder))
     for line in report.problems:
         print(line)
     print(
@@ -125,6 +134,20 @@ def main(words: Sequence[str]) -> int:
         f"{report.seconds:.1f} s: {len(report.problems) or 'none'} damaged or unfinished"
     )
     return 1 if report.problems else 0
+
+
+def _generated(manifest: Path) -> list[str]:
+    """Return a line if a generated folder is not what its manifest says."""
+    folder = manifest.with_name(manifest.name.removesuffix(_SUFFIX))
+    if not folder.is_dir():
+        return []
+    try:
+        vouched = read_mapping(manifest)
+    except ValueError as error:
+        vouched = {"sha256": str(error)}
+    if {**vouched, **folder_content(folder)} == vouched:
+        return []
+    return [f"{folder} has changed since it was written: delete {folder.name} and {manifest.name} and run again"]
 
 
 def _problem(file: RecordedFile) -> str | None:

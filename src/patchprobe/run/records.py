@@ -99,6 +99,22 @@ def write_record(job: str, record: Record) -> None:
     write_atomic(_record_path(job), _text(dataclasses.asdict(record)), lasting=False)
 
 
+def recorded_files(results: Path) -> Iterator[tuple[Path, str]]:
+    """Yield each file below a folder of results that a record knows and that is there, with the SHA-256 it was made with.
+
+    Stores and folders are not among them, but the manifests that vouch for them.
+    """
+    folder = results / FOLDER.name
+    for path in sorted(folder.rglob("*.json")):
+        if path == folder / PLAN.name:
+            continue
+        outputs = _read(path).get("outputs")
+        for output, known in (outputs if isinstance(outputs, dict) else {}).items():
+            file = results / Path(output).relative_to(RESULTS)
+            if file.is_file():
+                yield file, str(known)
+
+
 def read_plan() -> Plan:
     """Return the plan of the latest run in this folder; empty if there is none that can be read."""
     values = _read(PLAN)

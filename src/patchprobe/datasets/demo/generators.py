@@ -6,7 +6,6 @@ it. It is built as ``GENERATOR(seed, options)`` and raises ConfigError messages 
 
 import contextlib
 import difflib
-import hashlib
 import importlib
 import json
 import pkgutil
@@ -18,7 +17,7 @@ from typing import Any, Protocol
 
 from patchprobe.datasets import demo
 from patchprobe.errors import ConfigError
-from patchprobe.files import disk_errors, file_sha256, locked, sync_tree, write_atomic
+from patchprobe.files import disk_errors, folder_content, locked, sync_tree, write_atomic
 from patchprobe.stores import manifest_path
 
 FORMAT = "patchprobe-generated-v1"
@@ -83,17 +82,9 @@ def write_generated(
             except OSError:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
-            manifest = {"format": FORMAT, "spec": json.loads(spec), "code": code, **_content(partial)}
+            manifest = {"format": FORMAT, "spec": json.loads(spec), "code": code, **folder_content(partial)}
             with publishing():
                 manifest_path(folder).unlink(missing_ok=True)
                 shutil.rmtree(folder, ignore_errors=True)
                 partial.rename(folder)
                 write_atomic(manifest_path(folder), json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-
-
-def _content(folder: Path) -> dict[str, Any]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(f"{path.relative_to(folder).as_posix()} {file_sha256(path)}\n".encode())
-    return {"files": len(files), "bytes": sum(path.stat().st_size for path in files), "sha256": digest.hexdigest()}
