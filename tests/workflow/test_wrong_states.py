@@ -64,25 +64,27 @@ def test_times_in_the_future_are_named_before_the_first_job_and_the_remedy_helps
 
 
 LEAVES = {
-    "results/streets/classes.csv": b"split,id,name,images,pixels\ntrain,0,road",
-    "results/streets/paired_differences.csv": b"",
-    "results/streets/capi/pixels-a.json": b"[]",
-    "results/streets/removal_sweep/pixels-b.parquet": NO_TEXT,
+    "results/streets/classes.csv": (b"split,id,name,images,pixels\ntrain,0,road", FIGURE),
+    "results/streets/paired_differences.csv": (b"", "results/tables/paired_differences.csv"),
+    "results/streets/capi/pixels-a.json": (b"[]", "results/tables/protocols.csv"),
+    "results/streets/removal_sweep/pixels-b.parquet": (NO_TEXT, "results/tables/removal_sweep.csv"),
 }
 INNER = {
-    "results/streets/features/pixels-a/card.json": b"",
-    "results/streets/probes/pixels-b.safetensors": b"{}",
+    "results/streets/features/pixels-a/card.json": (b"", "results/streets/features/pixels-a/clean.manifest.json"),
+    "results/streets/probes/pixels-b.safetensors": (
+        b"{}",
+        "results/streets/patch_classification/pixels-b.clean.parquet",
+    ),
 }
+INDEX = {"results/streets/images.csv": (b"image_id,split\n", "results/streets/labels.manifest.json")}
 
 
-@pytest.mark.parametrize(
-    "damaged", [LEAVES, INNER, {"results/streets/images.csv": b"image_id,split\n"}], ids=["leaves", "inner", "index"]
-)
+@pytest.mark.parametrize("damaged", [LEAVES, INNER, INDEX], ids=["leaves", "inner", "index"])
 def test_damaged_results_are_named_with_the_remedy(project, damaged):
-    for path, content in damaged.items():
+    for path, (content, _) in damaged.items():
         assert (project.folder / path).is_file()
         (project.folder / path).write_bytes(content)
-    lines = errors(failure(project, "all"))
+    lines = errors(failure(project, *(target for _, target in damaged.values())))
     for path in damaged:
         found = [line for line in lines if path in line]
         assert found and all("run again" in line or "fit it again" in line for line in found), (path, lines)
