@@ -18,6 +18,7 @@ from zarr.codecs import ZstdCodec
 
 from patchprobe.errors import StoreError
 from patchprobe.files import sync, write_atomic
+from patchprobe.own_files import read_mapping
 from patchprobe.store_files import (
     BUILD_FILE,
     FORMAT,
@@ -27,7 +28,6 @@ from patchprobe.store_files import (
     check_content,
     first_difference,
     read_list,
-    read_mapping,
     sizes,
     summary,
     write_list,
@@ -193,7 +193,7 @@ class Build:
         try:
             manifest = read_mapping(self._partial / BUILD_FILE)
             files = read_list(self._partial, str(manifest.get("file_list_sha256")))
-        except (FileNotFoundError, ValueError, StoreError):
+        except StoreError:
             files = {}
         # All bytes: this happens after a kill only, and the folder shares its files with a store that may be damaged.
         changed = check_content(self._partial, files, files)
@@ -236,7 +236,7 @@ def check_whole(folder: Path) -> None:
     try:
         files = read_list(folder, str(read_mapping(folder / BUILD_FILE).get("file_list_sha256")))
         difference = first_difference(files, sizes(folder / GROUP))
-    except (FileNotFoundError, ValueError, StoreError) as error:
+    except StoreError as error:
         difference = str(error)
     if difference is not None:
         raise StoreError(f"{folder} was changed while a job wrote it ({difference}); nothing was published, run again")

@@ -15,6 +15,7 @@ import google_crc32c
 import numpy as np
 
 from patchprobe.errors import StoreError
+from patchprobe.own_files import read_mapping
 
 FORMAT = "patchprobe-store-v2"
 GROUP = "data"
@@ -51,29 +52,15 @@ def manifest_path(store: Path) -> Path:
 def read_manifest(store: Path) -> dict[str, Any]:
     """Read the manifest of a store; raises StoreError naming the file if it is missing or not one of ours."""
     path = manifest_path(store)
-    try:
-        manifest = read_mapping(path)
-    except FileNotFoundError:
-        raise StoreError(f"{store} has no manifest {path.name}: it was never finished; run again") from None
-    except ValueError as error:
-        raise StoreError(f"{path} {error}; delete it and {store.name} and run again") from None
+    if not path.exists():
+        raise StoreError(f"{store} has no manifest {path.name}: it was never finished; run again")
+    manifest = read_mapping(path)
     if manifest.get("format") != FORMAT:
         raise StoreError(f"{path} has format {manifest.get('format')!r}, expected {FORMAT!r}; delete it and run again")
     wrong = sorted(key for key, kind in _KEYS.items() if not isinstance(manifest.get(key), kind))
     if wrong:
         raise StoreError(f"{path} lacks {', '.join(wrong)}; delete it and {store.name} and run again")
     return manifest
-
-
-def read_mapping(path: Path) -> dict[str, Any]:
-    """Read a JSON file that holds a mapping; raises ValueError that says what it is instead, FileNotFoundError."""
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError:
-        raise ValueError("is not readable as JSON") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"holds no mapping but {json.dumps(content)[:20]}")
-    return content
 
 
 def write_list(files: Mapping[str, FileRecord]) -> str:

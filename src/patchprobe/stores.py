@@ -24,9 +24,10 @@ import xarray as xr
 
 from patchprobe.errors import StoreError
 from patchprobe.files import disk_errors, file_sha256, locked, sync, try_lock, write_atomic
+from patchprobe.own_files import read_mapping
 from patchprobe.store_build import Build as Build
 from patchprobe.store_build import check_whole, link_sealed, strip_sealed
-from patchprobe.store_files import BUILD_FILE, FORMAT, GROUP, first_difference, read_list, read_mapping, sizes
+from patchprobe.store_files import BUILD_FILE, FORMAT, GROUP, first_difference, read_list, sizes
 from patchprobe.store_files import manifest_path as manifest_path
 from patchprobe.store_files import read_manifest as read_manifest
 from patchprobe.zarr_stores import VerifiedStore
@@ -111,13 +112,7 @@ def _digest(spec: str, code: str, inputs: Sequence[Path]) -> str:
 
 def _content(manifest: Path) -> str:
     """Return the checksum that a manifest, of a store or a generated folder, gives for what it describes."""
-    try:
-        content = read_mapping(manifest)
-    except ValueError as error:
-        raise StoreError(f"{manifest} {error}; delete it and what it describes and run again") from None
-    if not isinstance(content.get("sha256"), str):
-        raise StoreError(f"{manifest} lacks sha256; delete it and what it describes and run again")
-    return str(content["sha256"])
+    return str(read_mapping(manifest, {"sha256": str})["sha256"])
 
 
 @contextlib.contextmanager
@@ -202,10 +197,9 @@ def _drop_spare(store: Path, digest: str) -> None:
 
 def _stamp(store: Path) -> str | None:
     try:
-        digest: str = read_mapping(store / BUILD_FILE)["digest"]
-    except (OSError, ValueError, KeyError):
+        return str(read_mapping(store / BUILD_FILE, {"digest": str})["digest"])
+    except StoreError:
         return None
-    return digest
 
 
 def _with_coordinates(dataset: xr.Dataset) -> xr.Dataset:

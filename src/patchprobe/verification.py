@@ -10,6 +10,7 @@ from pathlib import Path
 
 from patchprobe.errors import StoreError
 from patchprobe.files import file_sha256, folder_content
+from patchprobe.own_files import read_mapping
 from patchprobe.progress import Progress
 from patchprobe.run.records import recorded_files
 from patchprobe.store_files import (
@@ -19,7 +20,6 @@ from patchprobe.store_files import (
     manifest_path,
     read_list,
     read_manifest,
-    read_mapping,
     sizes,
     summary,
 )
@@ -143,8 +143,8 @@ def _generated(manifest: Path) -> list[str]:
         return []
     try:
         vouched = read_mapping(manifest)
-    except ValueError as error:
-        vouched = {"sha256": str(error)}
+    except StoreError as error:
+        return [str(error)]
     if {**vouched, **folder_content(folder)} == vouched:
         return []
     return [f"{folder} has changed since it was written: delete {folder.name} and {manifest.name} and run again"]
@@ -185,7 +185,7 @@ def _is_of_store(manifest: Path) -> bool:
         return True
     try:
         return str(read_mapping(manifest).get("format", "")).startswith(FORMAT.rpartition("-")[0])
-    except ValueError:
+    except StoreError:
         return False
 
 

@@ -132,7 +132,7 @@ def test_verify_names_each_damaged_or_unfinished_store_once(store, capsys):
         "other/gone.zarr is missing": "delete gone.manifest.json and run again",
         "other/open.zarr has no manifest": "run again",
         "other/unlisted.zarr: more is not one of its files": "delete unlisted.zarr and",
-        "other/empty.manifest.json holds no mapping": "delete it and empty.zarr and run again",
+        "other/empty.manifest.json cannot be read (no mapping": "delete it and run again",
         "set/begun.zarr is unfinished": "run again",
     }
     assert len(report.problems) == len(expected) and report.stores == len(find_stores(results)) == 8
