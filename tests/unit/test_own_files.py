@@ -157,5 +157,7 @@ def test_probe_without_its_facts_is_named(tmp_path, facts):
 
     metadata = {} if facts is None else {"probe": facts.replace("FORMAT", FORMAT)}
     save_file({"weights": np.zeros((2, 3), np.float32)}, tmp_path / "probe.safetensors", metadata=metadata)
-    with pytest.raises(ModelError, match=r"probe\.safetensors (is not|cannot be read as) a linear probe .*fit it again"):
+    with pytest.raises(
+        ModelError, match=r"probe\.safetensors (is not|cannot be read as) a linear probe .*fit it again"
+    ):
         LinearProbe.load(tmp_path / "probe.safetensors")

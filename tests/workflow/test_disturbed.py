@@ -11,16 +11,12 @@ pytestmark = pytest.mark.workflow
 
 TRIALS = (
     Trial("kill-job", 0, "patch-size", moment="extract"),
-    Trial("kill-job", 1, "patch-size", moment="patch_classification"),
     Trial("kill-server", 0, "patch-size", moment=0.5),
     Trial("kill-snakemake", 0, "patch-size", moment="extract"),
     Trial("kill-snakemake-and-wait", 0, "patch-size", moment="fit_probe"),
     Trial("term-snakemake", 0, "patch-size", moment=0.4),
-    Trial("term-group", 0, "patch-size", moment=0.6),
-    Trial("int-snakemake", 0, "patch-size", moment=0.3),
     Trial("int-group", 0, "patch-size", moment="extract"),
     Trial("hup-snakemake", 0, "patch-size", moment=0.5),
-    Trial("hup-group", 0, "patch-size", moment=0.2),
 )
 
 

@@ -74,9 +74,13 @@ def changed(path: Path) -> None:
         path.write_text("".join(lines[:-1]))
 
 
-@pytest.mark.parametrize("damage", [truncated, emptied, changed])
+CARD, IMAGES = ("features/pixels/card.json", "extraction"), ("images.csv", "tiling")
+
+
 @pytest.mark.parametrize(
-    ("name", "change"), [("features/pixels/card.json", "extraction"), ("images.csv", "tiling")], ids=["card", "images"]
+    ("name", "change", "damage"),
+    [(*CARD, truncated), (*CARD, changed), (*IMAGES, emptied), (*IMAGES, changed)],
+    ids=["card truncated", "card changed", "images emptied", "images changed"],
 )
 def test_damaged_input_of_a_job_that_has_to_run(chain, tmp_path, name, change, damage):
     project = chain.finished().copy(tmp_path / "project")
