@@ -26,7 +26,7 @@ demo: env
 
 # Two workers with a thread each: much of the time is Snakemake's, which is one thread.
 test: env
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: env
 	$(BIN)/ruff check .

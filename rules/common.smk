@@ -85,6 +85,9 @@ async def check_incomplete(dag):
     """Snakemake's own check, after which it decides what to run; then force what the records say is not as planned."""
     await snakemakes_check_incomplete(dag)
     if workflow.is_main_process:
+        # Before anything is decided, so that no other run changes what the decision rests on.
+        if workflow.executor_plugin is not None and not workflow.dryrun:
+            hold_folder()
         current.append(planning.Planning(dag))
         # Who leaves params out of the triggers wants results kept whatever made them.
         dag.forcefiles.update(current[-1].forced(RerunTrigger.PARAMS in workflow.rerun_triggers))
@@ -115,8 +118,11 @@ def hold_folder():
 
 
 def start_run():
-    """Keep a second run out of this folder, find what can be found wrong before the first job, and prepare for jobs."""
-    hold_folder()
+    """Find what can be found wrong before the first job, and prepare for jobs."""
+    if workflow.touch:
+        raise WorkflowError(
+            "--touch would call results finished that may not be; the records beside them say what is"
+        )
     jobs = list(workflow.dag.needrun_jobs())
     made = {str(path) for job in jobs for path in job.output}
     given = {str(path) for job in jobs for path in job.input} - made

@@ -8,13 +8,6 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests that share an expensive fixture in one worker: those of the finished run, and those of a module."""
-    for item in items:
-        shared = "finished" if "finished" in getattr(item, "fixturenames", ()) else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(shared))
-
-
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the checkout."""

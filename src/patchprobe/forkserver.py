@@ -86,11 +86,14 @@ def hand_over() -> None:
         request = {"argv": sys.argv, "path": sys.path, "folder": str(Path.cwd()), "environment": dict(os.environ)}
         text = json.dumps(request).encode()
         outputs = array.array("i", [1, 2])
-        server.sendmsg(
-            [len(text).to_bytes(_LENGTH, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, outputs.tobytes())]
-        )
-        server.sendall(text)
-        answer = server.recv(16)
+        try:
+            server.sendmsg(
+                [len(text).to_bytes(_LENGTH, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, outputs.tobytes())]
+            )
+            server.sendall(text)
+            answer = server.recv(16)
+        except OSError:  # the server was killed
+            answer = b""
     if not answer:
         print("error: the process that runs this job ended; look for a kill, for want of memory too", file=sys.stderr)
     status = int(answer) if answer else 1

@@ -7,6 +7,8 @@ readers check what they read, and a SHA-256. The manifest ``X.manifest.json`` vo
 import hashlib
 import json
 import os
+import re
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -15,6 +17,7 @@ import google_crc32c
 import numpy as np
 
 from patchprobe.errors import StoreError
+from patchprobe.files import try_lock
 from patchprobe.own_files import read_mapping
 
 FORMAT = "patchprobe-store-v2"
@@ -47,6 +50,38 @@ def crc32c(content: Any) -> str:
 def manifest_path(store: Path) -> Path:
     """Return the manifest file of a store: ``clean.zarr`` has ``clean.manifest.json`` beside it."""
     return store.with_suffix(".manifest.json")
+
+
+def lock_of(partial: Path) -> Path:
+    """Return the lock of the hidden folder that a store is built in."""
+    return partial.with_name(f"{partial.name}.lock")
+
+
+def staged(partial: Path) -> Path:
+    """Return the folder that is renamed into the place of a store."""
+    return partial.with_name(partial.name + ".publish")
+
+
+def remove_partial(partial: Path) -> None:
+    """Delete a hidden folder and its lock, unless a job works in it."""
+    lock = lock_of(partial)
+    descriptor = try_lock(lock)
+    if descriptor is None:
+        return
+    try:
+        for folder in (partial, staged(partial)):
+            shutil.rmtree(folder, ignore_errors=True)
+        lock.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def drop_spares(store: Path) -> None:
+    """Delete the hidden folders of a store whose job is known to have ended well, but for those that jobs work in."""
+    if store.exists():
+        for partial in (store.parent / ".partial").glob(f"{store.name}-*"):
+            if partial.is_dir() and re.fullmatch(r"[0-9a-f]{20}", partial.name.removeprefix(f"{store.name}-")):
+                remove_partial(partial)
 
 
 def read_manifest(store: Path) -> dict[str, Any]:

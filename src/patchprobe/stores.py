@@ -23,11 +23,21 @@ from typing import Any
 import xarray as xr
 
 from patchprobe.errors import StoreError
-from patchprobe.files import disk_errors, file_sha256, locked, sync, try_lock, write_atomic
+from patchprobe.files import disk_errors, file_sha256, locked, sync, write_atomic
 from patchprobe.own_files import read_mapping
 from patchprobe.store_build import Build as Build
 from patchprobe.store_build import check_whole, link_sealed, strip_sealed
-from patchprobe.store_files import BUILD_FILE, FORMAT, GROUP, first_difference, read_list, sizes
+from patchprobe.store_files import (
+    BUILD_FILE,
+    FORMAT,
+    GROUP,
+    first_difference,
+    lock_of,
+    read_list,
+    remove_partial,
+    sizes,
+    staged,
+)
 from patchprobe.store_files import manifest_path as manifest_path
 from patchprobe.store_files import read_manifest as read_manifest
 from patchprobe.zarr_stores import VerifiedStore
@@ -53,7 +63,7 @@ def build_store(
     """
     digest = _digest(spec, code, inputs)
     partial = store.parent / ".partial" / f"{store.name}-{digest}"
-    lock = _lock_of(partial)
+    lock = lock_of(partial)
     with disk_errors(store):
         partial.parent.mkdir(parents=True, exist_ok=True)
         sync(store.parent)
@@ -126,10 +136,6 @@ def _turn(store: Path) -> Iterator[None]:
             lock.unlink(missing_ok=True)
 
 
-def _lock_of(partial: Path) -> Path:
-    return partial.with_name(f"{partial.name}.lock")
-
-
 def _remove_other_partials(partial: Path) -> None:
     """Delete what builds of the same store with other digests left, but for those that go on."""
     prefix, own = partial.name.rsplit("-", 1)
@@ -137,24 +143,7 @@ def _remove_other_partials(partial: Path) -> None:
         re.fullmatch(rf"{re.escape(prefix)}-([0-9a-f]{{20}})(\..*)?", entry.name) for entry in partial.parent.iterdir()
     )
     for digest in sorted({match[1] for match in names if match} - {own}):
-        _remove_partial(partial.with_name(f"{prefix}-{digest}"))
-
-
-def _remove_partial(partial: Path) -> None:
-    lock = _lock_of(partial)
-    descriptor = try_lock(lock)
-    if descriptor is None:
-        return
-    try:
-        for folder in (partial, _staged(partial)):
-            shutil.rmtree(folder, ignore_errors=True)
-        lock.unlink(missing_ok=True)
-    finally:
-        os.close(descriptor)
-
-
-def _staged(partial: Path) -> Path:
-    return partial.with_name(partial.name + ".publish")
+        remove_partial(partial.with_name(f"{prefix}-{digest}"))
 
 
 def _publish(partial: Path, store: Path) -> None:
@@ -163,17 +152,17 @@ def _publish(partial: Path, store: Path) -> None:
     The hidden folder stays as hard links until a reader opens the store: Snakemake deletes the outputs of a job
     whose end it did not see (it was killed itself), and then the next run links them again instead of making them.
     """
-    staged = _staged(partial)
-    shutil.rmtree(staged, ignore_errors=True)
+    linked = staged(partial)
+    shutil.rmtree(linked, ignore_errors=True)
     manifest = (partial / BUILD_FILE).read_bytes()
     try:
-        link_sealed(partial, staged)
+        link_sealed(partial, linked)
     except OSError:  # a file system without hard links: there is no spare then
-        shutil.rmtree(staged, ignore_errors=True)
+        shutil.rmtree(linked, ignore_errors=True)
         strip_sealed(partial)
-        staged = partial
-    check_whole(staged)
-    for folder, _, _ in os.walk(staged):  # the files are synced already
+        linked = partial
+    check_whole(linked)
+    for folder, _, _ in os.walk(linked):  # the files are synced already
         sync(Path(folder))
     for stray in store.parent.glob(f".*.{manifest_path(store).name}"):  # of a writer that was killed
         stray.unlink(missing_ok=True)
@@ -182,7 +171,7 @@ def _publish(partial: Path, store: Path) -> None:
         shutil.rmtree(store)
     # On the disk too, the old manifest is gone before the new files are there.
     sync(store.parent)
-    staged.rename(store)
+    linked.rename(store)
     sync(store.parent)
     sync(partial.parent)
     write_atomic(manifest_path(store), manifest)
@@ -192,7 +181,7 @@ def _drop_spare(store: Path, digest: str) -> None:
     partial = store.parent / ".partial" / f"{store.name}-{digest}"
     if partial.exists():
         with contextlib.suppress(OSError, StoreError):
-            _remove_partial(partial)
+            remove_partial(partial)
 
 
 def _stamp(store: Path) -> str | None:

@@ -88,7 +88,10 @@ def store_files(store: Path) -> list[RecordedFile]:
     Raises StoreError if manifest and list do not fit, or files are missing, of another size or not listed.
     """
     if not store.exists() and not manifest_path(store).exists():
-        raise StoreError(f"{store} is unfinished: a run was stopped while writing it; run again")
+        raise StoreError(
+            f"{store} is unfinished: a run was stopped while writing it; run again or, if it is not wanted any more, delete "
+            f"its folders in {store.parent / _PARTIAL}"
+        )
     remedy = f"delete {store.name} and {manifest_path(store).name} and run again"
     manifest = read_manifest(store)
     if not store.exists():

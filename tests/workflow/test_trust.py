@@ -82,6 +82,23 @@ def test_who_leaves_params_out_of_the_triggers_keeps_results_of_another_configur
     assert not project.plan("--rerun-triggers", "mtime")
 
 
+def test_a_store_without_its_manifest_is_made_again(project):
+    manifest = project.folder / "results/streets/features/pixels-b/noise.manifest.json"
+    before = manifest.read_bytes()
+    manifest.unlink()
+    done = project.snakemake("--cores", "2")
+    assert "results/streets/features/pixels-b/noise.zarr is stale: a part of it is missing" in done.stdout
+    assert manifest.read_bytes() == before
+
+
+def test_results_are_not_touched(project):
+    change(project, "hummingbird", "k", value=5)
+    expected = project.plan()
+    touched = project.snakemake("--cores", "2", "--touch", check=False)
+    assert touched.returncode and "--touch would call results finished that may not be" in touched.stdout
+    assert project.plan() == expected
+
+
 def test_outputs_are_not_deleted_while_a_run_works(repository, tmp_path):
     project = make_project(repository, tmp_path / "project", TINY)
     run = subprocess.Popen(

@@ -26,6 +26,7 @@ from patchprobe.run.records import (
     sha256,
     write_plan,
 )
+from patchprobe.store_files import drop_spares
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,19 @@ class Finding:
 def assess(steps: Iterable[Step]) -> dict[str, Finding]:
     """Return what became of each step, by name; ``steps`` in an order in which makers come before takers.
 
-    An output is stale if its record is missing, has other params or other inputs, if it was changed since, or if an
-    input differs from the one it was made from: in content where that is there and fresh, else in recipe.
+    An output is stale if another of its job is missing, if its record is missing or has other params or other inputs, if
+    it was changed since, or if an input differs from the one it was made from: in content where that is there and fresh, else in recipe.
     """
     found: dict[str, Finding] = {}
     known: dict[str, str] = {}
     for step in steps:
         record = read_record(step.name)
         would_be = recipe(step.params, {path: made and found[made].recipe for path, made in step.inputs.items()})
-        missing = not all(Path(path).exists() for path in step.outputs)
-        stale = "" if missing else _difference(step, record, found, known)
+        there = [Path(path).exists() for path in step.outputs]
+        missing = not all(there)
+        stale = (
+            _difference(step, record, found, known) if not missing else "a part of it is missing" if any(there) else ""
+        )
         kept = record is not None and not missing and not stale
         found[step.name] = Finding(record.recipe if record and kept else would_be, missing, stale, record)
     return found
@@ -143,7 +147,11 @@ class Planning:
             write_plan(Plan({**before.jobs, **jobs}, pending))
 
     def succeed(self) -> None:
-        """Note that all jobs of this run have ended well."""
+        """Note that all jobs of this run have ended well; what was kept in case they had not is not needed any more."""
+        for step in self._steps:
+            if step.name in self._to_run:
+                for path in step.outputs:
+                    drop_spares(Path(path))
         with plan_lock():
             now = read_plan()
             write_plan(Plan(now.jobs, now.pending - self._to_run))

@@ -70,6 +70,11 @@ class Publication:
         staged = {path: self.staged(path) for path in self.outputs}
         staged = {path: hidden for path, hidden in staged.items() if hidden != path}
         with self.allowed(), disk_errors(self.outputs[0]):
+            # Read after they were checked, an input could have been another by then.
+            if _checked_inputs(self._wanted) != inputs:
+                raise StoreError(
+                    f"an input of {self.name} was made anew while it was read; nothing was published, run again"
+                )
             for path, hidden in staged.items():
                 if hidden.exists():  # else Snakemake says which output is missing
                     hidden.replace(path)
@@ -128,6 +133,7 @@ def publication(outputs: Sequence[Path], params: Sequence[object]) -> Iterator[P
     waiting = f"{outputs[0]}: a job of an earlier run still makes it; waiting for that job to end"
     with locked(publishing.lock, waiting=waiting) as waited:
         if waited and publishing.taken_over():
+            publishing.lock.unlink(missing_ok=True)
             yield None
             return
         _remove_leftovers(publishing)

@@ -87,11 +87,7 @@ def sha256(path: Path) -> str:
 
 def read_record(job: str) -> Record | None:
     """Return the record of the job with this first output; None if there is none that can be read."""
-    values = _read(_record_path(job))
-    try:
-        return Record(**values)
-    except TypeError:
-        return None
+    return _record(_read(_record_path(job)))
 
 
 def write_record(job: str, record: Record) -> None:
@@ -108,11 +104,12 @@ def recorded_files(results: Path) -> Iterator[tuple[Path, str]]:
     for path in sorted(folder.rglob("*.json")):
         if path == folder / PLAN.name:
             continue
-        outputs = _read(path).get("outputs")
-        for output, known in (outputs if isinstance(outputs, dict) else {}).items():
-            file = results / Path(output).relative_to(RESULTS)
-            if file.is_file():
-                yield file, str(known)
+        record = _record(_read(path))
+        for output, known in record.outputs.items() if record else ():
+            if RESULTS in Path(output).parents:
+                file = results / Path(output).relative_to(RESULTS)
+                if file.is_file():
+                    yield file, known
 
 
 def read_plan() -> Plan:
@@ -120,9 +117,10 @@ def read_plan() -> Plan:
     values = _read(PLAN)
     try:
         jobs = {job: Wanted(**wanted) for job, wanted in values["jobs"].items()}
-        return Plan(jobs, frozenset(values["pending"]))
+        plan = Plan(jobs, frozenset(values["pending"]))
     except (KeyError, TypeError, AttributeError):
         return Plan({}, frozenset())
+    return plan if all(_pairs(wanted.inputs) for wanted in jobs.values()) else Plan({}, frozenset())
 
 
 @contextlib.contextmanager
@@ -138,6 +136,20 @@ def write_plan(plan: Plan) -> None:
     """Write the plan; call it within :func:`plan_lock`."""
     jobs = {job: dataclasses.asdict(wanted) for job, wanted in plan.jobs.items()}
     write_atomic(PLAN, _text({"jobs": jobs, "pending": sorted(plan.pending)}))
+
+
+def _record(values: Mapping[str, Any]) -> Record | None:
+    """Return values as a record, None unless they are one: what was damaged is no record."""
+    try:
+        record = Record(**values)
+    except TypeError:
+        return None
+    named = isinstance(record.outputs, dict) and all(isinstance(known, str) for known in record.outputs.values())
+    return record if named and _pairs(record.inputs) else None
+
+
+def _pairs(values: object) -> bool:
+    return isinstance(values, dict) and all(isinstance(pair, list) and len(pair) == 2 for pair in values.values())
 
 
 def _record_path(job: str) -> Path:

@@ -1,6 +1,7 @@
 """Runs of a small graph, with jobs that fail, files that vanish and configurations that change, against arithmetic."""
 
 import hashlib
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -142,7 +143,10 @@ def test_a_changed_file_is_made_again(folder):
     assert_true(CONFIG)
 
 
-@pytest.mark.parametrize("damage", ["", "[]", "{}", "{", '{"jobs": []}'])
+LISTS = '{"recipe": "r", "params": "p", "inputs": ["a"], "outputs": ["a"], "jobs": {"a": {}}, "pending": []}'
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{}", "{", '{"jobs": []}', LISTS])
 def test_damaged_records_and_plans_mean_more_work_and_no_error(folder, damage):
     run(CONFIG)
     for path in Path("results/.records").glob("*.json"):
@@ -195,6 +199,36 @@ def test_whatever_happened_before_a_run_that_succeeds_leaves_the_truth(tmp_path_
         assert run(last) == set()
     finally:
         os.chdir(before)
+
+
+def test_records_whose_values_are_of_other_types_are_none(folder):
+    run(CONFIG)
+    path = Path("results/.records/rows.txt.json")
+    for key, value in (("inputs", ["a"]), ("outputs", {"results/rows.txt": 1}), ("inputs", {"raw.txt": "ab"})):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+        assert records.read_record(file("rows")) is None
+        assert file("rows") in planning.Planning(graph(CONFIG)).forced()
+        run(CONFIG)
+
+
+def test_a_result_of_which_a_part_is_missing_is_stale(folder):
+    outputs = ["results/x.zarr", "results/x.manifest.json"]
+    Path(outputs[0]).mkdir()
+    step = planning.Step(outputs, "p", {})
+    assert planning.assess([step])[outputs[0]].stale == "a part of it is missing"
+    Path(outputs[0]).rmdir()
+    assert planning.assess([step])[outputs[0]].stale == ""
+
+
+def test_spares_of_stores_go_when_a_run_has_ended_well(folder):
+    spare, other = (Path(f"results/.partial/{name}.zarr-{'0' * 20}") for name in ("x", "y"))
+    for path in (Path("results/x.zarr"), spare, other):
+        path.mkdir(parents=True)
+    plan = planning.Planning(graph(CONFIG))
+    plan._steps = [planning.Step(["results/x.zarr", "results/x.manifest.json"], "p", {})]
+    plan._to_run = {"results/x.zarr"}
+    plan.succeed()
+    assert not spare.exists() and other.exists() and Path("results/x.zarr").exists()
 
 
 def test_a_job_that_no_run_has_planned_is_refused(folder):

@@ -84,6 +84,20 @@ def test_a_changed_input_is_refused():
         execute("table", CONFIG)
 
 
+def test_an_input_that_changed_while_it_was_read_is_refused():
+    run(CONFIG)
+    begin(CONFIG, "table")
+    with (
+        pytest.raises(StoreError, match=r"results/rows\.txt was changed since it was made"),
+        publishing.publication([Path(file("table"))], [0]) as place,
+    ):
+        hidden = place.staged(Path(file("table")))
+        hidden.parent.mkdir(parents=True)
+        hidden.write_text("of other rows")
+        Path(file("rows")).write_text("others")
+    assert Path(file("table")).read_text() == truth("table", CONFIG)
+
+
 def test_all_files_of_a_job_get_their_names_together():
     outputs = [Path("results/one.csv"), Path("results/sub/two.csv")]
 
@@ -169,5 +183,5 @@ def test_a_plan_is_not_written_while_something_is_published():
         later.join(10)
         assert not later.is_alive()
         with pytest.raises(StoreError, match="a later run"):
-            place.finish({})
+            place.finish({"raw.txt": ["", ""]})
         begin(CONFIG, "tiles")
