@@ -1,18 +1,30 @@
 """The finished runs that tests of the workflow share."""
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 from disturbance.cases import Cases
 from projects import FINISHED, Project, make_project
 
+from patchprobe.files import locked
+
 
 @pytest.fixture(scope="session")
 def finished(repository, tmp_path_factory) -> Project:
     """A whole run with the tiny configuration, by the line users type, with jobs forked; never changed by a test."""
-    project = make_project(repository, tmp_path_factory.mktemp("finished") / "project", FINISHED)
-    # Forked jobs for the many jobs of this run alone; the choice is part of no job's spec.
-    project.snakemake("--config", "fork_jobs=True", "threads=1", "--cores", "8", "--resources", "gpu=1", "all")
+    base = _shared_by_workers(tmp_path_factory)
+    folder, whole = base / "finished" / "project", base / "finished" / "whole"
+    folder.parent.mkdir(exist_ok=True)
+    with locked(base / "finished.lock"):
+        if whole.exists():
+            return Project(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        project = make_project(repository, folder, FINISHED)
+        # Forked jobs for the many jobs of this run alone; the choice is part of no job's spec.
+        project.snakemake("--config", "fork_jobs=True", "threads=1", "--cores", "8", "--resources", "gpu=1", "all")
+        whole.touch()
     return project
 
 
@@ -22,10 +34,14 @@ def project(finished, tmp_path) -> Project:
     return finished.copy(tmp_path / "project")
 
 
-def _undisturbed(repository, tmp_path_factory, config: str) -> Cases:
-    # Workers share what one of them has run.
+def _shared_by_workers(tmp_path_factory) -> Path:
+    """A folder for what one worker has run and the others may take."""
     base = tmp_path_factory.getbasetemp()
-    return Cases(repository, (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "undisturbed", config)
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+def _undisturbed(repository, tmp_path_factory, config: str) -> Cases:
+    return Cases(repository, _shared_by_workers(tmp_path_factory) / "undisturbed", config)
 
 
 @pytest.fixture(scope="session")
