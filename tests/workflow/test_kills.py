@@ -163,7 +163,7 @@ def test_a_job_that_outlived_its_run_does_not_overwrite_a_later_run(undisturbed,
     first, later = project.config(), project.config()
     # Their spec is that of the first run and only the tokens differ, or the spec itself.
     first["patch_classification"]["linear"]["steps"] = 21
-    later["extraction"]["norm"] = False
+    later["extraction"]["norm"] = "none"
     later["patch_classification"]["linear"]["steps"] = 21 if rule == "patch_classification" else 22
     project.write_config(first)
     log = project.folder / f"logs/{rule}/streets.vit{'' if rule == 'fit_probe' else '.clean'}.log"
