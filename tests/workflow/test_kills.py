@@ -157,36 +157,6 @@ def test_both_killed_and_snakemakes_notes_deleted(tiled, undisturbed):
     assert_same_as_undisturbed(tiled, undisturbed, at_least=units)
 
 
-@pytest.mark.parametrize("rule", ["fit_probe", "patch_classification"])
-def test_a_job_that_outlived_its_run_does_not_overwrite_a_later_run(undisturbed, tmp_path, rule):
-    project = undisturbed.copy(tmp_path / "project")
-    first, later = project.config(), project.config()
-    # Their spec is that of the first run and only the tokens differ, or the spec itself.
-    first["patch_classification"]["linear"]["steps"] = 21
-    later["extraction"]["norm"] = "none"
-    later["patch_classification"]["linear"]["steps"] = 21 if rule == "patch_classification" else 22
-    project.write_config(first)
-    log = project.folder / f"logs/{rule}/streets.vit{'' if rule == 'fit_probe' else '.clean'}.log"
-    log.unlink()
-    run = start(project)
-    try:
-        wait_for(log.exists, run)
-        orphan = job_process(project)
-        os.kill(orphan, signal.SIGSTOP)
-        run.kill()
-        run.wait(30)
-        project.write_config(later)
-        project.snakemake(*LINE)
-        tables = project.tables()
-    finally:
-        os.kill(orphan, signal.SIGCONT)
-    wait_for_end(orphan)
-    assert project.tables() == tables
-    project.snakemake(*LINE)
-    assert project.tables() == tables != undisturbed.tables()
-    assert "Nothing to be done" in project.snakemake(*LINE).stdout
-
-
 def test_second_run_in_the_same_folder_is_refused(tiled):
     run = start_and_wait_for_units(tiled, count=1)
     second = tiled.snakemake(*LINE, check=False)

@@ -1,9 +1,12 @@
 """What a run takes for finished rests on what lies beside the results, and not on Snakemake's memory of it."""
 
+import os
 import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from projects import TINY, environment, make_project
@@ -123,3 +126,62 @@ def test_outputs_are_not_deleted_while_a_run_works(repository, tmp_path):
         run.send_signal(signal.SIGKILL)
         run.wait(60)
     assert project.snakemake("--cores", "1", "--delete-all-output").returncode == 0 and not made.exists()
+
+
+TABLE = ("--cores", "1", "results/tables/patch_classification.csv")
+
+
+def job_of(project, rule):
+    """The process of a job of the rule, None if there is none."""
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            words = (entry / "cmdline").read_bytes().decode().split("\0") if entry.name.isdigit() else []
+            if any(".snakemake/scripts" in word and word.endswith(f".{rule}.py") for word in words):
+                if (entry / "cwd").resolve() == project.folder.resolve():
+                    return int(entry.name)
+    return None
+
+
+@pytest.mark.parametrize("rule", ["fit_probe", "patch_classification"])
+def test_a_job_that_outlived_its_run_does_not_overwrite_a_later_run(project, rule):
+    before = project.tables()
+    # The job's own spec is the same in both runs: only the tokens that it reads are others.
+    change(project, "models", "pixels-b", "patch_size", value=4)
+    run = subprocess.Popen(
+        project.command(*TABLE),
+        cwd=project.folder,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+    )
+    deadline = time.time() + 300
+    while (orphan := job_of(project, rule)) is None:
+        assert run.poll() is None and time.time() < deadline
+        time.sleep(0.01)
+    # Until it has its inputs: before, it is no job of the first run yet.
+    log = project.folder / f"logs/{rule}"
+    while not any(file.suffix == ".log" and file.stat().st_mtime > started(orphan) for file in log.iterdir()):
+        time.sleep(0.01)
+    time.sleep(0.2)
+    os.kill(orphan, signal.SIGSTOP)
+    run.kill()
+    run.wait(30)
+    try:
+        change(project, "models", "pixels-b", "patch_size", value=8)
+        project.snakemake(*TABLE)
+        tables = project.tables()
+        assert tables != before
+    finally:
+        os.kill(orphan, signal.SIGCONT)
+    while Path(f"/proc/{orphan}").exists():
+        time.sleep(0.05)
+    assert project.tables() == tables
+    assert "Nothing to be done" in project.snakemake(*TABLE).stdout
+    assert project.tables() == tables
+    shutil.rmtree(project.folder / ".snakemake")
+    assert not project.plan(TABLE[-1])
+
+
+def started(process):
+    """When a process started, as file times are."""
+    return Path(f"/proc/{process}").stat().st_mtime
