@@ -136,9 +136,9 @@ def job_of(project, rule):
     for entry in Path("/proc").iterdir():
         with suppress(OSError):
             words = (entry / "cmdline").read_bytes().decode().split("\0") if entry.name.isdigit() else []
-            if any(".snakemake/scripts" in word and word.endswith(f".{rule}.py") for word in words):
-                if (entry / "cwd").resolve() == project.folder.resolve():
-                    return int(entry.name)
+            runs = any(".snakemake/scripts" in word and word.endswith(f".{rule}.py") for word in words)
+            if runs and (entry / "cwd").resolve() == project.folder.resolve():
+                return int(entry.name)
     return None
 
 
