@@ -16,7 +16,7 @@ rule inspect_model:
         runtime=30,
     params:
         spec=model_spec,
-        content=checkpoint_content,
+        weights=packaged_weights,
         code=source_code("inspect_model"),
     script:
         "../workflow/scripts/inspect_model.py"

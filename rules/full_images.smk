@@ -44,7 +44,7 @@ rule inspect_full_images:
         runtime=30,
     params:
         spec=full_images_model_spec,
-        content=checkpoint_content,
+        weights=packaged_weights,
         code=source_code("inspect_full_images"),
     script:
         "../workflow/scripts/inspect_full_images.py"

@@ -147,19 +147,18 @@ def checkpoint_name(model):
 
 
 def checkpoint_file(wildcards):
-    """The model's checkpoint. Its content counts and not its time, see checkpoint_content."""
+    """The model's checkpoint. Its content counts and not its time, as with all ancient files that no job makes."""
     name = checkpoint_name(wildcards.model)
     return [ancient(str(Path(config["checkpoint_root"]) / name))] if name else []
 
 
-def checkpoint_content(wildcards):
-    """What tells that there is another file under the checkpoint's name, however old that is."""
+def packaged_weights(wildcards):
+    """What tells that the weights that the package brings along are others."""
     entry = config["models"][wildcards.model]
-    if not entry.get("checkpoint"):
+    if not entry.get("checkpoint") or checkpoint_name(wildcards.model):
         return ""
     path = checkpoint_files.checkpoint_path(wildcards.model, entry, Path(config["checkpoint_root"]))
-    card = Path(f"results/{wildcards.dataset}/features/{wildcards.model}/card.json")
-    return f"checkpoint {checkpoint_files.known_fingerprint(path, card)}"
+    return f"weights {files.fingerprint(path) if path.is_file() else ''}"
 
 
 def absent_checkpoints():

@@ -5,8 +5,6 @@ Nothing here imports torch, because the workflow asks these questions on every p
 
 import codecs
 import difflib
-import functools
-import hashlib
 import io
 import os
 import pickletools
@@ -17,9 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from patchprobe.errors import ConfigError, ModelError, StoreError
+from patchprobe.errors import ConfigError, ModelError
 from patchprobe.folders import is_below
-from patchprobe.own_files import read_mapping
 
 Format = Literal["safetensors", "zip", "legacy"]
 
@@ -32,8 +29,6 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 _PACKAGED = "package:"
 _LAYOUTS = Path(__file__).parent / "models" / "layouts"
-# A file of up to _SAMPLES * _SAMPLE bytes is sampled whole.
-_SAMPLES, _SAMPLE = 128, 1 << 15
 # torch.serialization.MAGIC_NUMBER as a pickle writes it, in the format of torch.save before 1.6
 _LEGACY = b"l\xfc\x9cF\xf9 j\xa8P\x19"
 # longest header of the safetensors format
@@ -81,28 +76,6 @@ def checkpoint_path(name: str, entry: Mapping[str, Any], checkpoint_root: Path) 
             f"models.{name}.checkpoint: {given} lies outside {root}; put the file there, or link it, and name it from there"
         )
     return path
-
-
-def fingerprint(path: Path) -> str:
-    """Return a digest of a file's size and of 128 samples of 32 KiB, evenly spread from its first to its last byte.
-
-    A copy or a touched file has the same one, another training has another. A file of up to 4 MiB is covered whole;
-    of a larger one a change of a few bytes may be missed. Raises OSError if the file cannot be read.
-    """
-    facts = path.stat()
-    return _fingerprint(path, facts.st_size, facts.st_mtime_ns)
-
-
-def known_fingerprint(path: Path, card: Path) -> str:
-    """Return the fingerprint of a file, or where it is gone the one on the card of its model, so that nothing is stale."""
-    try:
-        return fingerprint(path)
-    except OSError:
-        pass
-    try:
-        return str(read_mapping(card, {"provenance": dict})["provenance"]["checkpoint_fingerprint"])
-    except (StoreError, KeyError):
-        return ""
 
 
 def format_of(beginning: bytes) -> Format | None:
@@ -176,19 +149,6 @@ def check_layout(key: str, name: str) -> None:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ConfigError(f"{key}: unknown layout {name!r}{hint} Known: {', '.join(known)}")
-
-
-@functools.cache
-def _fingerprint(path: Path, size: int, _modified: int) -> str:
-    digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
-        if size <= _SAMPLES * _SAMPLE:
-            digest.update(file.read())
-        else:
-            for sample in range(_SAMPLES):
-                file.seek((size - _SAMPLE) * sample // (_SAMPLES - 1))
-                digest.update(file.read(_SAMPLE))
-    return digest.hexdigest()[:16]
 
 
 def _packed(beginning: bytes) -> str:

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import pickle
 import struct
 import tarfile
@@ -12,13 +11,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from patchprobe import checkpoint_files
 from patchprobe.checkpoint_files import (
     check_address,
     checkpoint_name,
-    fingerprint,
     format_of,
-    known_fingerprint,
     stranger,
 )
 from patchprobe.errors import ConfigError
@@ -91,31 +87,6 @@ def test_text_cut_inside_a_character_is_text():
 
 def test_header_of_safetensors_needs_its_length():
     assert format_of(struct.pack("<Q", 2**60) + b"{}") is None
-
-
-@pytest.mark.parametrize("size", [1000, checkpoint_files._SAMPLES * checkpoint_files._SAMPLE + 1, 20_000_000])
-def test_fingerprint_goes_by_content_and_not_by_time(tmp_path, size):
-    content = np.random.default_rng(0).bytes(size)
-    file, copy = tmp_path / "w.pth", tmp_path / "copy.pth"
-    file.write_bytes(content)
-    copy.write_bytes(content)
-    os.utime(copy, (1e9, 1e9))
-    assert fingerprint(file) == fingerprint(copy)
-    seen = {fingerprint(file)}
-    for changed in (content[:-1] + bytes([content[-1] ^ 1]), bytes([content[0] ^ 1]) + content[1:], content + b"x"):
-        file.write_bytes(changed)
-        seen.add(fingerprint(file))
-    file.write_bytes(np.random.default_rng(1).bytes(size))
-    assert len(seen | {fingerprint(file)}) == 5
-
-
-def test_a_file_that_is_gone_keeps_the_fingerprint_of_its_card(tmp_path):
-    file, card = tmp_path / "w.pth", tmp_path / "card.json"
-    assert known_fingerprint(file, card) == ""
-    card.write_text(json.dumps({"provenance": {"checkpoint_fingerprint": "abc"}}))
-    assert known_fingerprint(file, card) == "abc"
-    file.write_bytes(b"x")
-    assert known_fingerprint(file, card) == fingerprint(file) != "abc"
 
 
 @pytest.mark.parametrize(

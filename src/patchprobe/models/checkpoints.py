@@ -17,9 +17,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from patchprobe.checkpoint_files import BEGINNING, Format, checkpoint_path, fingerprint, format_of, stranger
+from patchprobe.checkpoint_files import BEGINNING, Format, checkpoint_path, format_of, stranger
 from patchprobe.errors import ModelError
-from patchprobe.files import file_sha256
+from patchprobe.files import file_sha256, fingerprint
 from patchprobe.foreign import shown
 from patchprobe.models.checkpoint_limits import TooLargeError, check_archive, check_tensors, limited_memory
 from patchprobe.models.layouts import Contents, Weights, fitting_layouts, open_layout, shortened

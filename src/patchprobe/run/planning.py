@@ -7,10 +7,12 @@ or not; and what a failed run had planned and not reached is made by the next.
 """
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from snakemake.io import is_flagged
 
 from patchprobe.run.records import (
     RESULTS,
@@ -18,6 +20,7 @@ from patchprobe.run.records import (
     Record,
     Wanted,
     content,
+    outside_content,
     params_digest,
     plan_lock,
     read_plan,
@@ -28,14 +31,22 @@ from patchprobe.run.records import (
 )
 from patchprobe.store_files import drop_spares
 
+_OTHER_INPUT = "it was made from another "
+
 
 @dataclass(frozen=True)
 class Step:
-    """A job as it is planned: its outputs, the digest of its params, and its inputs, each with the job that makes it."""
+    """A job as it is planned: its outputs, the digest of its params, and its inputs, each with the job that makes it.
+
+    ``given`` holds the fingerprints of those inputs that no job makes and whose time does not count; empty where one is
+    absent. ``follows`` names the jobs after which Snakemake runs this one too.
+    """
 
     outputs: Sequence[str]
     params: str
     inputs: Mapping[str, str | None]
+    given: Mapping[str, str] = field(default_factory=dict)
+    follows: Set[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -69,7 +80,8 @@ def assess(steps: Iterable[Step]) -> dict[str, Finding]:
     known: dict[str, str] = {}
     for step in steps:
         record = read_record(step.name)
-        would_be = recipe(step.params, {path: made and found[made].recipe for path, made in step.inputs.items()})
+        recipes = {path: found[made].recipe if made else step.given.get(path) for path, made in step.inputs.items()}
+        would_be = recipe(step.params, recipes)
         there = [Path(path).exists() for path in step.outputs]
         missing = not all(there)
         stale = (
@@ -93,6 +105,9 @@ def _difference(step: Step, record: Record | None, found: Mapping[str, Finding],
     for path, maker in step.inputs.items():
         then_recipe, then_content = record.inputs[path]
         if maker is None:
+            # One that is gone is still what the result was made from.
+            if step.given.get(path, "") not in ("", then_content):
+                return f"{path} is not the file it was made from"
             continue
         if found[maker].fresh:
             if path not in known:
@@ -101,7 +116,7 @@ def _difference(step: Step, record: Record | None, found: Mapping[str, Finding],
         else:
             same = then_recipe == found[maker].recipe
         if not same:
-            return f"it was made from another {path}"
+            return f"{_OTHER_INPUT}{path}"
     return ""
 
 
@@ -110,7 +125,7 @@ def wanted(steps: Iterable[Step], found: Mapping[str, Finding], to_run: set[str]
     recipes: dict[str, str | None] = {}
     jobs: dict[str, Wanted] = {}
     for step in steps:
-        inputs = {path: [made, recipes[made] if made else None] for path, made in step.inputs.items()}
+        inputs = {path: [made, recipes[made] if made else step.given.get(path)] for path, made in step.inputs.items()}
         record = found[step.name].record
         if step.name in to_run or found[step.name].missing:
             recipes[step.name] = recipe(step.params, {path: made[1] for path, made in inputs.items()})
@@ -130,12 +145,18 @@ class Planning:
 
     def forced(self, with_stale: bool = True) -> set[str]:
         """Return an output of each job that has to run, and say so on stderr: missing ones that an earlier run had
-        planned and did not reach, and stale ones unless not ``with_stale``."""
+        planned and did not reach, and stale ones unless not ``with_stale``. Those that only follow others are Snakemake's
+        to find, which says then what they follow."""
         stale = {name: finding.stale for name, finding in self._found.items() if finding.stale and with_stale}
         pending = read_plan().pending
         left = {name for name, finding in self._found.items() if finding.missing and name in pending}
-        _explain(stale, len(left))
-        return stale.keys() | left
+        again = stale.keys() | left
+        follows = {step.name: step.follows for step in self._steps}
+        first = {
+            name: why for name, why in stale.items() if not (why.startswith(_OTHER_INPUT) and follows[name] & again)
+        }
+        _explain(first, len(left))
+        return first.keys() | left
 
     def begin(self, to_run: Iterable[str]) -> None:
         """Write what this run wants, before its first job; ``to_run`` holds the first outputs of the jobs it runs."""
@@ -170,7 +191,14 @@ def _steps(dag: Any) -> Iterable[Step]:
                 for path in paths
             }
             inputs = {str(path): makers.get(str(path)) for path in job.input}
-            yield Step([str(path) for path in job.output], params_digest(job.non_derived_params), inputs)
+            ancient = {str(path) for path in job.input if is_flagged(path, "ancient")}
+            yield Step(
+                [str(path) for path in job.output],
+                params_digest(job.non_derived_params),
+                inputs,
+                given={path: outside_content(Path(path)) for path in ancient - makers.keys()},
+                follows={maker for path, maker in makers.items() if path not in ancient},
+            )
 
 
 def _makes_results(job: Any) -> bool:
@@ -178,12 +206,10 @@ def _makes_results(job: Any) -> bool:
 
 
 def _explain(stale: Mapping[str, str], left: int, shown: int = 5) -> None:
-    # Those that follow others say nothing new.
-    first = {name: why for name, why in stale.items() if not why.startswith("it was made from another ")} or stale
-    for name, why in list(first.items())[:shown]:
+    for name, why in list(stale.items())[:shown]:
         print(f"{name} is stale: {why}", file=sys.stderr)
-    if len(first) > shown:
-        print(f"... and {len(first) - shown} more", file=sys.stderr)
+    if len(stale) > shown:
+        print(f"... and {len(stale) - shown} more", file=sys.stderr)
     if left:
         print(
             f"results of {left} jobs that an earlier run had planned and did not reach are still to be made",

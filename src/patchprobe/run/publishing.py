@@ -18,6 +18,7 @@ from patchprobe.run.records import (
     Record,
     Wanted,
     content,
+    outside_content,
     params_digest,
     plan_lock,
     read_plan,
@@ -151,7 +152,10 @@ def _checked_inputs(wanted: Wanted) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path, (maker, recipe) in wanted.inputs.items():
         if maker is None:
-            found[path] = ["", ""]
+            found[path] = ["", "" if recipe is None else outside_content(Path(path))]
+            # Empty where the run fetches the file.
+            if recipe and found[path][1] != recipe:
+                raise StoreError(f"{path} is not the file that was there when this run began; run again")
             continue
         found[path] = [recipe or "", content(Path(path))]
         record = read_record(maker)

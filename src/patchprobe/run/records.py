@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from patchprobe.files import disk_errors, file_sha256, locked, write_atomic
+from patchprobe.files import disk_errors, file_sha256, fingerprint, locked, write_atomic
 
 RESULTS = Path("results")
 FOLDER = RESULTS / ".records"
@@ -26,8 +26,9 @@ _MANIFEST = ".manifest.json"
 class Record:
     """What one job made from what.
 
-    ``params`` is the digest of its params; ``inputs`` holds recipe and content of each input that another job made, and
-    two empty texts for others; ``outputs`` the SHA-256 of each file. Folders count by the manifest beside them.
+    ``params`` is the digest of its params; ``inputs`` holds recipe and content of each input that another job made. Of
+    others the recipe is empty, and so is the content of those whose time counts instead. ``outputs`` holds the SHA-256
+    of each file. Folders count by the manifest beside them.
     """
 
     recipe: str
@@ -38,7 +39,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a run wants of one job; ``inputs`` names, for each input that a job makes, that job and its recipe."""
+    """What a run wants of one job; ``inputs`` names, for each input that a job makes, that job and its recipe.
+
+    For one that no job makes there is no job, and instead of a recipe its fingerprint, or none if its time counts.
+    """
 
     recipe: str | None
     params: str
@@ -75,6 +79,14 @@ def content(path: Path) -> str:
             return known
         path = manifest
     return sha256(path)
+
+
+def outside_content(path: Path) -> str:
+    """Return the fingerprint of a file that no job of results makes, such as a checkpoint; empty if it is absent."""
+    try:
+        return fingerprint(path)
+    except OSError:
+        return ""
 
 
 def sha256(path: Path) -> str:

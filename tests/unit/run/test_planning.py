@@ -10,23 +10,34 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from snakemake.io import flag
 
 from patchprobe.errors import StoreError
 from patchprobe.run import planning, publishing, records
 
-# Two chains that meet, and one input that no job makes.
-GRAPH = {"tiles": ["raw"], "tokens": ["tiles"], "labels": ["raw"], "rows": ["tokens", "labels"], "table": ["rows"]}
+# Two chains that meet, and two inputs that no job makes; of the weights the content counts.
+GRAPH = {
+    "tiles": ["raw"],
+    "tokens": ["tiles", "weights"],
+    "labels": ["raw"],
+    "rows": ["tokens", "labels"],
+    "table": ["rows"],
+}
 CONFIG = dict.fromkeys(GRAPH, 0)
 
 
 def file(name: str) -> str:
-    return "raw.txt" if name == "raw" else f"results/{name}.txt"
+    return f"results/{name}.txt" if name in GRAPH else f"{name}.txt"
+
+
+def as_input(name: str) -> str:
+    return flag(file(name), "ancient") if name == "weights" else file(name)
 
 
 def truth(name: str, config) -> str:
     """What a file holds, by the definition of the job."""
-    if name == "raw":
-        return "raw"
+    if name not in GRAPH:
+        return Path(file(name)).read_text()
     parts = [name, str(config[name]), *(truth(source, config) for source in GRAPH[name])]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
@@ -38,7 +49,9 @@ class Job(SimpleNamespace):
 def graph(config):
     """The graph as Snakemake has it."""
     jobs = {
-        name: Job(name=name, output=[file(name)], input=[file(s) for s in sources], non_derived_params=[config[name]])
+        name: Job(
+            name=name, output=[file(name)], input=[as_input(s) for s in sources], non_derived_params=[config[name]]
+        )
         for name, sources in GRAPH.items()
     }
     makers = {job: {jobs[s]: {file(s)} for s in GRAPH[name] if s in jobs} for name, job in jobs.items()}
@@ -56,6 +69,11 @@ def to_run(forced, target="table"):
         if more <= run:
             return run
         run |= more
+
+
+def make_given():
+    for name in ("raw", "weights"):
+        Path(file(name)).write_text(name)
 
 
 def execute(name, config):
@@ -93,7 +111,7 @@ def run(config, failing=()):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("raw.txt").write_text("raw")
+    make_given()
     Path("results").mkdir()
 
 
@@ -117,6 +135,45 @@ def test_only_what_changed_and_follows_is_made(folder):
     run(CONFIG)
     assert run(CONFIG | {"labels": 1}) == {"labels", "rows", "table"}
     assert run(CONFIG | {"labels": 1, "table": 1}) == {"table"}
+
+
+def test_a_file_that_no_job_makes_counts_by_its_content(folder):
+    run(CONFIG)
+    weights = Path("weights.txt")
+    os.utime(weights, (1e9, 1e9))
+    assert run(CONFIG) == set()
+    weights.unlink()
+    assert run(CONFIG) == set()
+    weights.write_text("other weights")
+    os.utime(weights, (1e9, 1e9))
+    assert run(CONFIG) == {"tokens", "rows", "table"}
+    assert_true(CONFIG, GRAPH)
+    assert run(CONFIG) == set()
+
+
+def test_a_file_that_comes_while_the_run_goes_on_is_what_its_results_are_made_from(folder):
+    weights = Path("weights.txt")
+    weights.unlink()
+    plan = planning.Planning(graph(CONFIG))
+    plan.begin(file(name) for name in GRAPH)
+    weights.write_text("fetched")
+    for name in GRAPH:
+        execute(name, CONFIG)
+    plan.succeed()
+    assert_true(CONFIG, GRAPH)
+    assert run(CONFIG) == set()
+    weights.write_text("another")
+    assert run(CONFIG) == {"tokens", "rows", "table"}
+
+
+def test_a_file_that_is_exchanged_while_the_run_goes_on_stops_the_jobs_that_read_it(folder):
+    planning.Planning(graph(CONFIG)).begin(file(name) for name in GRAPH)
+    execute("tiles", CONFIG)
+    Path("weights.txt").write_text("another")
+    with pytest.raises(StoreError, match=r"weights\.txt is not the file that was there when this run began; run again"):
+        execute("tokens", CONFIG)
+    assert not Path(file("tokens")).exists() and run(CONFIG) >= {"tokens"}
+    assert_true(CONFIG, GRAPH)
 
 
 def test_a_missing_intermediate_file_is_no_reason_to_run_until_something_needs_it(folder):
@@ -159,7 +216,7 @@ def test_damaged_records_and_plans_mean_more_work_and_no_error(folder, damage):
 def test_without_stale_only_what_is_missing_is_forced(folder):
     run(CONFIG)
     plan = planning.Planning(graph(CONFIG | {"labels": 1}))
-    assert plan.forced(with_stale=False) == set() and plan.forced() == {file("labels"), file("rows"), file("table")}
+    assert plan.forced(with_stale=False) == set() and plan.forced() == {file("labels")}
 
 
 def test_a_remade_input_of_equal_content_makes_nothing_stale(folder):
@@ -185,7 +242,7 @@ def test_whatever_happened_before_a_run_that_succeeds_leaves_the_truth(tmp_path_
     before = Path.cwd()
     os.chdir(folder)
     try:
-        Path("raw.txt").write_text("raw")
+        make_given()
         Path("results").mkdir()
         for config, failing, deleted in history:
             with suppress(FileNotFoundError):
