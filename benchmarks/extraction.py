@@ -13,7 +13,7 @@ from patchprobe.extraction import extract
 from patchprobe.models import load_model
 from patchprobe.stores import build_store, open_store
 
-_TILES, _SIZE, _BATCH = 64, 224, {"cpu": 8, "cuda": 128}
+_SIZE, _TILES, _BATCH = 224, {"cpu": 64, "cuda": 8192}, {"cpu": 8, "cuda": 128}
 
 
 def run() -> list[Result]:
@@ -27,7 +27,7 @@ def run() -> list[Result]:
     model = load_model("vit", entry, checkpoint_root=Path(), input_size=_SIZE, device=device)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _make_tiles(folder / "tiles.zarr")
+        _make_tiles(folder / "tiles.zarr", _TILES[device])
         tiles = open_store(folder / "tiles.zarr")
         images = torch.from_numpy(tiles["image"].to_numpy()[0]).permute(0, 3, 1, 2).float().contiguous().to(device)
         images = images / 127.5 - 1
@@ -62,7 +62,7 @@ def run() -> list[Result]:
             },
             rounds=5,
         )
-    speed = {name: _TILES / duration for name, duration in seconds.items()}
+    speed = {name: _TILES[device] / duration for name, duration in seconds.items()}
     return [
         Result(
             "extraction of the last block, against the bare forward loop", speed["last"], speed["forward"], "tiles/s"
@@ -77,11 +77,11 @@ def run() -> list[Result]:
     ]
 
 
-def _make_tiles(store: Path) -> None:
-    shape = (1, _TILES, _SIZE, _SIZE, 3)
+def _make_tiles(store: Path, tiles: int) -> None:
+    shape = (1, tiles, _SIZE, _SIZE, 3)
     with build_store(store, spec="{}", code="") as build:
         array = build.array("image", shape, (1, 32, *shape[2:]), np.uint8, ("level", "tile", "y", "x", "channel"))
         array[...] = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
         build.coordinate("level", [0.0], ("level",))
         for name in ("tile", "image_id", "split"):
-            build.coordinate(name, [f"{name} {i}" for i in range(_TILES)], ("tile",))
+            build.coordinate(name, [f"{name} {i}" for i in range(tiles)], ("tile",))

@@ -206,19 +206,22 @@ def _run(build: Build, arrays: dict[str, zarr.Array], job: _Job, pending: list[_
 def _read(job: _Job, unit: _Unit) -> torch.Tensor:
     """Return the tiles of a unit as uint8 (B, 3, H, W) of the model's size, in page-locked memory for a GPU."""
     pixels = job.image.isel(level=unit.level, tile=slice(unit.start, unit.stop)).to_numpy()
+    size, on_gpu = job.model.input_size, job.device.startswith("cuda")
+    if on_gpu and pixels.shape[1:3] == size:
+        # The GPU puts them in order, in a fraction of the time.
+        return torch.from_numpy(pixels).pin_memory().permute(0, 3, 1, 2)
     # By NumPy: torch would start OpenMP threads for this thread too, and with more of them than cores those of the
     # forward pass go to sleep between layers (measured: 5 to 8 % on two cores).
     images = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
-    size = job.model.input_size
     if images.shape[2:] != size:
         images = F.interpolate(images, size=size, mode="bicubic", antialias=True)
-    return images.pin_memory() if job.device.startswith("cuda") else images
+    return images.pin_memory() if on_gpu else images
 
 
 def _forward(job: _Job, images: torch.Tensor) -> _Result:
     """Return the tokens of one batch in the stored dtype; on a GPU without waiting for them."""
     on_gpu = job.device.startswith("cuda")
-    normalised = images.to(job.device, non_blocking=True).float().div_(255)
+    normalised = images.to(job.device, non_blocking=True).contiguous().float().div_(255)
     normalised.sub_(job.mean).div_(job.std)
     half = _AUTOCAST.get(job.precision)
     try:
