@@ -21,7 +21,8 @@ from patchprobe.model_registry import FOLDER, resolve
 
 def load_schema(path: Path) -> dict[str, Any]:
     """Read the JSON schema (written as YAML)."""
-    schema: dict[str, Any] = yaml.safe_load(path.read_text())
+    # In C where PyYAML was built with it: the schema is long, and each run reads it.
+    schema: dict[str, Any] = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     return schema
 
 

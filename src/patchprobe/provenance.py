@@ -7,7 +7,8 @@ rule carries two strings made here: a result is stale exactly when one of them, 
 import ast
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,16 @@ def code_digest(script: Path, source: Path, modules: Iterable[str] = ()) -> str:
     do not count. Nothing is imported.
     """
     files = {f"script {script.name}": script} | _closure([*_imports(script, ""), *modules], source)
-    parts = [f"{name} {_meaning(str(path), path.stat().st_mtime_ns)}" for name, path in sorted(files.items())]
+    parts = [f"{name} {_read(path).meaning}" for name, path in sorted(files.items())]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class _Code:
+    """A digest of what a file does, and its import statements."""
+
+    meaning: str
+    imports: Sequence[ast.Import | ast.ImportFrom]
 
 
 def _closure(names: Iterable[str], source: Path) -> dict[str, Path]:
@@ -45,8 +54,8 @@ def _closure(names: Iterable[str], source: Path) -> dict[str, Path]:
     waiting = list(names)
     while waiting:
         name = waiting.pop()
-        path = _module_file(name, source)
-        if path is None or name in found:
+        path = None if name in found else _module_file(name, source)
+        if path is None:
             continue
         found[name] = path
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
@@ -54,6 +63,7 @@ def _closure(names: Iterable[str], source: Path) -> dict[str, Path]:
     return found
 
 
+@cache
 def _module_file(name: str, source: Path) -> Path | None:
     path = source.joinpath(*name.split("."))
     candidates = (path / "__init__.py", path.with_suffix(".py"))
@@ -61,39 +71,43 @@ def _module_file(name: str, source: Path) -> Path | None:
 
 
 def _imports(path: Path, package: str) -> list[str]:
-    return _imported_names(str(path), path.stat().st_mtime_ns, package)
-
-
-@cache
-def _imported_names(path: str, _modified: int, package: str) -> list[str]:
     names: list[str] = []
-    for node in _running_nodes(ast.parse(Path(path).read_text())):
+    for node in _read(path).imports:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
+        else:
             above = package.rsplit(".", node.level - 1)[0] if node.level > 1 else package
             base = f"{above}.{node.module or ''}".rstrip(".") if node.level else node.module or ""
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
     return [name for name in names if name.split(".")[0] == PACKAGE]
 
 
-def _running_nodes(tree: ast.AST) -> Iterator[ast.AST]:
-    """Walk a syntax tree without the blocks under ``if TYPE_CHECKING``, which never run."""
-    for node in ast.iter_child_nodes(tree):
-        if not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
-            yield node
-            yield from _running_nodes(node)
+def _read(path: Path) -> _Code:
+    return _parsed(path, path.stat().st_mtime_ns)
 
 
 @cache
-def _meaning(path: str, _modified: int) -> str:
-    tree = ast.parse(Path(path).read_text())
+def _parsed(path: Path, _modified: int) -> _Code:
+    tree = ast.parse(path.read_text())
+    imports = list(_running_imports(tree))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
             node
         ):
             node.body = node.body[1:]
-    return hashlib.sha256(_plain(tree).encode()).hexdigest()
+    return _Code(hashlib.sha256(_plain(tree).encode()).hexdigest(), imports)
+
+
+def _running_imports(tree: ast.Module) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Yield the import statements, without those under ``if TYPE_CHECKING``, which never run."""
+    waiting: list[Any] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        elif not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+            for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+                waiting += getattr(node, block, [])
 
 
 def _plain(node: object) -> str:
