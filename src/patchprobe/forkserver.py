@@ -83,6 +83,8 @@ def hand_over() -> None:
         if _user_of(server) != os.geteuid():
             print("the server of jobs is that of another user: this job runs without it", file=sys.stderr)
             return
+        # From here on Control-C ends this process at once; what it would say of itself is of no use.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         request = {"argv": sys.argv, "path": sys.path, "folder": str(Path.cwd()), "environment": dict(os.environ)}
         text = json.dumps(request).encode()
         outputs = array.array("i", [1, 2])

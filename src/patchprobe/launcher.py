@@ -19,6 +19,7 @@ import functools
 import io
 import itertools
 import logging
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
@@ -32,6 +33,15 @@ _FILES = ("--configfile", "--configfiles")
 
 def main() -> int:
     """Run Snakemake on the command line given to this process and return its exit code."""
+    try:
+        return _run(sys.argv[1:])
+    except KeyboardInterrupt:
+        # Snakemake attends to it only while jobs run.
+        print("interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+
+
+def _run(words: Sequence[str]) -> int:
     import yte
     from snakemake import api, cli
 
@@ -41,7 +51,6 @@ def main() -> int:
         _print_in_one_line(module)
     # Snakemake looks it up by this name whenever it reads such a file.
     yte.process_yaml = without_code(yte.process_yaml)
-    words = sys.argv[1:]
     if _may_need_separation(words):
         words = separate_targets(words, assignment_options(cli.get_argument_parser()))
     return int(cli.main(words) or 0)

@@ -1,11 +1,12 @@
 """Files and folders in a foreseeable wrong state: one line that names what is wrong and the remedy, no traceback."""
 
 import os
+import signal
 import subprocess
 import time
 
 import pytest
-from projects import TINY, make_project
+from projects import TINY, environment, make_project
 
 pytestmark = pytest.mark.workflow
 
@@ -38,6 +39,29 @@ def mounted(project, commands, *words):
 
 def errors(text):
     return [line for line in text.splitlines() if line.startswith("error: ")]
+
+
+@pytest.mark.parametrize("moment", ["Using workflow specific profile", "jobid: "])
+def test_control_c_leaves_no_traceback(project, moment):
+    """While Snakemake starts and while it waits for jobs; the terminal sends it to all processes of the line."""
+    command = project.command("--cores", "2", "--config", "fork_jobs=True", "--forceall", "--", FIGURE)
+    run = subprocess.Popen(
+        command,
+        cwd=project.folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    text = []
+    for line in run.stdout:
+        text.append(line)
+        if moment in line:
+            break
+    os.killpg(run.pid, signal.SIGINT)
+    text.append(run.communicate(timeout=100)[0])
+    assert run.returncode != 0 and "Traceback" not in "".join(text), "".join(text)
 
 
 def test_times_in_the_future_are_named_before_the_first_job_and_the_remedy_helps(project):
