@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from projects import PARTS, Project, make_project
+from projects import PARTS, TINY, Project, make_project
 
 from disturbance.comparison import digests
 
@@ -27,14 +27,7 @@ SMALL = {
     "device": "cpu",
     "threads": 1,
     "fork_jobs": True,
-    "datasets": {
-        "streets": {
-            "adapter": "synthetic",
-            "options": {"images": 4, "height": 64, "width": 128},
-            "splits": {"train": {"source": "train"}, "evaluation": {"source": "val", "images": 3}},
-            "tiling": {"size": 64, "resize": 32},
-        }
-    },
+    "datasets": TINY["datasets"],
     "models": {
         "pixels": {
             "source": "pixels",
