@@ -40,7 +40,7 @@ bench: env
 	$(BIN)/python -m benchmarks
 
 verify: env
-	$(BIN)/python -m patchprobe.verification $(RESULTS)
+	$(BIN)/python -m patchprobe.run.verification $(RESULTS)
 
 # The executor plugin is kept out of the environment: where SLURM's programs are installed but no controller answers
 # it delays every call of Snakemake by ten seconds.

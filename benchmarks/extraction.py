@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from benchmarks.measure import THREADS, Result, median_seconds
-from patchprobe.extraction import extract
-from patchprobe.models import load_model
-from patchprobe.stores import build_store, open_store
+from patchprobe.models.backbone import load_model
+from patchprobe.stores.reading import open_store
+from patchprobe.stores.writing import build_store
+from patchprobe.tokens.extraction import extract
 
 _SIZE, _TILES, _BATCH = 224, {"cpu": 64, "cuda": 8192}, {"cpu": 8, "cuda": 128}
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from benchmarks.measure import THREADS, Result, median_seconds
 from benchmarks.tokens import bank_and_queries
-from patchprobe.neighbor_blocks import slices
-from patchprobe.neighbors import MemoryBank
+from patchprobe.neighbors.blocks import slices
+from patchprobe.neighbors.memory_bank import MemoryBank
 
 _K = 30
 _ROWS = 512

@@ -12,7 +12,7 @@ import zarr
 
 from benchmarks.measure import THREADS, Result
 from benchmarks.tokens import bank_and_queries
-from patchprobe.neighbors import MemoryBank
+from patchprobe.neighbors.memory_bank import MemoryBank
 
 _CHUNK = 1024
 

@@ -7,8 +7,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from benchmarks.measure import THREADS, Result, median_seconds
 from benchmarks.tokens import bank_and_queries, with_noisy_features
-from patchprobe.neighbor_blocks import slices
-from patchprobe.neighbors import MemoryBank
+from patchprobe.neighbors.blocks import slices
+from patchprobe.neighbors.memory_bank import MemoryBank
 
 _ROWS = 512
 _PRODUCT_ROWS = 1024

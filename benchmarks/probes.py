@@ -5,8 +5,8 @@ import torch
 
 from benchmarks.measure import THREADS, Result, median_seconds
 from benchmarks.tokens import bank_and_queries
-from patchprobe.probe_fitting import ProbeOptions, fit_probe, fit_probes
-from patchprobe.variance import FeatureTransform, by_variance, moments
+from patchprobe.probes.fitting import ProbeOptions, fit_probe, fit_probes
+from patchprobe.tokens.transforms import FeatureTransform, by_variance, moments
 
 _ROWS, _CLASSES = 16384, 19
 _REMOVED = (0, 5, 10, 20, 50, 100, 150, 200, 250, 300, 400, 500, 600, 700, 750)

@@ -5,10 +5,10 @@ import numpy as np
 
 from benchmarks.measure import THREADS, Result, median_seconds
 from benchmarks.tokens import bank_and_queries
-from patchprobe.neighbor_blocks import slices
-from patchprobe.neighbor_sweep import SweepBank
-from patchprobe.neighbors import MemoryBank
-from patchprobe.variance import by_variance, moments
+from patchprobe.neighbors.blocks import slices
+from patchprobe.neighbors.memory_bank import MemoryBank
+from patchprobe.neighbors.sweep_bank import SweepBank
+from patchprobe.tokens.transforms import by_variance, moments
 
 _COUNTS = (0, 5, 10, 20, 50, 100, 150, 200, 250, 300, 400, 500, 600, 650, 700)
 _ROWS = 512

@@ -16,13 +16,14 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "patchpro
         del sys.modules[name]
 sys.path.insert(0, str(BASE / "src"))
 
-from patchprobe import checkpoint_files, cluster, files, forkserver, preflight  # noqa: E402
-from patchprobe import provenance, runlock, stage_times  # noqa: E402
-from patchprobe.config import ground_sample_distance, load_schema, validate  # noqa: E402
-from patchprobe.devices import resolve_device  # noqa: E402
+from patchprobe import files  # noqa: E402
+from patchprobe.config.validation import ground_sample_distance, load_schema, validate  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
-from patchprobe.paper_values import comparable, paper_images  # noqa: E402
-from patchprobe.run import planning  # noqa: E402
+from patchprobe.models.checkpoints import files as checkpoint_files  # noqa: E402
+from patchprobe.neighbors import cluster  # noqa: E402
+from patchprobe.report.paper_values import comparable, paper_images  # noqa: E402
+from patchprobe.run import forkserver, lock, planning, preflight, provenance, stage_times  # noqa: E402
+from patchprobe.run.devices import resolve_device  # noqa: E402
 
 try:
     config = validate(
@@ -112,7 +113,7 @@ DAG.check_incomplete, DAG.clean = check_incomplete, clean
 
 def hold_folder():
     try:
-        runlock.hold(Path(".snakemake"))
+        lock.hold(Path(".snakemake"))
     except PatchprobeError as error:
         raise WorkflowError(str(error)) from None
 

@@ -19,6 +19,6 @@ rule corrupt:
         runtime=240,
     params:
         spec=corruption_spec,
-        code=reader_code("corrupt"),
+        code=corruption_code,
     script:
         "../workflow/scripts/corrupt.py"

@@ -14,7 +14,7 @@ def dataset_values(dataset):
 
 def adapter_module(wildcards):
     """The module of a data set's adapter, found by name at run time."""
-    return f"patchprobe.datasets.{config['datasets'][wildcards.dataset]['adapter']}"
+    return f"patchprobe.datasets.adapters.{config['datasets'][wildcards.dataset]['adapter']}"
 
 
 def reader_code(script):
@@ -94,6 +94,12 @@ def corruption_spec(wildcards):
     )
 
 
+def corruption_code(wildcards):
+    """The code that corrupts, with the modules of the data set's adapter and of the kind, found by name at run time."""
+    kind = wildcards.corruption.replace("-", "_")
+    return code("corrupt", adapter_module(wildcards), f"patchprobe.corruptions.kinds.{kind}")
+
+
 def model_values(model):
     """What identifies a model; its probe's options, its variants and its checkpoint's address are no part of it."""
     entry = config["models"][model]
@@ -135,7 +141,7 @@ def source_code(script):
 
 def model_modules(entry):
     """The modules of a model's source and of the layout of its checkpoint."""
-    modules = [f"patchprobe.models.{entry['source'].replace('-', '_')}_source"]
+    modules = [f"patchprobe.models.sources.{entry['source'].replace('-', '_')}"]
     if entry.get("layout"):
         modules.append(f"patchprobe.models.layouts.{entry['layout'].replace('-', '_')}")
     return modules
@@ -377,4 +383,4 @@ def image_source_code(script):
 
 def objective_code(script):
     """The code of a script that pretrains, with the module of the objective, found by name at run time."""
-    return lambda wildcards: code(script, f"patchprobe.pretraining.{wildcards.objective.replace('-', '_')}")
+    return lambda wildcards: code(script, f"patchprobe.pretraining.objectives.{wildcards.objective.replace('-', '_')}")

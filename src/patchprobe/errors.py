@@ -1,6 +1,11 @@
-"""The errors a user can cause; each message names the file or config key at fault and the remedy."""
+"""The errors a user can cause; each message names the file or config key at fault and the remedy.
 
-from patchprobe.foreign import printable
+Text that others wrote (servers, files of weights, data sets) is made fit to be shown in a terminal or on a page: a
+terminal obeys some characters and hides others, and a line break can begin what looks like a message of ours.
+"""
+
+import difflib
+from collections.abc import Iterable
 
 
 class PatchprobeError(Exception):
@@ -36,3 +41,26 @@ class StoreError(PatchprobeError):
 
 class DeviceError(PatchprobeError):
     """The device asked for is not there."""
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    """Return text with everything but printable characters and those of ``keep`` written as Python escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
+def shown(text: object, limit: int = 200) -> str:
+    """Return :func:`printable` text of at most ``limit`` characters, the middle of a longer one left out."""
+    # Cut first: the whole may be of any length.
+    whole = str(text)
+    written = printable(whole[:limit] if len(whole) <= limit else f"{whole[: limit // 2]}…{whole[-(limit // 2) :]}")
+    return written if len(written) <= limit else f"{written[: limit // 2 - 1]}…{written[-(limit // 2) :]}"
+
+
+def suggestion(
+    given: object, known: Iterable[object], otherwise: str = "", *, prefix: str = "", cutoff: float = 0.6
+) -> str:
+    """Return ``did you mean <prefix><the nearest of known>?``, or ``otherwise`` if none is near."""
+    near = difflib.get_close_matches(str(given), map(str, known), n=1, cutoff=cutoff)
+    return f"did you mean {prefix}{near[0]}?" if near else otherwise

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from patchprobe.errors import StoreError
+from patchprobe.errors import ConfigError, StoreError
 
 # Less would fit into the rest of a block where no block is free.
 _BLOCK = 4096
@@ -153,6 +153,24 @@ def check_writable(folders: Iterable[Path]) -> None:
                 # The error of the writing is the one to tell.
                 with contextlib.suppress(OSError):
                     probe.unlink(missing_ok=True)
+
+
+def is_below(path: Path, root: Path) -> bool:
+    """Tell whether ``path`` is ``root`` or lies below it, by text alone: links may lead elsewhere."""
+    return Path(os.path.normpath(Path.cwd() / path)).is_relative_to(os.path.normpath(Path.cwd() / root))
+
+
+def folder_below(key: str, given: str, root: Path) -> Path:
+    """Return the folder ``given`` relative to ``root``, whether it is there or not.
+
+    Raises ConfigError naming ``key`` if the path leads out of ``root``, also if it is absolute.
+    """
+    path = root / given
+    if not is_below(path, root):
+        raise ConfigError(
+            f"{key}: {given} lies outside {root}; put the folder there, or link it, and name it from there"
+        )
+    return path
 
 
 def _at(error: OSError, target: Path) -> str:

@@ -103,7 +103,7 @@ CHANGES = {
         Change("seed", (("seed", 1),)),
         Change("analysis", (("removal_sweep.features", [0, 30]),)),
         Change("report", (("report.images", 2),)),
-        Change("code", edit=("src/patchprobe/models/pixels_source.py", "images.float()", "images.float() ** 2")),
+        Change("code", edit=("src/patchprobe/models/sources/pixels.py", "images.float()", "images.float() ** 2")),
     )
 }
 # Jobs of every rule run after it.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from patchprobe.models import load_model
+from patchprobe.models.backbone import load_model
 
 REDUCED = {"embed_dim": 48, "depth": 3, "num_heads": 3}
 ENTRIES = {

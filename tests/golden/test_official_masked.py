@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from patchprobe.models import load_model
-from patchprobe.models.reconstruction import load_autoencoder
+from patchprobe.models.backbone import load_model
+from patchprobe.models.decoders.reconstruction import load_autoencoder
 
 REDUCED = {"embed_dim": 48, "depth": 3, "num_heads": 3}
 SIMMIM = {

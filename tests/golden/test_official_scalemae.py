@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from patchprobe.models import load_model
+from patchprobe.models.backbone import load_model
 from patchprobe.models.gsd import gsd_position_embedding
 
 MODEL = "scalemae_vitl16"
@@ -74,7 +74,7 @@ def test_the_full_size_model_fits_into_8_gib_and_gives_the_official_tokens(golde
             import json, sys
             from pathlib import Path
             import numpy as np, torch
-            from patchprobe.models import load_model
+            from patchprobe.models.backbone import load_model
             backbone = load_model("scalemae", {ENTRY!r}, checkpoint_root=Path("."), input_size=224, device="cpu",
                                   ground_sample_distance={case["input_res"][0]})
             with torch.inference_mode():

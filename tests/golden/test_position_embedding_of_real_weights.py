@@ -4,7 +4,7 @@ import timm
 import torch
 from safetensors.torch import load_file
 
-from patchprobe.models import load_model
+from patchprobe.models.backbone import load_model
 
 ARCHITECTURE = "vit_small_patch14_dinov2.lvd142m"
 FILE = "vit_small_patch14_dinov2_saliency.safetensors"

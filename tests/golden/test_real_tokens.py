@@ -5,11 +5,11 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-from patchprobe.datasets import open_dataset
-from patchprobe.models import load_model
-from patchprobe.neighbor_sweep import SweepBank
-from patchprobe.neighbors import MemoryBank, nearest
-from patchprobe.tiling import Tiling
+from patchprobe.datasets.dataset import open_dataset
+from patchprobe.models.backbone import load_model
+from patchprobe.neighbors.memory_bank import MemoryBank, nearest
+from patchprobe.neighbors.sweep_bank import SweepBank
+from patchprobe.tiles.tiling import Tiling
 
 ROWS = {"train": 20_000, "test": 5_000}
 

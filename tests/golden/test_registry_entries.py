@@ -9,8 +9,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from patchprobe.config import ground_sample_distance, load_schema, validate
-from patchprobe.models import load_model
+from patchprobe.config.validation import ground_sample_distance, load_schema, validate
+from patchprobe.models.backbone import load_model
 
 REDUCED = {"embed_dim": 48, "depth": 3, "num_heads": 3}
 # model of the registry, golden folder, case at the size of the position embedding and, where there is one, at another

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from patchprobe.metrics import accuracy, class_iou, confusion_matrices, mean_iou
+from patchprobe.scoring.metrics import accuracy, class_iou, confusion_matrices, mean_iou
 
 CLASSES = 4
 VOID = 9

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patchprobe.patches import paint, patch_labels
+from patchprobe.tiles.patches import paint, patch_labels
 
 
 @st.composite

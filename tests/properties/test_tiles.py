@@ -5,7 +5,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patchprobe.tiling import Tiling, tile_table
+from patchprobe.tiles.tiling import Tiling, tile_table
 
 SIDES = st.integers(1, 300)
 

@@ -19,7 +19,8 @@ import dask.array  # noqa: F401
 import distributed  # noqa: F401
 import numpy as np
 
-from patchprobe import stores
+from patchprobe.stores.reading import open_store
+from patchprobe.stores.writing import build_store
 
 _CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.truncate"}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
@@ -28,7 +29,7 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 def build(folder: Path) -> None:
     """Build ``a.zarr`` of two units, go on where an earlier build stopped, and read it."""
     store = folder / "a.zarr"
-    with stores.build_store(store, spec='{"a": 1}', code="c") as made:
+    with build_store(store, spec='{"a": 1}', code="c") as made:
         tokens = made.array("tokens", (2, 3), (1, 3), np.float32, ("tile", "feature"))
         maps = made.array("label", (2, 8), (1, 8), np.uint8, ("tile", "x"), compress=True)
         made.coordinate("tile", ["one", "two"], ("tile",))
@@ -36,7 +37,7 @@ def build(folder: Path) -> None:
         for unit in made.pending(["0", "1"]):
             tokens[int(unit)], maps[int(unit)] = int(unit) + 1, int(unit) + 1
             made.finish(unit)
-    data = stores.open_store(store)
+    data = open_store(store)
     assert data.tokens.values.tolist() == [[1, 1, 1], [2, 2, 2]] and data.label.values[1].tolist() == [2] * 8
 
 

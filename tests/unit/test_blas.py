@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchprobe.blas import add_product
+from patchprobe.neighbors.blas import add_product
 
 
 @given(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from patchprobe.bootstrap import percentile_intervals
-from patchprobe.metrics import accuracy, class_iou, mean_iou
+from patchprobe.scoring.bootstrap import percentile_intervals
+from patchprobe.scoring.metrics import accuracy, class_iou, mean_iou
 
 METRICS = {"accuracy": accuracy, "iou": class_iou, "miou": mean_iou}
 
@@ -56,7 +56,7 @@ def test_equals_a_naive_loop_over_the_same_draws(confusions):
 
 def test_chunks_change_nothing(confusions, monkeypatch):
     whole = intervals(confusions)
-    monkeypatch.setattr("patchprobe.bootstrap._CHUNK_ELEMENTS", 70)
+    monkeypatch.setattr("patchprobe.scoring.bootstrap._CHUNK_ELEMENTS", 70)
     for name, values in intervals(confusions).items():
         np.testing.assert_array_equal(values, whole[name])
 

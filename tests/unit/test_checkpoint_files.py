@@ -11,13 +11,13 @@ import pytest
 import safetensors.torch
 import torch
 
-from patchprobe.checkpoint_files import (
+from patchprobe.errors import ConfigError
+from patchprobe.models.checkpoints.files import (
     check_address,
     checkpoint_name,
     format_of,
     stranger,
 )
-from patchprobe.errors import ConfigError
 
 PAGE = "<!DOCTYPE html><html>sorry</html>"
 

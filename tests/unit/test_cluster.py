@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from distributed import LocalCluster
 
-from patchprobe.cluster import ADDRESS, announce
 from patchprobe.errors import ConfigError
-from patchprobe.neighbor_blocks import search_blocks
-from patchprobe.neighbor_sweep import SweepBank
-from patchprobe.neighbors import MemoryBank
-from patchprobe.stores import build_store, open_store
+from patchprobe.neighbors.blocks import search_blocks
+from patchprobe.neighbors.cluster import ADDRESS, announce
+from patchprobe.neighbors.memory_bank import MemoryBank
+from patchprobe.neighbors.sweep_bank import SweepBank
+from patchprobe.stores.reading import open_store
+from patchprobe.stores.writing import build_store
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_the_work_is_done_by_the_workers(announced):
 
 
 def test_an_address_where_nobody_answers(monkeypatch):
-    monkeypatch.setattr("patchprobe.cluster._PATIENCE", "1s")
+    monkeypatch.setattr("patchprobe.neighbors.cluster._PATIENCE", "1s")
     monkeypatch.setenv(ADDRESS, "tcp://127.0.0.1:9")
     with pytest.raises(
         ConfigError, match=r"dask_scheduler: no scheduler answers at tcp://127.0.0.1:9 .*dask_scheduler: null"

@@ -6,10 +6,10 @@ import re
 import pytest
 import yaml
 
-from patchprobe.config import ground_sample_distance, load_schema, validate
-from patchprobe.config_reference import reference
-from patchprobe.datasets import open_dataset
+from patchprobe.config.validation import ground_sample_distance, load_schema, validate
+from patchprobe.datasets.dataset import open_dataset
 from patchprobe.errors import ConfigError
+from patchprobe.reference.config import reference
 
 SPLITS = {"train": {"source": "train"}, "evaluation": {"source": "test"}}
 BASE = {
@@ -178,7 +178,7 @@ def test_partial_corruption_list_is_kept(schema):
         (
             "models.dino.layout",
             "dinoo",
-            "models.dino.layout: unknown layout 'dinoo'; did you mean 'dino'? Known: dino,",
+            "models.dino.layout: unknown layout 'dinoo'; did you mean dino? Known: dino,",
         ),
         ("models.dino.layout", "../timm", "models.dino.layout: unknown layout '../timm'"),
         ("models.dino.url", "ftp://host/w.pth", "models.dino.url: ftp://host/w.pth is not an address; write https://"),
@@ -292,12 +292,12 @@ def test_every_key_is_described_and_has_a_marked_value_where_it_is_ours(schema):
 
 def test_page_of_keys_is_made_from_the_schema(repository, schema):
     page = (repository / "config/README.md").read_text()
-    assert page == reference(schema), "run: python -m patchprobe.config_reference config"
+    assert page == reference(schema), "run: python -m patchprobe.reference.config config"
     assert "`datasets.<name>` entries" in page and "| `position_embedding` |" in page
 
 
 def test_probe_defaults_are_those_of_the_library(schema):
-    from patchprobe.probe_fitting import ProbeOptions
+    from patchprobe.probes.fitting import ProbeOptions
 
     filled = validate(BASE, schema)["patch_classification"]["linear"]
     filled |= {key: tuple(filled[key]) for key in ("learning_rates", "weight_decays")}

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from patchprobe.corruptions import Corruption, Geometric, band_noise, blur, open_corruption
+from patchprobe.corruptions.corruption import Corruption, open_corruption
+from patchprobe.corruptions.geometric import Geometric
+from patchprobe.corruptions.kinds.band_noise import band_noise
+from patchprobe.corruptions.kinds.blur import blur
 from patchprobe.errors import ConfigError, DataError
 from patchprobe.seeds import generator
 
@@ -269,7 +272,7 @@ def test_bad_levels_name_their_key(kind: str, levels: Any, message: str) -> None
 
 
 def test_other_bad_keys() -> None:
-    with pytest.raises(ConfigError, match=r"corruptions\.fog: there is no such corruption; known are blur, noise"):
+    with pytest.raises(ConfigError, match=r"corruptions\.fog: there is no such corruption; known are band-noise, blur"):
         open_corruption("fog", {})
     with pytest.raises(ConfigError, match=r"corruptions\.noise\.apply is 'both'"):
         corruption("noise", apply="both")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-import patchprobe.devices as devices
+import patchprobe.run.devices as devices
 from patchprobe.errors import DeviceError
 
 UUIDS = ["GPU-aaaa0000-0000-0000-0000-000000000000", "GPU-bbbb0000-0000-0000-0000-000000000000"]
@@ -17,7 +17,7 @@ CLAIM = """
 import importlib.metadata, os, sys
 from pathlib import Path
 importlib.metadata.version = lambda name: "2.0"
-from patchprobe.devices import claim_device
+from patchprobe.run.devices import claim_device
 claim_device("cuda", Path(sys.argv[1]))
 claim_device("cuda", Path(sys.argv[1]))
 assert "torch" not in sys.modules

@@ -18,11 +18,11 @@ import yaml
 from packaging.requirements import Requirement
 from PIL import Image
 
-from patchprobe.config import load_schema, validate
-from patchprobe.datasets import open_dataset
+from patchprobe.config.validation import load_schema, validate
+from patchprobe.datasets.dataset import open_dataset
 from patchprobe.datasets.index import build_index
-from patchprobe.models import load_model
-from patchprobe.models.mae_decoder import MAEDecoder
+from patchprobe.models.backbone import load_model
+from patchprobe.models.decoders.mae import MAEDecoder
 from patchprobe.run import records
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -257,8 +257,8 @@ def module(source: str, name: str) -> types.ModuleType:
 
 def test_example_adapter_works(tmp_path, monkeypatch):
     (source,) = blocks(ROOT / "docs/datasets.md", "python")
-    adapter = module(source, "patchprobe.datasets.farmland")
-    monkeypatch.setitem(sys.modules, "patchprobe.datasets.farmland", adapter)
+    adapter = module(source, "patchprobe.datasets.adapters.farmland")
+    monkeypatch.setitem(sys.modules, "patchprobe.datasets.adapters.farmland", adapter)
     rng = np.random.default_rng(0)
     for split, field in [("train", "north"), ("train", "south"), ("val", "east")]:
         for kind, shape, high in (("images", (32, 48, 3), 256), ("masks", (32, 48), 3)):
@@ -275,7 +275,7 @@ def test_example_adapter_works(tmp_path, monkeypatch):
 
 def test_example_source_works(monkeypatch):
     source = blocks(ROOT / "docs/models.md", "python")[-1]
-    monkeypatch.setitem(sys.modules, "patchprobe.models.colour_source", module(source, "colour_source"))
+    monkeypatch.setitem(sys.modules, "patchprobe.models.sources.colour", module(source, "colour"))
     entry = {"source": "colour", "patch_size": 4}
     model = load_model("colour", entry, checkpoint_root=Path(), input_size=[8, 12], device="cpu")
     images = torch.rand(2, 3, 8, 12)

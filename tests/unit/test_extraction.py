@@ -11,11 +11,13 @@ import torch
 import xarray as xr
 from PIL import Image
 
-from patchprobe import extraction
 from patchprobe.errors import ModelError
-from patchprobe.extraction import extract
-from patchprobe.models import Tokens, load_model
-from patchprobe.stores import build_store, open_store, read_manifest
+from patchprobe.models.backbone import Tokens, load_model
+from patchprobe.stores.file_list import read_manifest
+from patchprobe.stores.reading import open_store
+from patchprobe.stores.writing import build_store
+from patchprobe.tokens import extraction
+from patchprobe.tokens.extraction import extract
 
 
 def make_tiles(folder, n=11, side=32, levels=1, chunk=4):

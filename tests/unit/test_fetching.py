@@ -16,7 +16,7 @@ from breaking_server import Server
 from serving import serving
 
 from patchprobe.errors import ModelError
-from patchprobe.fetching import Checkpoint, Patience, fetch
+from patchprobe.models.checkpoints.fetching import Checkpoint, Patience, fetch
 
 # Begins as what torch.save writes and, backwards, as what it wrote before 1.6.
 CONTENT = (
@@ -27,7 +27,7 @@ CONTENT = (
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 QUICK = Patience(timeout=5, attempts=3, pause=0.01)
 FETCH = (
-    "import sys; from pathlib import Path; from patchprobe.fetching import *\n"
+    "import sys; from pathlib import Path; from patchprobe.models.checkpoints.fetching import *\n"
     "fetch(Checkpoint('dino', Path(sys.argv[1]), sys.argv[2], sys.argv[3] or None), Patience(60, 3, 0.01))"
 )
 

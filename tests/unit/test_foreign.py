@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from serving import serving
 
-from patchprobe.datasets.ade20k import ADE20K
-from patchprobe.errors import ConfigError, DataError, ModelError
-from patchprobe.fetching import Checkpoint, Patience, fetch
-from patchprobe.foreign import printable, shown
-from patchprobe.models.checkpoints import load_strictly, open_checkpoint, read_checkpoint
+from patchprobe.datasets.adapters.ade20k import ADE20K
+from patchprobe.errors import ConfigError, DataError, ModelError, printable, shown
+from patchprobe.models.checkpoints.fetching import Checkpoint, Patience, fetch
+from patchprobe.models.checkpoints.reading import load_strictly, open_checkpoint, read_checkpoint
 
 # Clears the screen, sets the title, a C1 control sequence, overrides the direction, a line that looks like ours.
 EVIL = "\x1b[2J\x1b]0;title\x07\x9b1m\u202egnp.exe\u2066\nerror: all is well\r\u2028\x00\x7f"
@@ -82,7 +81,7 @@ def _answer(handler, code, reason):
 @pytest.mark.parametrize("value", ["9" * 5000, "\u0662", "-1", "1e3", ""])
 def test_numbers_of_a_server_that_are_none(server, tmp_path, monkeypatch, header, value):
     """More than 4300 digits are no number to Python either, which would end the job with a traceback."""
-    from patchprobe import fetching
+    from patchprobe.models.checkpoints import fetching
 
     assert fetching._number(value) is None
     assert fetching._number("1500000000") == 1_500_000_000

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from patchprobe import forkserver
+from patchprobe.run import forkserver
 
 SERVER = """
 import os, sys
 sys.path.insert(0, {source!r})
-from patchprobe import forkserver
+from patchprobe.run import forkserver
 forkserver.LIBRARIES = ()
 os.umask(int(sys.argv[2], 8))
 {extra}
@@ -204,7 +204,7 @@ def test_a_server_of_another_user_is_told_nothing(tmp_path, user):
     pretended = "" if another else f"import os\nos.geteuid = lambda: {os.geteuid() + 1}\n"
     script.write_text(
         f"import sys\nsys.path.insert(0, {SOURCE!r})\n{pretended}"
-        "from patchprobe.forkserver import hand_over\nhand_over()\nprint('by myself')\n"
+        "from patchprobe.run.forkserver import hand_over\nhand_over()\nprint('by myself')\n"
     )
     done = subprocess.run(
         [sys.executable, str(script)],

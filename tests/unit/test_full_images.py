@@ -10,20 +10,21 @@ import timm
 import torch
 from PIL import Image
 
+from patchprobe.analyses.clean_predictions import classify_clean
 from patchprobe.analyses.full_images import full_image_rows
-from patchprobe.clean_predictions import classify_clean
-from patchprobe.clean_scores import clean_rows
+from patchprobe.datasets.adapters.synthetic import Synthetic
 from patchprobe.datasets.index import build_index
-from patchprobe.datasets.synthetic import Synthetic
 from patchprobe.errors import DataError, ModelError
-from patchprobe.extraction import extract
-from patchprobe.full_images import describe_for_full_images, full_input_size, tiles_each
-from patchprobe.labelled_tokens import labelled_tokens, token_blocks
-from patchprobe.model_registry import registered_model
-from patchprobe.models import load_model
-from patchprobe.probe_fitting import ProbeOptions
-from patchprobe.stores import build_store, open_store
-from patchprobe.tiling import Tiling, write_labels, write_tiles
+from patchprobe.models.backbone import load_model
+from patchprobe.models.registered import registered_model
+from patchprobe.probes.fitting import ProbeOptions
+from patchprobe.scoring.clean_scores import clean_rows
+from patchprobe.stores.reading import open_store
+from patchprobe.stores.writing import build_store
+from patchprobe.tiles.full_images import describe_for_full_images, full_input_size, tiles_each
+from patchprobe.tiles.tiling import Tiling, write_labels, write_tiles
+from patchprobe.tokens.extraction import extract
+from patchprobe.tokens.labelled import labelled_tokens, token_blocks
 
 OPTIONS = ProbeOptions(learning_rates=(0.01,), weight_decays=(0.001,), steps=300)
 

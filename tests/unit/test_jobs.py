@@ -9,7 +9,7 @@ PROGRAM = textwrap.dedent(
     import os, sys
     from types import SimpleNamespace as N
     from patchprobe.errors import DataError
-    from patchprobe.jobs import run_job
+    from patchprobe.run.jobs import run_job
     class Params(list):
         spec, code = '{"seed": 3}', "x"
     snakemake = N(log=[sys.argv[1]], input=N(one="a", many=["b", "c"]), output=[], wildcards=N(), threads=1,

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from patchprobe.errors import ConfigError, StoreError
-from patchprobe.launcher import assignment_options, main, one_line, separate_targets
+from patchprobe.run.launcher import assignment_options, main, one_line, separate_targets
 
 OPTIONS = {"--resources", "--config", "-C"}
 
@@ -131,7 +131,7 @@ def line(request, tmp_path):
 
 
 def run(folder, words, launcher=True):
-    code = "import sys; from patchprobe.launcher import main; sys.exit(main())"
+    code = "import sys; from patchprobe.run.launcher import main; sys.exit(main())"
     return subprocess.run(
         [sys.executable, *(["-c", code] if launcher else ["-m", "snakemake"]), *words],
         cwd=folder,

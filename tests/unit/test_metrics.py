@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score, jaccard_score
 from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_jaccard_index
 
 from patchprobe.errors import DataError
-from patchprobe.metrics import accuracy, class_iou, confusion_matrices, mean_iou
+from patchprobe.scoring.metrics import accuracy, class_iou, confusion_matrices, mean_iou
 
 IDS = (0, 1, 2, 5)
 VOID = 255

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from patchprobe.errors import DataError, ModelError
-from patchprobe.neighbor_sweep import SweepBank
+from patchprobe.neighbors.sweep_bank import SweepBank
 
 COUNTS = (0, 1, 3, 10, 40, 63)
 

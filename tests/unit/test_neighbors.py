@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.neighbors import NearestNeighbors
 
-from patchprobe import neighbor_candidates
 from patchprobe.errors import DataError, ModelError
-from patchprobe.neighbors import MemoryBank, nearest
+from patchprobe.neighbors import candidates as neighbor_candidates
+from patchprobe.neighbors.memory_bank import MemoryBank, nearest
 
 
 def brute_force(bank, queries):

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patchprobe import neighbor_bounds
-from patchprobe.neighbor_bounds import choose_axes, principal_axes
-from patchprobe.neighbors import MemoryBank
+from patchprobe.neighbors import bounds as neighbor_bounds
+from patchprobe.neighbors.bounds import choose_axes, principal_axes
+from patchprobe.neighbors.memory_bank import MemoryBank
 
 ROWS, QUERIES, FEATURES = 5000, 160, 96
 

@@ -9,8 +9,8 @@ from hypothesis.extra import numpy as hnp
 from sklearn.neighbors import NearestNeighbors
 
 from patchprobe.errors import DataError
-from patchprobe.neighbor_candidates import Candidates
-from patchprobe.neighbors import MemoryBank, nearest
+from patchprobe.neighbors.candidates import Candidates
+from patchprobe.neighbors.memory_bank import MemoryBank, nearest
 
 
 def brute_force(bank, queries, k, allowed=None):

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from patchprobe import neighbor_arrays
-from patchprobe.neighbor_arrays import CpuArrays
-from patchprobe.neighbor_sweep import SweepBank
-from patchprobe.neighbor_tensors import TorchArrays
-from patchprobe.neighbors import MemoryBank
+from patchprobe.neighbors import arrays as neighbor_arrays
+from patchprobe.neighbors.arrays import CpuArrays
+from patchprobe.neighbors.memory_bank import MemoryBank
+from patchprobe.neighbors.sweep_bank import SweepBank
+from patchprobe.neighbors.tensors import TorchArrays
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.requires_gpu)])
 def device(request, monkeypatch):
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no GPU")
-    monkeypatch.setattr("patchprobe.neighbors.arrays_on", TorchArrays)
-    monkeypatch.setattr("patchprobe.neighbor_sweep.arrays_on", TorchArrays)
+    monkeypatch.setattr("patchprobe.neighbors.memory_bank.arrays_on", TorchArrays)
+    monkeypatch.setattr("patchprobe.neighbors.sweep_bank.arrays_on", TorchArrays)
     return request.param
 
 

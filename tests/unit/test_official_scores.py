@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from cityscapes_evaluator import official_scores
 
-from patchprobe.datasets.cityscapes import Cityscapes
-from patchprobe.patch_scores import patch_scores
-from patchprobe.patches import paint
+from patchprobe.datasets.adapters.cityscapes import Cityscapes
+from patchprobe.scoring.patch_scores import patch_scores
+from patchprobe.tiles.patches import paint
 
 
 @pytest.mark.parametrize("seed", range(3))

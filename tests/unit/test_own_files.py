@@ -6,14 +6,15 @@ import pandas as pd
 import pytest
 
 from patchprobe.analyses.paired_differences import COLUMNS as PAIR_COLUMNS
+from patchprobe.datasets.index_tables import read_classes, read_index
 from patchprobe.datasets.present_classes import read_present_classes
 from patchprobe.errors import ModelError, StoreError
-from patchprobe.full_images import read_card
-from patchprobe.index_tables import read_classes, read_index
 from patchprobe.measurements import SCHEMA_ID, read
 from patchprobe.own_files import read_mapping, read_table
-from patchprobe.probes import LinearProbe
-from patchprobe.report import loss_curves, paired_differences, protocols
+from patchprobe.pretraining import report as loss_curves
+from patchprobe.probes.linear import LinearProbe
+from patchprobe.report import paired_differences, protocols
+from patchprobe.tiles.full_images import read_card
 
 NO_TEXT = bytes(range(128, 256))
 
@@ -153,7 +154,7 @@ def test_probe_without_its_facts_is_named(tmp_path, facts):
     import numpy as np
     from safetensors.numpy import save_file
 
-    from patchprobe.probes import FORMAT
+    from patchprobe.probes.linear import FORMAT
 
     metadata = {} if facts is None else {"probe": facts.replace("FORMAT", FORMAT)}
     save_file({"weights": np.zeros((2, 3), np.float32)}, tmp_path / "probe.safetensors", metadata=metadata)

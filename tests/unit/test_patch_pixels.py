@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 from sklearn.metrics import confusion_matrix
 
-from patchprobe.patch_pixels import class_pixels, count_maps, label_maps, pixel_labels
-from patchprobe.patches import patch_rows
+from patchprobe.scoring.patch_pixels import class_pixels, count_maps, label_maps, pixel_labels
+from patchprobe.tiles.patches import patch_rows
 
 
 def maps(shape, count=5, classes=4, seed=0):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import mode
 
-from patchprobe.patches import paint, patch_labels
+from patchprobe.tiles.patches import paint, patch_labels
 
 
 def test_against_scipy_mode_on_a_dividing_grid() -> None:

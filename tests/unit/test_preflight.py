@@ -12,7 +12,7 @@ import pytest
 
 from patchprobe.errors import DataError, StoreError
 from patchprobe.files import check_writable, explain
-from patchprobe.preflight import check_folders, check_times
+from patchprobe.run.preflight import check_folders, check_times
 
 NOW = 1_700_000_000.0
 

@@ -9,11 +9,11 @@ from safetensors.numpy import save_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from patchprobe import probe_fitting
 from patchprobe.errors import DataError, ModelError
-from patchprobe.probe_fitting import ProbeOptions, fit_probe, fit_probes
-from patchprobe.probes import LinearProbe
-from patchprobe.variance import fit_transform
+from patchprobe.probes import fitting as probe_fitting
+from patchprobe.probes.fitting import ProbeOptions, fit_probe, fit_probes
+from patchprobe.probes.linear import LinearProbe
+from patchprobe.tokens.transforms import fit_transform
 
 IDS = np.array([2, 3, 7, 11])
 

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from patchprobe.provenance import canonical, code_digest, spec_hash
+from patchprobe.run.provenance import canonical, code_digest, spec_hash
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_place_of_the_checkout_does_not_count(tree, tmp_path_factory):
 
 def test_reading_imports_nothing(repository):
     program = (
-        "import sys; from pathlib import Path; from patchprobe.provenance import code_digest\n"
+        "import sys; from pathlib import Path; from patchprobe.run.provenance import code_digest\n"
         "code_digest(Path('workflow/scripts/extract.py'), Path('src'))\n"
         "assert not {'torch', 'timm', 'zarr', 'numpy'} & set(sys.modules)"
     )

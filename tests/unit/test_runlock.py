@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from patchprobe import runlock
+from patchprobe.run import lock as runlock
 
 HOLD = (
     "import sys; from pathlib import Path; from patchprobe import runlock\n"

@@ -17,10 +17,10 @@ from breaking_server import Server
 from serving import serving
 from test_devices import fake_gpus  # noqa: F401
 
-import patchprobe.devices as devices
+import patchprobe.run.devices as devices
 from patchprobe.errors import DeviceError, ModelError, PatchprobeError
-from patchprobe.fetching import Checkpoint, Patience, fetch
 from patchprobe.files import write_atomic
+from patchprobe.models.checkpoints.fetching import Checkpoint, Patience, fetch
 
 NOBODY = 65534
 CONTENT = b"PK\x03\x04" + bytes(range(256)) * 2000

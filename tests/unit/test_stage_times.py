@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from patchprobe.stage_times import describe, stage_times
+from patchprobe.run.stage_times import describe, stage_times
 
 STAGES = {"tile": "tiles", "label": "tiles", "extract": "features", "probe": "probes"}
 

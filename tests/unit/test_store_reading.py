@@ -12,11 +12,13 @@ import dask
 import numpy as np
 import pytest
 
-from patchprobe import stores
 from patchprobe.errors import StoreError
 from patchprobe.files import file_sha256
-from patchprobe.neighbors import MemoryBank
-from patchprobe.verification import RecordedFile, find_stores, verify
+from patchprobe.neighbors.memory_bank import MemoryBank
+from patchprobe.run.verification import RecordedFile, find_stores, verify
+from patchprobe.stores.file_list import manifest_path
+from patchprobe.stores.reading import open_store
+from patchprobe.stores.writing import build_store
 
 TILES = 6
 
@@ -28,7 +30,7 @@ def store(tmp_path):
 
 
 def make(store: Path) -> Path:
-    with stores.build_store(store, spec="{}", code="") as build:
+    with build_store(store, spec="{}", code="") as build:
         tokens = build.array("tokens", (TILES, 4, 8), (1, 4, 8), np.float32, ("tile", "patch", "feature"))
         build.coordinate("tile", [f"t{i}" for i in range(TILES)], ("tile",))
         for unit in map(str, range(TILES)):
@@ -49,7 +51,7 @@ def flip(path: Path) -> None:
 
 def test_a_changed_byte_is_found_when_its_file_is_read(store):
     flip(chunk(store, 3))
-    tokens = stores.open_store(store).tokens
+    tokens = open_store(store).tokens
     assert tokens[2].values.tolist() == np.full((4, 8), 2).tolist()
     with pytest.raises(StoreError, match=r"a\.zarr: data/tokens/c/3/0/0 has changed .*delete a\.zarr and a\.manifest"):
         tokens[3].values  # noqa: B018
@@ -59,11 +61,11 @@ def test_a_changed_byte_is_found_when_its_file_is_read(store):
 def test_changed_metadata_are_found_on_opening(store, name):
     flip(store / "data" / name)
     with pytest.raises(StoreError, match=f"data/{name} has changed"):
-        stores.open_store(store)
+        open_store(store)
 
 
 def test_a_file_that_goes_missing_is_no_fill_value(store):
-    tokens = stores.open_store(store).tokens
+    tokens = open_store(store).tokens
     chunk(store, 4).unlink()
     with pytest.raises(StoreError, match=r"data/tokens/c/4/0/0 cannot be read \(No such file"):
         tokens.values  # noqa: B018
@@ -73,15 +75,15 @@ def test_a_list_of_files_that_is_not_the_one_of_the_manifest(store):
     listed = store / "files.json"
     listed.write_text(listed.read_text().replace("tokens/c/0", "tokens/c/9"))
     with pytest.raises(StoreError, match=r"files\.json has changed"):
-        stores.open_store(store)
+        open_store(store)
     listed.unlink()
     with pytest.raises(StoreError, match=r"files\.json is missing"):
-        stores.open_store(store)
+        open_store(store)
 
 
 def test_the_error_comes_through_dask_and_through_processes(store):
     flip(chunk(store, 5))
-    tokens = stores.open_store(store).tokens
+    tokens = open_store(store).tokens
     with pytest.raises(StoreError, match="c/5/0/0 has changed"):
         dask.delayed(np.asarray, pure=False)(tokens).compute(scheduler="threads")
     with pytest.raises(StoreError, match="c/5/0/0 has changed"):
@@ -96,16 +98,16 @@ def test_the_error_comes_through_dask_and_through_processes(store):
 
 
 def test_threads_read_one_store(store):
-    tokens = stores.open_store(store).tokens
+    tokens = open_store(store).tokens
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda i: float(tokens[i % TILES].mean()), range(24)))
     assert found == [i % TILES for i in range(24)]
 
 
 def test_the_job_that_made_a_store_keeps_its_spare(store):
-    stores.open_store(store, keep_spare=True)
+    open_store(store, keep_spare=True)
     assert list((store.parent / ".partial").glob("a.zarr-*/data"))
-    stores.open_store(store)
+    open_store(store)
     assert not list((store.parent / ".partial").glob("*"))
 
 
@@ -119,10 +121,10 @@ def test_verify_names_each_damaged_or_unfinished_store_once(store, capsys):
         flip(chunk(store, tile))
     chunk(others["cut"], 0).write_bytes(b"")
     shutil.rmtree(others["gone"])
-    stores.manifest_path(others["open"]).unlink()
+    manifest_path(others["open"]).unlink()
     (others["unlisted"] / "data/more").touch()
-    stores.manifest_path(others["empty"]).write_text("null")
-    with pytest.raises(KeyboardInterrupt), stores.build_store(results / "set/begun.zarr", spec="{}", code=""):
+    manifest_path(others["empty"]).write_text("null")
+    with pytest.raises(KeyboardInterrupt), build_store(results / "set/begun.zarr", spec="{}", code=""):
         raise KeyboardInterrupt
     (results / "set/raw.manifest.json").write_text('{"format": "another"}')
     report = verify(results, threads=2)
@@ -152,7 +154,7 @@ def test_verify_takes_single_files_too(tmp_path):
 
 def test_verify_as_a_program(store):
     def run(*words):
-        program = [sys.executable, "-m", "patchprobe.verification", *words]
+        program = [sys.executable, "-m", "patchprobe.run.verification", *words]
         return subprocess.run(program, cwd=store.parents[2], capture_output=True, text=True, timeout=120)
 
     whole = run()

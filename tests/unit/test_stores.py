@@ -12,8 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from patchprobe import files, stores
+from patchprobe import files
 from patchprobe.errors import StoreError
+from patchprobe.stores import writing
+from patchprobe.stores.file_list import manifest_path, read_manifest
+from patchprobe.stores.reading import open_store
+from patchprobe.stores.writing import build_store
 
 SPEC, CODE = '{"seed": 0}', "abc"
 
@@ -25,7 +29,7 @@ def write(
     made: list[str] | None = None,
     spec: str = SPEC,
 ):
-    with stores.build_store(store, spec=spec, code=CODE) as build:
+    with build_store(store, spec=spec, code=CODE) as build:
         array = build.array("tokens", (units, 8), (1, 8), np.float16, ("tile", "feature"))
         build.coordinate("tile", [f"image#{i}" for i in range(units)], ("tile",))
         build.attributes(model="toy")
@@ -44,7 +48,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def test_round_trip_is_labelled(tmp_path):
     write(tmp_path / "a.zarr")
-    dataset = stores.open_store(tmp_path / "a.zarr")
+    dataset = open_store(tmp_path / "a.zarr")
     assert dataset.tokens.dims == ("tile", "feature")
     assert list(dataset.tile.values) == [f"image#{i}" for i in range(4)]
     assert dataset.attrs == {"model": "toy"}
@@ -56,12 +60,12 @@ def test_interrupted_build_leaves_no_store_and_is_resumed_to_the_same_bytes(tmp_
     cut, made = tmp_path / "cut" / "a.zarr", []
     with pytest.raises(KeyboardInterrupt):
         write(cut, stop_after=1)
-    assert not cut.exists() and not stores.manifest_path(cut).exists()
+    assert not cut.exists() and not manifest_path(cut).exists()
     write(cut, made=made)
     assert made == ["2", "3"]
     assert "resuming: 2 of 4" in capsys.readouterr().err
     assert tree(cut) == tree(tmp_path / "whole" / "a.zarr")
-    assert stores.manifest_path(cut).read_bytes() == (tmp_path / "whole" / "a.manifest.json").read_bytes()
+    assert manifest_path(cut).read_bytes() == (tmp_path / "whole" / "a.manifest.json").read_bytes()
 
 
 def test_other_spec_does_not_resume_foreign_units(tmp_path):
@@ -77,7 +81,7 @@ def test_store_deleted_before_anyone_read_it_is_taken_over(tmp_path, capsys):
     write(store)
     before = tree(store)
     shutil.rmtree(store)
-    stores.manifest_path(store).unlink()
+    manifest_path(store).unlink()
     write(store, made=made)
     assert made == [] and tree(store) == before
     assert "taken over" in capsys.readouterr().err
@@ -86,7 +90,7 @@ def test_store_deleted_before_anyone_read_it_is_taken_over(tmp_path, capsys):
 def test_reading_drops_the_spare_links_so_that_deleting_a_store_redoes_it(tmp_path):
     store, made = tmp_path / "a.zarr", []
     write(store)
-    stores.open_store(store)
+    open_store(store)
     assert list((tmp_path / ".partial").iterdir()) == []
     shutil.rmtree(store)
     write(store, made=made)
@@ -97,7 +101,7 @@ def test_reading_drops_the_spare_links_so_that_deleting_a_store_redoes_it(tmp_pa
 def test_damaged_store_is_refused(tmp_path, damage):
     store = tmp_path / "a.zarr"
     write(store)
-    manifest = stores.manifest_path(store)
+    manifest = manifest_path(store)
     chunk = store / "data" / "tokens" / "c" / "2" / "0"
     if damage == "no manifest":
         manifest.unlink()
@@ -110,34 +114,34 @@ def test_damaged_store_is_refused(tmp_path, damage):
     else:
         manifest.write_text("{")
     with pytest.raises(StoreError, match=r"a\.(zarr|manifest)"):
-        stores.open_store(store)
+        open_store(store)
 
 
 def test_unwritten_chunk_is_never_published(tmp_path):
     with (
         pytest.raises(StoreError, match="3 of 4 chunks"),
-        stores.build_store(tmp_path / "a.zarr", spec=SPEC, code=CODE) as build,
+        build_store(tmp_path / "a.zarr", spec=SPEC, code=CODE) as build,
     ):
         build.array("tokens", (4, 8), (1, 8), np.float16, ("tile", "feature"))[:3] = 1
     assert not (tmp_path / "a.zarr").exists()
 
 
 def test_zero_chunks_count_as_written(tmp_path):
-    with stores.build_store(tmp_path / "a.zarr", spec=SPEC, code=CODE) as build:
+    with build_store(tmp_path / "a.zarr", spec=SPEC, code=CODE) as build:
         build.array("tokens", (4, 8), (1, 8), np.float16, ("tile", "feature"))[...] = 0
-    assert float(stores.open_store(tmp_path / "a.zarr").tokens.sum()) == 0
+    assert float(open_store(tmp_path / "a.zarr").tokens.sum()) == 0
 
 
 def test_inputs_count_by_content(tmp_path):
     data = tmp_path / "images.csv"
     data.write_text("one")
-    with stores.build_store(tmp_path / "a.zarr", spec=SPEC, code=CODE, inputs=[data]) as build:
+    with build_store(tmp_path / "a.zarr", spec=SPEC, code=CODE, inputs=[data]) as build:
         build.coordinate("x", [1], ("x",))
-    first = stores.read_manifest(tmp_path / "a.zarr")["digest"]
+    first = read_manifest(tmp_path / "a.zarr")["digest"]
     data.write_text("two")
-    with stores.build_store(tmp_path / "a.zarr", spec=SPEC, code=CODE, inputs=[data]) as build:
+    with build_store(tmp_path / "a.zarr", spec=SPEC, code=CODE, inputs=[data]) as build:
         build.coordinate("x", [1], ("x",))
-    assert stores.read_manifest(tmp_path / "a.zarr")["digest"] != first
+    assert read_manifest(tmp_path / "a.zarr")["digest"] != first
 
 
 def test_second_writer_waits_and_then_finds_the_work_done(tmp_path):
@@ -145,8 +149,9 @@ def test_second_writer_waits_and_then_finds_the_work_done(tmp_path):
         """
         import sys
         from pathlib import Path
-        from patchprobe import files, stores
-        with stores.build_store(Path(sys.argv[1]), spec="{}", code="") as build:
+        from patchprobe import files
+        from patchprobe.stores.writing import build_store
+        with build_store(Path(sys.argv[1]), spec="{}", code="") as build:
             a = build.array("x", (3,), (1,), "i4", ("tile",))
             for unit in build.pending(["0", "1", "2"]):
                 a[int(unit)] = 7
@@ -168,8 +173,8 @@ def test_second_writer_waits_and_then_finds_the_work_done(tmp_path):
 
 def test_sigkill_in_the_middle_is_resumed(tmp_path):
     program = (
-        "import sys; from pathlib import Path; from patchprobe import files, stores\n"
-        "with stores.build_store(Path(sys.argv[1]), spec='{}', code='') as build:\n"
+        "import sys; from pathlib import Path; from patchprobe import files; from patchprobe.stores.writing import build_store\n"
+        "with build_store(Path(sys.argv[1]), spec='{}', code='') as build:\n"
         "    a = build.array('x', (2,), (1,), 'i4', ('tile',)); a[0] = 1; build.finish('0')\n"
         "    print('ready', flush=True); sys.stdin.read()\n"
     )
@@ -178,12 +183,12 @@ def test_sigkill_in_the_middle_is_resumed(tmp_path):
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGKILL)
     process.wait(30)
-    with stores.build_store(tmp_path / "a.zarr", spec="{}", code="") as build:
+    with build_store(tmp_path / "a.zarr", spec="{}", code="") as build:
         array = build.array("x", (2,), (1,), "i4", ("tile",))
         assert build.pending(["0", "1"]) == ["1"]
         array[1] = 2
         build.finish("1")
-    assert stores.open_store(tmp_path / "a.zarr").x.values.tolist() == [1, 2]
+    assert open_store(tmp_path / "a.zarr").x.values.tolist() == [1, 2]
 
 
 def test_half_written_line_of_a_unit_does_not_count(tmp_path):
@@ -200,12 +205,12 @@ def test_disk_full_names_the_target_and_keeps_finished_units(tmp_path):
     store = tmp_path / "a.zarr"
     with (
         pytest.raises(StoreError, match=r"disk is full while writing .*a\.zarr"),
-        stores.build_store(store, spec=SPEC, code=CODE) as build,
+        build_store(store, spec=SPEC, code=CODE) as build,
     ):
         build.array("tokens", (4, 8), (1, 8), np.float16, ("tile", "feature"))[0] = 1
         build.finish("0")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    with stores.build_store(store, spec=SPEC, code=CODE) as build:
+    with build_store(store, spec=SPEC, code=CODE) as build:
         assert build.pending(["0", "1", "2", "3"]) == ["1", "2", "3"]
         build.array("tokens", (4, 8), (1, 8), np.float16, ("tile", "feature"))[...] = 1
         for unit in "123":
@@ -216,9 +221,9 @@ def test_file_system_without_hard_links(tmp_path, monkeypatch):
     def refuse(*_args, **_kwargs):
         raise shutil.Error([("a", "b", os.strerror(errno.EPERM))])
 
-    monkeypatch.setattr(stores.shutil, "copytree", refuse)
+    monkeypatch.setattr(writing.shutil, "copytree", refuse)
     write(tmp_path / "a.zarr")
-    assert stores.open_store(tmp_path / "a.zarr").sizes["tile"] == 4
+    assert open_store(tmp_path / "a.zarr").sizes["tile"] == 4
 
 
 def test_write_atomic_leaves_nothing_behind_on_failure(tmp_path):
@@ -309,7 +314,7 @@ def test_what_was_deleted_while_it_was_written_is_not_published(tmp_path, lost, 
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def attempt() -> None:
-        with stores.build_store(store, spec=SPEC, code=CODE) as build:
+        with build_store(store, spec=SPEC, code=CODE) as build:
             array = build.array("tokens", (4, 8), (1, 8), np.float16, ("tile", "feature"))
             build.coordinate("tile", [f"image#{i}" for i in range(4)], ("tile",))
             build.attributes(model="toy")
@@ -326,7 +331,7 @@ def test_what_was_deleted_while_it_was_written_is_not_published(tmp_path, lost, 
     else:
         with pytest.raises(StoreError, match=r"a\.zarr-.* run again"):
             attempt()
-        assert not store.exists() and not stores.manifest_path(store).exists()
+        assert not store.exists() and not manifest_path(store).exists()
         write(store)
     write(tmp_path / "whole/a.zarr")
     assert tree(store) == tree(tmp_path / "whole/a.zarr")
@@ -345,16 +350,16 @@ def test_a_spare_whose_bytes_changed_is_not_taken_over(tmp_path):
 
 def test_another_digest_neither_waits_nor_disturbs(tmp_path):
     store = tmp_path / "a.zarr"
-    with stores.build_store(store, spec=SPEC, code=CODE) as outdated:
+    with build_store(store, spec=SPEC, code=CODE) as outdated:
         array = outdated.array("tokens", (1, 8), (1, 8), np.float16, ("tile", "feature"))
         write(store, spec='{"seed": 1}')  # in this very process: a lock would be waited for without end
-        assert stores.open_store(store).sizes["tile"] == 4
+        assert open_store(store).sizes["tile"] == 4
         array[...] = 1
-    assert stores.open_store(store).sizes["tile"] == 1
+    assert open_store(store).sizes["tile"] == 1
     with pytest.raises(KeyboardInterrupt):
         write(store, stop_after=1)
     write(store, spec='{"seed": 1}')
-    stores.open_store(store)
+    open_store(store)
     assert list((tmp_path / ".partial").iterdir()) == []
 
 
@@ -369,7 +374,7 @@ def test_a_publication_that_is_refused_leaves_all_as_it_was(tmp_path):
         yield
 
     def build(publishing):
-        with stores.build_store(store, spec=SPEC, code=CODE, publishing=publishing) as built:
+        with build_store(store, spec=SPEC, code=CODE, publishing=publishing) as built:
             array = built.array("tokens", (1, 8), (1, 8), np.float16, ("tile", "feature"))
             for unit in built.pending(["0"]):
                 array[0] = made.append(unit) or 1
@@ -377,9 +382,9 @@ def test_a_publication_that_is_refused_leaves_all_as_it_was(tmp_path):
 
     with pytest.raises(StoreError, match="outdated"):
         build(refuse)
-    assert tree(store) == before and stores.open_store(store).sizes["tile"] == 4
+    assert tree(store) == before and open_store(store).sizes["tile"] == 4
     build(contextlib.nullcontext)
-    assert made == ["0"] and stores.open_store(store).sizes["tile"] == 1
+    assert made == ["0"] and open_store(store).sizes["tile"] == 1
 
 
 def test_store_without_hard_links_has_the_same_files(tmp_path, monkeypatch):
@@ -396,13 +401,13 @@ def test_store_without_hard_links_has_the_same_files(tmp_path, monkeypatch):
 def test_a_manifest_that_is_none_is_one_clear_error(tmp_path, content):
     store = tmp_path / "a.zarr"
     write(store)
-    stores.manifest_path(store).write_text(content, encoding="latin-1")
+    manifest_path(store).write_text(content, encoding="latin-1")
     with pytest.raises(StoreError, match=r"a\.manifest\.json .*run again"):
-        stores.read_manifest(store)
+        read_manifest(store)
     if '"' not in content:
         with (
             pytest.raises(StoreError, match=r"a\.manifest\.json .*run again"),
-            stores.build_store(tmp_path / "b.zarr", spec=SPEC, code=CODE, inputs=[stores.manifest_path(store)]),
+            build_store(tmp_path / "b.zarr", spec=SPEC, code=CODE, inputs=[manifest_path(store)]),
         ):
             pass
 

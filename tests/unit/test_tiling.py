@@ -10,13 +10,15 @@ import torch
 import xarray as xr
 from PIL import Image
 
-from patchprobe.corruptions import Geometric, open_corruption
-from patchprobe.datasets import Record, open_dataset
+from patchprobe.corruptions.corruption import open_corruption
+from patchprobe.corruptions.geometric import Geometric
+from patchprobe.datasets.adapters.synthetic import Synthetic
+from patchprobe.datasets.dataset import Record, open_dataset
 from patchprobe.datasets.index import build_index, index_records
-from patchprobe.datasets.synthetic import Synthetic
 from patchprobe.errors import ConfigError, DataError
-from patchprobe.stores import build_store, open_store
-from patchprobe.tiling import Tiling, tile_table, write_labels, write_tiles
+from patchprobe.stores.reading import open_store
+from patchprobe.stores.writing import build_store
+from patchprobe.tiles.tiling import Tiling, tile_table, write_labels, write_tiles
 
 TILING = Tiling(size=48, resize=32, interpolation="bilinear")
 

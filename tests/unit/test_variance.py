@@ -10,8 +10,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from patchprobe.errors import ModelError
-from patchprobe.neighbors import nearest
-from patchprobe.variance import TransformedTokens, by_variance, fit_transform, moments
+from patchprobe.neighbors.memory_bank import nearest
+from patchprobe.tokens.transforms import TransformedTokens, by_variance, fit_transform, moments
 
 TOP = ("drop-top-variance", "zero-top-variance", "keep-top-variance")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from projects import TINY, environment, make_project
 
-from patchprobe import forkserver
+from patchprobe.run import forkserver
 
 pytestmark = pytest.mark.workflow
 LINE = ("--cores", "2", "results/streets/patch_classification/pixels-b.noise.parquet")
@@ -44,9 +44,7 @@ def server(tmp_path_factory):
 def script(folder, text):
     path = folder / "job.py"
     source = Path(forkserver.__file__).parents[1]
-    head = (
-        f"import sys\nsys.path.insert(0, {str(source)!r})\nfrom patchprobe.forkserver import hand_over\nhand_over()\n"
-    )
+    head = f"import sys\nsys.path.insert(0, {str(source)!r})\nfrom patchprobe.run.forkserver import hand_over\nhand_over()\n"
     path.write_text(head + text)
     return path
 

@@ -7,8 +7,8 @@ import yaml
 from projects import TINY, make_project
 from test_staleness import FINAL, chain, computed
 
-from patchprobe.model_registry import registered_model
-from patchprobe.tiling import Tiling
+from patchprobe.models.registered import registered_model
+from patchprobe.tiles.tiling import Tiling
 
 pytestmark = pytest.mark.workflow
 

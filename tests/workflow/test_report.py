@@ -7,7 +7,7 @@ import zipfile
 import pandas as pd
 import pytest
 
-from patchprobe.stores import open_store
+from patchprobe.stores.reading import open_store
 
 pytestmark = pytest.mark.workflow
 

@@ -6,8 +6,8 @@ import pytest
 from cityscapes_evaluator import official_scores
 from projects import make_project
 
-from patchprobe.patches import paint
-from patchprobe.stores import open_store
+from patchprobe.stores.reading import open_store
+from patchprobe.tiles.patches import paint
 
 pytestmark = pytest.mark.workflow
 

@@ -89,7 +89,7 @@ def test_comment_in_config_script_and_library(project):
     with (project.folder / "config/config.yaml").open("a") as file:
         file.write("# a remark\n")
     project.edit("workflow/scripts/extract.py", "import _source", "# a remark\nimport _source")
-    project.edit("src/patchprobe/extraction.py", "import ", "# a remark\nimport ")
+    project.edit("src/patchprobe/tokens/extraction.py", "import ", "# a remark\nimport ")
     assert not project.plan()
 
 
@@ -200,10 +200,10 @@ def test_drawing_code_edited(project):
 
 
 def test_module_found_by_name_edited(project):
-    with (project.folder / "src/patchprobe/models/random_source.py").open("a") as file:
+    with (project.folder / "src/patchprobe/models/sources/random.py").open("a") as file:
         file.write("\nEDITED = True\n")
     assert not project.plan()
-    with (project.folder / "src/patchprobe/models/pixels_source.py").open("a") as file:
+    with (project.folder / "src/patchprobe/models/sources/pixels.py").open("a") as file:
         file.write("\nEDITED = True\n")
     assert {f"extract streets,pixels-a,{version}" for version in VERSIONS} <= set(project.plan())
 

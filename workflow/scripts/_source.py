@@ -8,6 +8,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
-from patchprobe.forkserver import hand_over
+from patchprobe.run.forkserver import hand_over
 
 hand_over()

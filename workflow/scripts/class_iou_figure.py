@@ -3,8 +3,8 @@
 import _source  # noqa: F401
 
 from patchprobe import measurements
-from patchprobe.jobs import run_job
 from patchprobe.report import figures
+from patchprobe.run.jobs import run_job
 
 with run_job(snakemake) as job:
     rows = measurements.read(job.input.all("rows"))

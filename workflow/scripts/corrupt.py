@@ -4,12 +4,12 @@ from pathlib import Path
 
 import _source  # noqa: F401
 
-from patchprobe.corruptions import open_corruption
-from patchprobe.datasets import open_dataset
-from patchprobe.index_tables import read_index
-from patchprobe.jobs import run_job
-from patchprobe.stores import build_store
-from patchprobe.tiling import Tiling, write_tiles
+from patchprobe.corruptions.corruption import open_corruption
+from patchprobe.datasets.dataset import open_dataset
+from patchprobe.datasets.index_tables import read_index
+from patchprobe.run.jobs import run_job
+from patchprobe.stores.writing import build_store
+from patchprobe.tiles.tiling import Tiling, write_tiles
 
 with run_job(snakemake) as job:
     spec, images = job.spec, job.input.images

@@ -2,8 +2,8 @@
 
 import _source  # noqa: F401
 
-from patchprobe.jobs import run_job
 from patchprobe.report import tables
+from patchprobe.run.jobs import run_job
 
 with run_job(snakemake) as job:
     names, models, given = job.spec["datasets"], job.spec["models"], job.input

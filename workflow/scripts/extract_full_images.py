@@ -4,17 +4,18 @@ from pathlib import Path
 
 import _source  # noqa: F401
 
-from patchprobe.devices import claim_device
-from patchprobe.jobs import run_job
-from patchprobe.stores import build_store, open_store
+from patchprobe.run.devices import claim_device
+from patchprobe.run.jobs import run_job
+from patchprobe.stores.reading import open_store
+from patchprobe.stores.writing import build_store
 
 with run_job(snakemake) as job:
     spec = job.spec
     # A device is claimed before torch is imported, so that torch sees no other.
     device = claim_device(spec["device"])
-    from patchprobe.extraction import extract
-    from patchprobe.full_images import read_card, tiles_each
-    from patchprobe.models import check_card, load_model
+    from patchprobe.models.backbone import check_card, load_model
+    from patchprobe.tiles.full_images import read_card, tiles_each
+    from patchprobe.tokens.extraction import extract
 
     tile_card, card = (read_card(path) for path in (job.input.tile_card, job.input.card))
     model = load_model(

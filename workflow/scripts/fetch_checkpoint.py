@@ -2,8 +2,8 @@
 
 import _source  # noqa: F401
 
-from patchprobe.fetching import Checkpoint, fetch
-from patchprobe.jobs import run_job
+from patchprobe.models.checkpoints.fetching import Checkpoint, fetch
+from patchprobe.run.jobs import run_job
 
 with run_job(snakemake) as job:
     fetch(Checkpoint(job.spec["name"], job.output.file, job.spec["url"], job.spec["sha256"]))

@@ -3,11 +3,11 @@
 import _source  # noqa: F401
 
 from patchprobe.files import write_atomic
-from patchprobe.jobs import run_job
-from patchprobe.labelled_tokens import labelled_tokens
-from patchprobe.probe_fitting import ProbeOptions, fit_probe
-from patchprobe.stores import open_store
-from patchprobe.variance import fit_transform
+from patchprobe.probes.fitting import ProbeOptions, fit_probe
+from patchprobe.run.jobs import run_job
+from patchprobe.stores.reading import open_store
+from patchprobe.tokens.labelled import labelled_tokens
+from patchprobe.tokens.transforms import fit_transform
 
 with run_job(snakemake) as job:
     spec = job.spec

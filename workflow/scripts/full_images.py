@@ -4,11 +4,11 @@ import _source  # noqa: F401
 
 from patchprobe import measurements
 from patchprobe.analyses.full_images import full_image_rows
-from patchprobe.devices import claim_device
-from patchprobe.jobs import run_job
-from patchprobe.probe_fitting import ProbeOptions
-from patchprobe.provenance import spec_hash
-from patchprobe.stores import open_store
+from patchprobe.probes.fitting import ProbeOptions
+from patchprobe.run.devices import claim_device
+from patchprobe.run.jobs import run_job
+from patchprobe.run.provenance import spec_hash
+from patchprobe.stores.reading import open_store
 
 with run_job(snakemake) as job:
     spec = job.spec

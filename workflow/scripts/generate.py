@@ -3,7 +3,7 @@
 import _source  # noqa: F401
 
 from patchprobe.datasets.demo.generators import open_generator, write_generated
-from patchprobe.jobs import run_job
+from patchprobe.run.jobs import run_job
 
 with run_job(snakemake) as job:
     generator = open_generator(job.spec["generate"], name=job.spec["name"])

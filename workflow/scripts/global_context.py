@@ -4,9 +4,9 @@ import _source  # noqa: F401
 
 from patchprobe import measurements
 from patchprobe.analyses.global_context import context_rows
-from patchprobe.jobs import run_job
-from patchprobe.provenance import spec_hash
-from patchprobe.stores import open_store
+from patchprobe.run.jobs import run_job
+from patchprobe.run.provenance import spec_hash
+from patchprobe.stores.reading import open_store
 
 with run_job(snakemake) as job:
     tokens, labels = open_store(job.input.tokens), open_store(job.input.labels)

@@ -4,10 +4,10 @@ import _source  # noqa: F401
 
 from patchprobe import measurements
 from patchprobe.analyses.hummingbird import hummingbird_rows
-from patchprobe.devices import claim_device
-from patchprobe.jobs import run_job
-from patchprobe.provenance import spec_hash
-from patchprobe.stores import open_store
+from patchprobe.run.devices import claim_device
+from patchprobe.run.jobs import run_job
+from patchprobe.run.provenance import spec_hash
+from patchprobe.stores.reading import open_store
 
 with run_job(snakemake) as job:
     search = {"threads": job.threads, "device": claim_device(job.device)}

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import _source  # noqa: F401
 
+from patchprobe.datasets.index_tables import read_index
 from patchprobe.files import write_atomic
-from patchprobe.full_images import describe_for_full_images, read_card
-from patchprobe.index_tables import read_index
-from patchprobe.jobs import run_job
-from patchprobe.tiling import Tiling
+from patchprobe.run.jobs import run_job
+from patchprobe.tiles.full_images import describe_for_full_images, read_card
+from patchprobe.tiles.tiling import Tiling
 
 with run_job(snakemake) as job:
     spec = job.spec

@@ -5,8 +5,8 @@ from pathlib import Path
 import _source  # noqa: F401
 
 from patchprobe.files import write_atomic
-from patchprobe.jobs import run_job
-from patchprobe.models import describe_model
+from patchprobe.models.backbone import describe_model
+from patchprobe.run.jobs import run_job
 
 with run_job(snakemake) as job:
     spec = job.spec

@@ -2,8 +2,8 @@
 
 import _source  # noqa: F401
 
-from patchprobe.jobs import run_job
-from patchprobe.report.loss_curves import loss_curves
+from patchprobe.pretraining.report import loss_curves
+from patchprobe.run.jobs import run_job
 
 with run_job(snakemake) as job:
     losses = dict(zip(job.spec["objectives"], job.input.all("losses"), strict=True))

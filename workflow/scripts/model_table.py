@@ -4,7 +4,7 @@ import _source  # noqa: F401
 
 from patchprobe import measurements
 from patchprobe.files import write_atomic
-from patchprobe.jobs import run_job
+from patchprobe.run.jobs import run_job
 
 with run_job(snakemake) as job:
     write_atomic(job.output.csv, measurements.read(job.input.all("rows")).to_csv(index=False))

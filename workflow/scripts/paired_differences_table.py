@@ -2,8 +2,8 @@
 
 import _source  # noqa: F401
 
-from patchprobe.jobs import run_job
 from patchprobe.report import paired_differences
+from patchprobe.run.jobs import run_job
 
 with run_job(snakemake) as job:
     outputs = [job.output.csv, job.output.md, job.output.tex, job.output.html]

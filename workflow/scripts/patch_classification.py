@@ -9,13 +9,14 @@ from patchprobe.analyses.patch_classification import (
     score,
     write_predictions,
 )
-from patchprobe.devices import claim_device
-from patchprobe.jobs import run_job
-from patchprobe.labelled_tokens import evaluation_labels, labelled_tokens
-from patchprobe.probes import LinearProbe
-from patchprobe.provenance import spec_hash
-from patchprobe.stores import build_store, open_store
-from patchprobe.variance import fit_transform
+from patchprobe.probes.linear import LinearProbe
+from patchprobe.run.devices import claim_device
+from patchprobe.run.jobs import run_job
+from patchprobe.run.provenance import spec_hash
+from patchprobe.stores.reading import open_store
+from patchprobe.stores.writing import build_store
+from patchprobe.tokens.labelled import evaluation_labels, labelled_tokens
+from patchprobe.tokens.transforms import fit_transform
 
 with run_job(snakemake) as job:
     spec = job.spec

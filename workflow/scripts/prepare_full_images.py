@@ -4,11 +4,11 @@ from pathlib import Path
 
 import _source  # noqa: F401
 
-from patchprobe.datasets import open_dataset
-from patchprobe.index_tables import read_index
-from patchprobe.jobs import run_job
-from patchprobe.stores import build_store
-from patchprobe.tiling import Tiling, write_labels, write_tiles
+from patchprobe.datasets.dataset import open_dataset
+from patchprobe.datasets.index_tables import read_index
+from patchprobe.run.jobs import run_job
+from patchprobe.stores.writing import build_store
+from patchprobe.tiles.tiling import Tiling, write_labels, write_tiles
 
 with run_job(snakemake) as job:
     spec, index = job.spec, read_index(job.input.images)

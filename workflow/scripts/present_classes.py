@@ -4,10 +4,10 @@ from pathlib import Path
 
 import _source  # noqa: F401
 
-from patchprobe.datasets import open_dataset
+from patchprobe.datasets.dataset import open_dataset
 from patchprobe.datasets.present_classes import present_classes
 from patchprobe.files import write_atomic
-from patchprobe.jobs import run_job
+from patchprobe.run.jobs import run_job
 
 with run_job(snakemake) as job:
     spec = job.spec

@@ -2,8 +2,8 @@
 
 import _source  # noqa: F401
 
-from patchprobe.devices import claim_device
-from patchprobe.jobs import run_job
+from patchprobe.run.devices import claim_device
+from patchprobe.run.jobs import run_job
 
 with run_job(snakemake) as job:
     # A device is claimed before torch is imported, so that torch sees no other.

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import _source  # noqa: F401
 
-from patchprobe.jobs import run_job
 from patchprobe.pretraining.images import open_source, write_images
-from patchprobe.stores import build_store
+from patchprobe.run.jobs import run_job
+from patchprobe.stores.writing import build_store
 
 with run_job(snakemake) as job:
     spec = job.spec

@@ -4,12 +4,12 @@ import _source  # noqa: F401
 
 from patchprobe import measurements
 from patchprobe.analyses.removal_sweep import counts_below, score, sweep
-from patchprobe.devices import claim_device
-from patchprobe.jobs import run_job
-from patchprobe.labelled_tokens import labelled_tokens
-from patchprobe.probe_fitting import ProbeOptions
-from patchprobe.provenance import spec_hash
-from patchprobe.stores import open_store
+from patchprobe.probes.fitting import ProbeOptions
+from patchprobe.run.devices import claim_device
+from patchprobe.run.jobs import run_job
+from patchprobe.run.provenance import spec_hash
+from patchprobe.stores.reading import open_store
+from patchprobe.tokens.labelled import labelled_tokens
 
 with run_job(snakemake) as job:
     spec = job.spec

@@ -2,8 +2,8 @@
 
 import _source  # noqa: F401
 
-from patchprobe.jobs import run_job
 from patchprobe.report import sheets
+from patchprobe.run.jobs import run_job
 
 with run_job(snakemake) as job:
     spec, given = job.spec, job.input

@@ -2,9 +2,9 @@
 
 import _source  # noqa: F401
 
-from patchprobe.checkpoint_files import WEIGHTS
-from patchprobe.jobs import run_job
-from patchprobe.report.loss_curves import loss_curves
+from patchprobe.models.checkpoints.files import WEIGHTS
+from patchprobe.pretraining.report import loss_curves
+from patchprobe.run.jobs import run_job
 
 with run_job(snakemake) as job:
     losses = {model: WEIGHTS / name for model, (name, _) in job.spec["losses"].items()}

@@ -4,8 +4,8 @@ import _source  # noqa: F401
 
 from patchprobe import measurements
 from patchprobe.analyses.variance_overlap import overlap_rows
-from patchprobe.jobs import run_job
-from patchprobe.provenance import spec_hash
+from patchprobe.run.jobs import run_job
+from patchprobe.run.provenance import spec_hash
 
 with run_job(snakemake) as job:
     spectra = measurements.read(job.input.all("rows"))

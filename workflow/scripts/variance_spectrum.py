@@ -4,10 +4,10 @@ import _source  # noqa: F401
 
 from patchprobe import measurements
 from patchprobe.analyses.variance_spectrum import variance_rows
-from patchprobe.jobs import run_job
-from patchprobe.labelled_tokens import labelled_tokens
-from patchprobe.provenance import spec_hash
-from patchprobe.stores import open_store
+from patchprobe.run.jobs import run_job
+from patchprobe.run.provenance import spec_hash
+from patchprobe.stores.reading import open_store
+from patchprobe.tokens.labelled import labelled_tokens
 
 with run_job(snakemake) as job:
     tokens = open_store(job.input.tokens)

@@ -19,13 +19,13 @@ import xarray as xr
 from tqdm import tqdm
 
 from patchprobe.errors import DataError
-from patchprobe.labelled_tokens import TILES_PER_BLOCK, grid
-from patchprobe.metrics import mean_iou
-from patchprobe.neighbors import MemoryBank, Metric
-from patchprobe.patch_pixels import count_maps, label_maps, map_rows, pixel_labels
-from patchprobe.patches import patch_labels
+from patchprobe.neighbors.memory_bank import MemoryBank, Metric
+from patchprobe.scoring.metrics import mean_iou
+from patchprobe.scoring.patch_pixels import count_maps, label_maps, map_rows, pixel_labels
 from patchprobe.seeds import generator
-from patchprobe.variance import FeatureTransform, TransformedTokens, moments
+from patchprobe.tiles.patches import patch_labels
+from patchprobe.tokens.labelled import TILES_PER_BLOCK, grid
+from patchprobe.tokens.transforms import FeatureTransform, TransformedTokens, moments
 
 PROTOCOL = "capi-v1"
 
@@ -231,7 +231,7 @@ class Votes:
 def score(votes: Votes, k: int, features: xr.Dataset, labels: xr.Dataset, **columns: Any) -> list[dict[str, Any]]:
     """Return the measurement rows of every pixel metric and class for votes on the evaluation tiles of a token store.
 
-    ``columns`` are those of :func:`patchprobe.patch_pixels.map_rows` and further ones of the rows. Raises DataError if
+    ``columns`` are those of :func:`patchprobe.scoring.patch_pixels.map_rows` and further ones of the rows. Raises DataError if
     no evaluation pixel has a class.
     """
     evaluated = features.isel(tile=np.flatnonzero(features.split.values == "evaluation"))

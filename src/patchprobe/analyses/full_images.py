@@ -7,10 +7,10 @@ from typing import Any
 
 import xarray as xr
 
-from patchprobe.clean_predictions import classify_clean
-from patchprobe.clean_scores import clean_rows
-from patchprobe.labelled_tokens import labelled_tokens
-from patchprobe.probe_fitting import ProbeOptions
+from patchprobe.analyses.clean_predictions import classify_clean
+from patchprobe.probes.fitting import ProbeOptions
+from patchprobe.scoring.clean_scores import clean_rows
+from patchprobe.tokens.labelled import labelled_tokens
 
 PROTOCOL = "full-images-v1"
 
@@ -29,7 +29,7 @@ def full_image_rows(
     """Return the measurement rows of every method, metric and class, with intervals over images.
 
     ``features`` and ``labels`` are the token store and the label store of full images, one tile for each; ``device`` is
-    where neighbours are searched, ``columns`` are those of :func:`patchprobe.clean_scores.clean_rows`. Raises DataError if no training patch, or nothing that was
+    where neighbours are searched, ``columns`` are those of :func:`patchprobe.scoring.clean_scores.clean_rows`. Raises DataError if no training patch, or nothing that was
     classified, has a class.
     """
     training = labelled_tokens(features, labels, "train")

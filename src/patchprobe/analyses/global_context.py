@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from patchprobe.bootstrap import percentile_intervals
-from patchprobe.labelled_tokens import grid
+from patchprobe.scoring.bootstrap import percentile_intervals
 from patchprobe.seeds import generator
-from patchprobe.variance import by_variance, feature_count
+from patchprobe.tokens.labelled import grid
+from patchprobe.tokens.transforms import by_variance, feature_count
 
 PROTOCOL = "global-context-v1"
 _CONSTANT = 1e-12  # sums of squares below it are rounding

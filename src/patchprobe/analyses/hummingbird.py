@@ -17,13 +17,13 @@ import xarray as xr
 from tqdm import tqdm
 
 from patchprobe.errors import ConfigError, DataError
-from patchprobe.labelled_tokens import TILES_PER_BLOCK, grid, token_blocks
-from patchprobe.metrics import class_iou
-from patchprobe.neighbors import MemoryBank
-from patchprobe.patch_pixels import class_pixels, count_maps, map_rows
-from patchprobe.patch_scores import METRICS
-from patchprobe.patches import patch_labels
+from patchprobe.neighbors.memory_bank import MemoryBank
+from patchprobe.scoring.metrics import class_iou
+from patchprobe.scoring.patch_pixels import class_pixels, count_maps, map_rows
+from patchprobe.scoring.patch_scores import METRICS
 from patchprobe.seeds import generator
+from patchprobe.tiles.patches import patch_labels
+from patchprobe.tokens.labelled import TILES_PER_BLOCK, grid, token_blocks
 
 PROTOCOL = "hummingbird-v1"
 
@@ -114,7 +114,7 @@ def score(
 ) -> list[dict[str, Any]]:
     """Return the measurement rows of every pixel metric and class for the blocks that :func:`predict` yields.
 
-    ``columns`` are those of :func:`patchprobe.patch_pixels.map_rows` and further ones of the rows. Raises DataError if
+    ``columns`` are those of :func:`patchprobe.scoring.patch_pixels.map_rows` and further ones of the rows. Raises DataError if
     no evaluation pixel has a class.
     """
     evaluated = features.isel(tile=np.flatnonzero(features.split.values == "evaluation"))

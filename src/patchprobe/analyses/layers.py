@@ -10,9 +10,9 @@ import numpy.typing as npt
 import xarray as xr
 from tqdm import tqdm
 
-from patchprobe.clean_scores import clean_rows
-from patchprobe.labelled_tokens import labelled_tokens, token_blocks
-from patchprobe.neighbors import MemoryBank
+from patchprobe.neighbors.memory_bank import MemoryBank
+from patchprobe.scoring.clean_scores import clean_rows
+from patchprobe.tokens.labelled import labelled_tokens, token_blocks
 
 PROTOCOL = "layers-v1"
 
@@ -67,7 +67,7 @@ def layer_rows(
 ) -> list[dict[str, Any]]:
     """Return the measurement rows of every stored block, metric and class, and of both groups of classes.
 
-    Arguments as for :func:`classify_layers`; ``columns`` are those of :func:`patchprobe.clean_scores.clean_rows`.
+    Arguments as for :func:`classify_layers`; ``columns`` are those of :func:`patchprobe.scoring.clean_scores.clean_rows`.
     """
     groups: Mapping[str, Sequence[str]] = class_groups(labels.attrs["class_names"], easy_classes)
     rows = []

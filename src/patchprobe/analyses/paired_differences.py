@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from patchprobe.bootstrap import percentiles, resampled_values
 from patchprobe.errors import DataError
-from patchprobe.metrics import accuracy, confusion_matrices, mean_iou
-from patchprobe.patches import paint
+from patchprobe.scoring.bootstrap import percentiles, resampled_values
+from patchprobe.scoring.metrics import accuracy, confusion_matrices, mean_iou
+from patchprobe.tiles.patches import paint
 
 PROTOCOL = "paired-differences-v1"
 COLUMNS = (

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from patchprobe.labelled_tokens import LabelledTokens, grid, token_blocks
-from patchprobe.neighbors import MemoryBank
-from patchprobe.patch_scores import METHODS, patch_scores
-from patchprobe.probes import LinearProbe
+from patchprobe.neighbors.memory_bank import MemoryBank
+from patchprobe.probes.linear import LinearProbe
 from patchprobe.progress import Progress
-from patchprobe.stores import Build
-from patchprobe.variance import FeatureTransform, TransformedTokens
+from patchprobe.scoring.patch_scores import METHODS, patch_scores
+from patchprobe.stores.build import Build
+from patchprobe.tokens.labelled import LabelledTokens, grid, token_blocks
+from patchprobe.tokens.transforms import FeatureTransform, TransformedTokens
 
 PROTOCOL = "patch-classification-v1"
 

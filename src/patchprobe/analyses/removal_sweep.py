@@ -14,12 +14,12 @@ import numpy.typing as npt
 import xarray as xr
 from tqdm import tqdm
 
-from patchprobe.clean_scores import clean_rows
 from patchprobe.errors import ConfigError
-from patchprobe.labelled_tokens import LabelledTokens, token_blocks
-from patchprobe.neighbor_sweep import SweepBank
-from patchprobe.probe_fitting import ProbeOptions, fit_probes
-from patchprobe.variance import FeatureTransform, by_variance, moments
+from patchprobe.neighbors.sweep_bank import SweepBank
+from patchprobe.probes.fitting import ProbeOptions, fit_probes
+from patchprobe.scoring.clean_scores import clean_rows
+from patchprobe.tokens.labelled import LabelledTokens, token_blocks
+from patchprobe.tokens.transforms import FeatureTransform, by_variance, moments
 
 PROTOCOL = "removal-sweep-v1"
 

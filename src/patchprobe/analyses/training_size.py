@@ -13,11 +13,11 @@ import numpy.typing as npt
 import xarray as xr
 from tqdm import tqdm
 
-from patchprobe.clean_predictions import classify_clean
-from patchprobe.clean_scores import clean_rows
-from patchprobe.labelled_tokens import LabelledTokens
-from patchprobe.probe_fitting import ProbeOptions
+from patchprobe.analyses.clean_predictions import classify_clean
+from patchprobe.probes.fitting import ProbeOptions
+from patchprobe.scoring.clean_scores import clean_rows
 from patchprobe.seeds import generator
+from patchprobe.tokens.labelled import LabelledTokens
 
 PROTOCOL = "training-size-v1"
 # Images of each city in arXiv 2401.00463; the values themselves are lost from the text at hand.
@@ -102,7 +102,7 @@ def size_rows(
     """Return the measurement rows of every subset, method, metric and class.
 
     Arguments as for :func:`classify_sizes`; ``labels`` is the label store, ``columns`` are those of
-    :func:`patchprobe.clean_scores.clean_rows`.
+    :func:`patchprobe.scoring.clean_scores.clean_rows`.
     """
     rows = []
     found = classify_sizes(training, features, subsets, options, seed=seed, threads=threads, device=device)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from patchprobe.variance import by_variance, feature_count
+from patchprobe.tokens.transforms import by_variance, feature_count
 
 PROTOCOL = "variance-overlap-v1"
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from patchprobe.labelled_tokens import LabelledTokens
-from patchprobe.variance import moments
+from patchprobe.tokens.labelled import LabelledTokens
+from patchprobe.tokens.transforms import moments
 
 PROTOCOL = "variance-spectrum-v1"
 

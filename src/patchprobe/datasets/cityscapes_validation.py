@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from patchprobe.datasets import Record
-from patchprobe.datasets.cityscapes import LABELS, Cityscapes
+from patchprobe.datasets.adapters.cityscapes import LABELS, Cityscapes
+from patchprobe.datasets.dataset import Record
 from patchprobe.datasets.images import DECODE_ERRORS, open_picture, read_ids
 from patchprobe.errors import DataError
 

@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from patchprobe.datasets import Record
-from patchprobe.errors import ConfigError, DataError
+from patchprobe.datasets.dataset import Record
+from patchprobe.errors import ConfigError, DataError, printable
 from patchprobe.files import file_sha256
-from patchprobe.foreign import printable
 
 _log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
-from patchprobe.datasets import Classes, Dataset, Record
+from patchprobe.datasets.dataset import Classes, Dataset, Record
 from patchprobe.errors import ConfigError, DataError
 from patchprobe.seeds import generator
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from patchprobe.datasets import Dataset, Record
+from patchprobe.datasets.dataset import Dataset, Record
 from patchprobe.own_files import damaged, read_table
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from patchprobe.errors import ModelError
 from patchprobe.models.gsd import gsd_position_embedding
-from patchprobe.models.layouts import PositionEmbedding, Weights
+from patchprobe.models.layout import PositionEmbedding, Weights
 
 Grid = tuple[int, int]
 

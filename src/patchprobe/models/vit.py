@@ -1,6 +1,5 @@
 """Any plain ViT of timm as a backbone: building one, and reading tokens from its blocks."""
 
-import difflib
 import hashlib
 import inspect
 from collections.abc import Mapping, Sequence
@@ -11,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from patchprobe.errors import ModelError
-from patchprobe.models import Norm, Tokens
+from patchprobe.errors import ModelError, suggestion
+from patchprobe.models.backbone import Norm, Tokens
 
 _OWN_ARGUMENTS = {
     "img_size": "set models.{name}.input_size instead",
@@ -71,8 +70,7 @@ def _check_arguments(name: str, architecture: str | None, arguments: Mapping[str
     for argument, value in arguments.items():
         key = f"models.{name}.arguments.{argument}"
         if argument not in known:
-            near = difflib.get_close_matches(argument, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(known)}"
+            hint = suggestion(argument, known, f"it takes {', '.join(known)}")
             raise ModelError(f"{key}: {architecture} has no such argument; {hint}")
         if not isinstance(value, bool | int | float | str | None):
             raise ModelError(f"{key}: {value!r} is neither a number, a text, true, false nor null")
@@ -87,9 +85,8 @@ def check_architecture(name: str, architecture: str | None) -> None:
     if timm.is_model(plain) and (not tag or architecture in timm.list_pretrained(f"{plain}.*")):
         return
     known = timm.list_pretrained(f"{plain}.*") if timm.is_model(plain) else timm.list_models()
-    near = difflib.get_close_matches(architecture if timm.is_model(plain) else plain, known, n=3, cutoff=0.4)
-    hint = f"; nearest: {', '.join(near)}" if near else ""
-    raise ModelError(f"{key}: timm {timm.__version__} has no {architecture!r}{hint}")
+    hint = suggestion(architecture if timm.is_model(plain) else plain, known, cutoff=0.4)
+    raise ModelError(f"{key}: timm {timm.__version__} has no {architecture!r}{hint and f'; {hint}'}")
 
 
 def check_size(name: str, architecture: str, module: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
@@ -127,13 +124,13 @@ def set_norm_eps(module: nn.Module, eps: float) -> None:
 
 
 class TimmViT:
-    """A timm ViT as a :class:`patchprobe.models.Backbone`.
+    """A timm ViT as a :class:`patchprobe.models.backbone.Backbone`.
 
     Works for every timm model whose blocks keep one sequence of prefix and patch tokens (ViT, DeiT, BEiT, EVA,
     DINOv2, DINOv3, ...). Where the architecture norms only its pooled vector (its token norm is an identity),
     ``final`` leaves the tokens as the last block gives them, as its own ``forward_features`` does; the
     provenance says so. ``decoder_weights`` are those of the decoder that the file brought along, empty if none; see
-    :mod:`patchprobe.models.reconstruction`.
+    :mod:`patchprobe.models.decoders.reconstruction`.
     """
 
     def __init__(
@@ -174,7 +171,7 @@ class TimmViT:
         }
 
     def tokens(self, images: torch.Tensor, layers: Sequence[int]) -> Tokens:
-        """See :meth:`patchprobe.models.Backbone.tokens`; stops after the highest block asked for."""
+        """See :meth:`patchprobe.models.backbone.Backbone.tokens`; stops after the highest block asked for."""
         prefixed = self.module.num_prefix_tokens > 0
         sequences = self.module.forward_intermediates(
             images,

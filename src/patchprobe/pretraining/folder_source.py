@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from patchprobe.datasets.images import read_rgb
 from patchprobe.errors import DataError
-from patchprobe.folders import folder_below
+from patchprobe.files import folder_below
 from patchprobe.pretraining.images import NO_CLASS
 from patchprobe.seeds import generator
 

@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from patchprobe.progress import Progress
-from patchprobe.stores import Build, open_store, read_manifest
+from patchprobe.stores.build import Build
+from patchprobe.stores.file_list import read_manifest
+from patchprobe.stores.reading import open_store
 
 NO_CLASS = 255
 # Images in a chunk of the store, and in a unit of work.

@@ -1,11 +1,10 @@
 """What a pretraining objective is, and how one is found by its name.
 
-An objective's name in the config names its module: objective ``mae`` is ``pretraining/mae.py``, whose ``OBJECTIVE``
+An objective's name in the config names its module: objective ``mae`` is ``pretraining/objectives/mae.py``, whose ``OBJECTIVE``
 is a subclass of :class:`Objective`. There is no list to edit: a new objective is one new file.
 """
 
 import dataclasses
-import difflib
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -15,10 +14,9 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from patchprobe.errors import ConfigError
+from patchprobe.errors import ConfigError, suggestion
+from patchprobe.pretraining import objectives
 from patchprobe.pretraining.network import Network
-
-_PACKAGE = __name__.rpartition(".")[0]
 
 
 @dataclass(frozen=True)
@@ -84,13 +82,13 @@ class Objective(nn.Module, ABC):
 def open_objective(name: str) -> type[Objective]:
     """Return the objective ``pretraining.objectives.<name>``; raises ConfigError for an unknown one."""
     try:
-        module = importlib.import_module(f"{_PACKAGE}.{name.replace('-', '_')}")
+        module = importlib.import_module(f"{objectives.__name__}.{name.replace('-', '_')}")
         objective: type[Objective] = module.OBJECTIVE
     except (ModuleNotFoundError, AttributeError) as error:
-        if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith(_PACKAGE):
+        if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith(objectives.__name__):
             raise
         raise ConfigError(
-            f"pretraining.objectives.{name}: there is no such objective (a module of patchprobe.pretraining with "
+            f"pretraining.objectives.{name}: there is no such objective (a module of patchprobe.pretraining.objectives with "
             "OBJECTIVE); supervised, dino, ibot, mae and simmim come with patchprobe"
         ) from None
     return objective
@@ -118,7 +116,5 @@ def check_options(name: str, options: Iterable[str]) -> None:
     known = [field.name for field in dataclasses.fields(open_objective(name).options_type)]
     for option in options:
         if option not in known:
-            near = difflib.get_close_matches(option, known, n=1)
-            allowed = f"allowed are {', '.join(known)}" if known else "it has no options"
-            hint = f"did you mean {near[0]}?" if near else allowed
+            hint = suggestion(option, known, f"allowed are {', '.join(known)}" if known else "it has no options")
             raise ConfigError(f"unknown key pretraining.objectives.{name}.options.{option}: {hint}")

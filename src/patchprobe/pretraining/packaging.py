@@ -9,9 +9,9 @@ import json
 import shutil
 from pathlib import Path
 
-from patchprobe.checkpoint_files import WEIGHTS
 from patchprobe.errors import StoreError
 from patchprobe.files import file_sha256, write_atomic
+from patchprobe.models.checkpoints.files import WEIGHTS
 from patchprobe.own_files import read_mapping, read_table
 
 # Points of a packaged loss curve, each the mean of its part of the run: one row per step would be as large as weights.

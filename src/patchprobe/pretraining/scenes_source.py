@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from patchprobe.datasets.cityscapes import TRAIN_IDS, Cityscapes
-from patchprobe.datasets.demo import pretraining_scene
+from patchprobe.datasets.adapters.cityscapes import TRAIN_IDS, Cityscapes
+from patchprobe.datasets.demo.pretraining_scenes import pretraining_scene
 from patchprobe.datasets.demo.street import SHAPE
 
 

@@ -37,7 +37,7 @@ _OURS = {
 def compare(rows: pd.DataFrame, values: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return a row for every paper's value that has a measurement, over pixels and over patches where it has both.
 
-    ``values`` are those of :func:`patchprobe.paper_values.comparable`; ``difference`` is ours minus the paper's. Names of
+    ``values`` are those of :func:`patchprobe.report.paper_values.comparable`; ``difference`` is ours minus the paper's. Names of
     classes count in lower and upper case alike.
     """
     clean = rows[rows["corruption"] == "clean"]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from patchprobe.datasets.index_tables import read_classes
 from patchprobe.errors import StoreError
-from patchprobe.index_tables import read_classes
 
 METHOD_NAMES = {"1-nn": "1-NN", "linear": "linear probe", "capi": "CAPI k-NN", "hummingbird": "Hummingbird"}
 METRIC_NAMES = {

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from patchprobe.errors import StoreError
-from patchprobe.patches import paint
 from patchprobe.report.selection import METHOD_NAMES, axis_of, order_corruptions, order_known
 from patchprobe.report.style import RC, WIDTH, new_figure, plain, save
-from patchprobe.stores import open_store
+from patchprobe.stores.reading import open_store
+from patchprobe.tiles.patches import paint
 
 Image = npt.NDArray[np.uint8]
 Ids = npt.NDArray[np.uint8]

@@ -11,8 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from patchprobe.errors import shown
 from patchprobe.files import write_atomic
-from patchprobe.foreign import shown
 
 # Okabe and Ito, Color Universal Design (2008), without the yellow, which vanishes on white paper.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")

@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from patchprobe.index_tables import read_classes
+from patchprobe.datasets.index_tables import read_classes
 from patchprobe.own_files import read_table
-from patchprobe.patches import patch_labels
 from patchprobe.report.formats import Score, Table
 from patchprobe.report.layout import lay_out_scores, write_tables
 from patchprobe.report.selection import (
@@ -21,7 +20,8 @@ from patchprobe.report.selection import (
     order_methods,
     prepare,
 )
-from patchprobe.stores import open_store
+from patchprobe.stores.reading import open_store
+from patchprobe.tiles.patches import patch_labels
 
 _HEADLINE = {
     "pixel_miou": "mIoU, pixels",

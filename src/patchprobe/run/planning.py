@@ -29,7 +29,7 @@ from patchprobe.run.records import (
     sha256,
     write_plan,
 )
-from patchprobe.store_files import drop_spares
+from patchprobe.stores.file_list import drop_spares
 
 _OTHER_INPUT = "it was made from another "
 

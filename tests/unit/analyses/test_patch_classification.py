@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from token_stores import BOOTSTRAP, stores
 
-from patchprobe import stores as disk
 from patchprobe.analyses.patch_classification import PatchClassifier, read_predictions, score, write_predictions
-from patchprobe.labelled_tokens import labelled_tokens
-from patchprobe.probe_fitting import ProbeOptions, fit_probe
-from patchprobe.variance import fit_transform
+from patchprobe.probes.fitting import ProbeOptions, fit_probe
+from patchprobe.stores.file_list import read_manifest
+from patchprobe.stores.reading import open_store
+from patchprobe.stores.writing import build_store
+from patchprobe.tokens.labelled import labelled_tokens
+from patchprobe.tokens.transforms import fit_transform
 
 OPTIONS = ProbeOptions(learning_rates=(0.1,), weight_decays=(0.0,), steps=20)
 
@@ -46,9 +48,9 @@ class Counting:
 
 
 def build(path, features, classifier):
-    with disk.build_store(path, spec="{}", code="") as made:
+    with build_store(path, spec="{}", code="") as made:
         write_predictions(made, features, lambda: classifier)
-    return read_predictions(disk.open_store(path, keep_spare=True))
+    return read_predictions(open_store(path, keep_spare=True))
 
 
 def test_a_killed_search_goes_on_level_by_level_and_a_finished_one_is_not_made_again(features, classifier, tmp_path):
@@ -61,7 +63,7 @@ def test_a_killed_search_goes_on_level_by_level_and_a_finished_one_is_not_made_a
     assert (first.levels, second.levels, third.levels) == ([0, 1], [1, 2], [])
     np.testing.assert_array_equal(found.ids, whole.ids)
     np.testing.assert_array_equal(again.ids, whole.ids)
-    sums = [disk.read_manifest(tmp_path / name)["sha256"] for name in ("whole.zarr", "cut.zarr")]
+    sums = [read_manifest(tmp_path / name)["sha256"] for name in ("whole.zarr", "cut.zarr")]
     assert sums[0] == sums[1]
 
 

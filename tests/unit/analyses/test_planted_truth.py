@@ -16,10 +16,11 @@ import pytest
 
 from patchprobe import measurements
 from patchprobe.analyses import layers, paired_differences, patch_classification, removal_sweep, variance_spectrum
-from patchprobe.labelled_tokens import labelled_tokens
-from patchprobe.probe_fitting import ProbeOptions, fit_probe
-from patchprobe.stores import build_store, open_store
-from patchprobe.variance import fit_transform
+from patchprobe.probes.fitting import ProbeOptions, fit_probe
+from patchprobe.stores.reading import open_store
+from patchprobe.stores.writing import build_store
+from patchprobe.tokens.labelled import labelled_tokens
+from patchprobe.tokens.transforms import fit_transform
 
 IMAGES, SIDE, FEATURES, HUGE = 72, 4, 300, 200  # one tile an image; the first third is for evaluation
 EVALUATED = IMAGES // 3

@@ -13,9 +13,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from patchprobe import measurements
 from patchprobe.analyses import patch_classification, removal_sweep, variance_spectrum
 from patchprobe.errors import ConfigError, DataError
-from patchprobe.labelled_tokens import labelled_tokens
-from patchprobe.probe_fitting import ProbeOptions, fit_probe
-from patchprobe.variance import fit_transform
+from patchprobe.probes.fitting import ProbeOptions, fit_probe
+from patchprobe.tokens.labelled import labelled_tokens
+from patchprobe.tokens.transforms import fit_transform
 
 TILES, EVALUATED, FEATURES, HUGE = 24, 12, 14, 2
 COUNTS = (0, 1, 2, 5, 10)

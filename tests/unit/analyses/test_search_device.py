@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from token_stores import BOOTSTRAP, stores
 
-from patchprobe import neighbor_sweep, neighbors
 from patchprobe.analyses import (
     capi,
     full_images,
@@ -16,10 +15,12 @@ from patchprobe.analyses import (
     removal_sweep,
     training_size,
 )
-from patchprobe.labelled_tokens import labelled_tokens
-from patchprobe.neighbor_tensors import TorchArrays
-from patchprobe.probe_fitting import ProbeOptions, fit_probe
-from patchprobe.variance import fit_transform
+from patchprobe.neighbors import memory_bank as neighbors
+from patchprobe.neighbors import sweep_bank as neighbor_sweep
+from patchprobe.neighbors.tensors import TorchArrays
+from patchprobe.probes.fitting import ProbeOptions, fit_probe
+from patchprobe.tokens.labelled import labelled_tokens
+from patchprobe.tokens.transforms import fit_transform
 
 OPTIONS = ProbeOptions(learning_rates=(0.1,), weight_decays=(0.0,), steps=20)
 COLUMNS = {"dataset": "d", "model": "m", "bootstrap": BOOTSTRAP, "seed": 0, "spec": "s"}

@@ -12,8 +12,8 @@ from token_stores import BOOTSTRAP, VOID, stores
 
 from patchprobe import measurements
 from patchprobe.analyses.training_size import nested_subsets, size_rows
-from patchprobe.labelled_tokens import labelled_tokens
-from patchprobe.probe_fitting import ProbeOptions
+from patchprobe.probes.fitting import ProbeOptions
+from patchprobe.tokens.labelled import labelled_tokens
 
 IMAGES = [f"{city}/{i}" for city in ("aachen", "bonn", "ulm") for i in range(6)]
 CITIES = [image.split("/")[0] for image in IMAGES]

@@ -8,7 +8,7 @@ import pytest
 
 from patchprobe import measurements
 from patchprobe.analyses.variance_overlap import overlap_rows
-from patchprobe.variance import feature_count
+from patchprobe.tokens.transforms import feature_count
 
 TOP = {"ade": [0, 1, 2, 3], "city": [2, 3, 4, 5], "fair": [0, 1, 2, 9]}
 SHARED = {("ade", "city"): 2, ("ade", "fair"): 3, ("city", "fair"): 1}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from patchprobe.datasets import open_dataset
-from patchprobe.datasets.ade20k import ADE20K
+from patchprobe.datasets.adapters.ade20k import ADE20K
+from patchprobe.datasets.dataset import open_dataset
 from patchprobe.datasets.index import build_index
 from patchprobe.errors import DataError
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from patchprobe.datasets import open_dataset
-from patchprobe.datasets.camvid import CamVid
+from patchprobe.datasets.adapters.camvid import CamVid
+from patchprobe.datasets.dataset import open_dataset
 from patchprobe.errors import DataError
 
 WritePair = Callable[..., None]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from patchprobe.datasets import Classes, open_dataset
+from patchprobe.datasets.dataset import Classes, open_dataset
 from patchprobe.datasets.images import read_ids, read_rgb
 from patchprobe.errors import ConfigError, DataError
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from patchprobe.datasets import Classes, Record, open_dataset
-from patchprobe.datasets.camvid import CamVid
+from patchprobe.datasets.adapters.camvid import CamVid
+from patchprobe.datasets.adapters.synthetic import Synthetic
+from patchprobe.datasets.dataset import Classes, Record, open_dataset
 from patchprobe.datasets.index import Drawn, build_index, draw, draw_per_class, index_records
+from patchprobe.datasets.index_tables import read_index
 from patchprobe.datasets.present_classes import class_sets, present_classes, read_present_classes
-from patchprobe.datasets.synthetic import Synthetic
 from patchprobe.errors import ConfigError, DataError
-from patchprobe.index_tables import read_index
 
 WritePair = Callable[..., None]
 

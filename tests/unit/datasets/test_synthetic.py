@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from patchprobe.datasets import open_dataset
-from patchprobe.datasets.synthetic import Synthetic
+from patchprobe.datasets.adapters.synthetic import Synthetic
+from patchprobe.datasets.dataset import open_dataset
 
 
 def test_scenes_need_no_files_and_are_the_same_in_any_order() -> None:

@@ -12,9 +12,10 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 
 import patchprobe
-from patchprobe.checkpoint_files import checkpoint_path
 from patchprobe.errors import ModelError
-from patchprobe.models import check_card, describe_model, load_model, timm_source
+from patchprobe.models.backbone import check_card, describe_model, load_model
+from patchprobe.models.checkpoints.files import checkpoint_path
+from patchprobe.models.sources import timm as timm_source
 
 
 @pytest.fixture

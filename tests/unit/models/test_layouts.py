@@ -6,8 +6,8 @@ import timm
 import torch
 
 from patchprobe.errors import ConfigError, ModelError
-from patchprobe.models import describe_model, load_model
-from patchprobe.models.layouts import layout_names, open_layout
+from patchprobe.models.backbone import describe_model, load_model
+from patchprobe.models.layout import layout_names, open_layout
 
 SMALL = {"embed_dim": 48, "depth": 2, "num_heads": 3}
 ARCHITECTURES = {
@@ -110,9 +110,7 @@ def test_another_layout_than_the_named_one_is_recognised(tmp_path, held, named):
 
 
 def test_an_unknown_layout_is_an_error_that_names_the_nearest(tmp_path):
-    with pytest.raises(
-        ConfigError, match=r"models\.m\.layout: unknown layout 'moco'; did you mean 'moco-v3'\? Known: "
-    ):
+    with pytest.raises(ConfigError, match=r"models\.m\.layout: unknown layout 'moco'; did you mean moco-v3\? Known: "):
         load(tmp_path, vit(), "moco")
 
 

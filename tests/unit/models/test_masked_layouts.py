@@ -5,7 +5,7 @@ import timm
 import torch
 
 from patchprobe.errors import ModelError
-from patchprobe.models import load_model
+from patchprobe.models.backbone import load_model
 
 SMALL = {"embed_dim": 24, "depth": 2, "num_heads": 3}
 SIMMIM = {"use_abs_pos_emb": False, "use_shared_rel_pos_bias": True, "init_values": 0.1, "use_fc_norm": False}

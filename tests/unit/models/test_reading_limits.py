@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from patchprobe.errors import ModelError
-from patchprobe.models.checkpoints import read_checkpoint
+from patchprobe.models.checkpoints.reading import read_checkpoint
 
 KEY = "models.m.checkpoint"
 # Prints the peak of memory above what the imports took, in MB, and the message.
@@ -20,7 +20,7 @@ READ = """
 import resource, sys
 from pathlib import Path
 from patchprobe.errors import ModelError
-from patchprobe.models.checkpoints import read_checkpoint
+from patchprobe.models.checkpoints.reading import read_checkpoint
 import torch
 torch.save({"a": torch.zeros(1)}, sys.argv[1] + ".small.pth")
 read_checkpoint(Path(sys.argv[1] + ".small.pth"), "k")

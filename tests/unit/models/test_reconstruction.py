@@ -5,10 +5,10 @@ import torch
 from torch.nn import functional as F
 
 from patchprobe.errors import ModelError
-from patchprobe.models import load_model
-from patchprobe.models.mae_decoder import MAE, MAEDecoder
-from patchprobe.models.reconstruction import load_autoencoder
-from patchprobe.models.simmim_decoder import SimMIM, SimMIMDecoder
+from patchprobe.models.backbone import load_model
+from patchprobe.models.decoders.mae import MAE, MAEDecoder
+from patchprobe.models.decoders.reconstruction import load_autoencoder
+from patchprobe.models.decoders.simmim import SimMIM, SimMIMDecoder
 
 SMALL = {"embed_dim": 24, "depth": 2, "num_heads": 3}
 SIMMIM = {"use_abs_pos_emb": False, "use_shared_rel_pos_bias": True, "init_values": 0.1, "use_fc_norm": False}

@@ -9,13 +9,13 @@ import torchvision
 import yaml
 from timm.models import get_pretrained_cfg
 
-from patchprobe.config import load_schema, validate
+from patchprobe.config.validation import load_schema, validate
 from patchprobe.errors import ConfigError
-from patchprobe.model_reference import with_reference
-from patchprobe.model_registry import registered_model, registered_models, resolve
-from patchprobe.models import load_model
-from patchprobe.models.layouts import open_layout
+from patchprobe.models.backbone import load_model
+from patchprobe.models.layout import open_layout
+from patchprobe.models.registered import registered_model, registered_models, resolve
 from patchprobe.models.vit import build_vit
+from patchprobe.reference.models import with_reference
 
 NAMES = registered_models()
 PAPER = ["supervised", "dino", "dinov2", "ibot", "mae", "simmim", "scalemae"]
@@ -125,7 +125,7 @@ def test_batch_norm_is_for_mae_only():
 
 def test_page_of_models_is_made_from_the_registry(repository):
     page = (repository / "docs/models.md").read_text()
-    assert page == with_reference(page), "run: python -m patchprobe.model_reference docs/models.md"
+    assert page == with_reference(page), "run: python -m patchprobe.reference.models docs/models.md"
     for name in NAMES:
         model = registered_model(name)
         assert f"### {name}\n" in page and model.get in page and all(quirk in page for quirk in model.quirks)

@@ -16,8 +16,8 @@ import timm
 import torch
 
 from patchprobe.errors import ModelError
-from patchprobe.models import load_model
-from patchprobe.models.checkpoints import read_checkpoint
+from patchprobe.models.backbone import load_model
+from patchprobe.models.checkpoints.reading import read_checkpoint
 
 FORMATS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 
@@ -154,7 +154,7 @@ def test_types_that_numpy_would_trust_are_refused(tmp_path):
         write_pickle(file, number(*attack))
     script = (
         "import sys; from pathlib import Path; from patchprobe.errors import ModelError\n"
-        "from patchprobe.models.checkpoints import read_checkpoint\n"
+        "from patchprobe.models.checkpoints.reading import read_checkpoint\n"
         "for file in sys.argv[1:]:\n"
         "    try: read_checkpoint(Path(file), 'k')\n"
         "    except ModelError as error: print(error, flush=True)"

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from patchprobe.datasets.cityscapes import Cityscapes
+from patchprobe.datasets.adapters.cityscapes import Cityscapes
 from patchprobe.errors import DataError
 from patchprobe.pretraining.images import open_source, read_images, write_images
-from patchprobe.stores import build_store
+from patchprobe.stores.writing import build_store
 
 
 def options(**changes):

@@ -7,12 +7,12 @@ import pytest
 import torch
 from pretraining_data import OBJECTIVES, SIDE, build, run, sampler
 
-from patchprobe import preflight
 from patchprobe.errors import ConfigError
 from patchprobe.pretraining.crops import to_batch
-from patchprobe.pretraining.mae import Decoder
-from patchprobe.pretraining.mae import Options as MaeOptions
 from patchprobe.pretraining.objective import Batch, build_objective
+from patchprobe.pretraining.objectives.mae import Decoder
+from patchprobe.pretraining.objectives.mae import Options as MaeOptions
+from patchprobe.run import preflight
 
 
 def batch(n=4, *, local=0, presence=None):

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from pretraining_data import OPTIONS, SIDE, SMALL
 
-from patchprobe.models import load_model
+from patchprobe.models.backbone import load_model
 from patchprobe.pretraining.network import Network
 from patchprobe.pretraining.run import Outputs, pretrain
 

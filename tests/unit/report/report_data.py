@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from patchprobe.stores import build_store
+from patchprobe.stores.writing import build_store
 
 LEVELS = {
     "blur": [3, 5, 9, 17], "noise": [10, 25, 50, 100], "band-noise": [0.05, 0.18, 0.43, 0.83],

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchprobe.report.loss_curves import loss_curves
+from patchprobe.pretraining.report import loss_curves
 
 
 @pytest.fixture

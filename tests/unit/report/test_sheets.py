@@ -8,7 +8,7 @@ from report_data import CLASSES, label_stores
 
 from patchprobe.errors import StoreError
 from patchprobe.report import sheets
-from patchprobe.stores import open_store
+from patchprobe.stores.reading import open_store
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ class OneFile:
 
 
 def check():
-    program = [sys.executable, "-m", "patchprobe.verification", "results"]
+    program = [sys.executable, "-m", "patchprobe.run.verification", "results"]
     done = subprocess.run(program, capture_output=True, text=True)
     return done.returncode, done.stdout.splitlines()
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from patchprobe.datasets.cityscapes import IMAGES, LABELS
+from patchprobe.datasets.adapters.cityscapes import IMAGES, LABELS
 from patchprobe.datasets.cityscapes_validation import LABEL_NAMES
 from patchprobe.datasets.demo.scene import Scene
 

@@ -5,7 +5,6 @@ it. It is built as ``GENERATOR(seed, options)`` and raises ConfigError messages 
 """
 
 import contextlib
-import difflib
 import importlib
 import json
 import pkgutil
@@ -16,9 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from patchprobe.datasets import demo
-from patchprobe.errors import ConfigError
+from patchprobe.errors import ConfigError, suggestion
 from patchprobe.files import disk_errors, folder_content, locked, sync_tree, write_atomic
-from patchprobe.stores import manifest_path
+from patchprobe.stores.file_list import manifest_path
 
 FORMAT = "patchprobe-generated-v1"
 _SUFFIX = "_data"
@@ -43,8 +42,7 @@ def open_generator(entry: Mapping[str, Any], *, name: str = "<name>") -> Generat
         if module.name.endswith(_SUFFIX)
     )
     if generator not in known:
-        nearest = difflib.get_close_matches(generator, known, n=1)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(known)}"
+        hint = suggestion(generator, known, f"known are {', '.join(known)}")
         raise ConfigError(f"{key}.generator: there is no generator {generator!r}; {hint}")
     module = importlib.import_module(f"{demo.__name__}.{generator}{_SUFFIX}")
     try:

@@ -6,11 +6,11 @@ Source: ``hubconf.py`` and ``main_dino.py`` of facebookresearch/dino (7c446df5).
 from collections.abc import Mapping
 from typing import Any
 
-from patchprobe.models.layouts import Contents, flat, require, teacher_backbone
+from patchprobe.models.layout import Contents, flat, require, teacher_backbone
 
 
 def read_dino(file: Mapping[str, Any], key: str) -> Contents:
-    """See :class:`patchprobe.models.layouts.Layout`; the student and the heads are left out."""
+    """See :class:`patchprobe.models.layout.Layout`; the student and the heads are left out."""
     if "teacher" in file or "student" in file:
         tensors, _, left_out = teacher_backbone(file, "dino", key)
     else:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from patchprobe.models.layouts import Contents, flat, renamed, require, teacher_backbone
+from patchprobe.models.layout import Contents, flat, renamed, require, teacher_backbone
 
 # A run with chunks of blocks writes blocks.<chunk>.<block>; the block's number counts through all chunks.
 _CHUNKED = re.compile(r"blocks\.\d+\.(\d+\.)")
@@ -16,7 +16,7 @@ _SWIGLU = {".mlp.w12.": ".mlp.fc1.", ".mlp.w3.": ".mlp.fc2."}
 
 
 def read_dinov2(file: Mapping[str, Any], key: str) -> Contents:
-    """See :class:`patchprobe.models.layouts.Layout`; the student, the heads and the mask token are left out."""
+    """See :class:`patchprobe.models.layout.Layout`; the student, the heads and the mask token are left out."""
     if "teacher" in file or "student" in file:
         tensors, place, left_out = teacher_backbone(file, "dinov2", key)
     else:

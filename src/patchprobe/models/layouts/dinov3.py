@@ -10,13 +10,13 @@ from typing import Any
 import torch
 
 from patchprobe.errors import ModelError
-from patchprobe.models.layouts import Contents, Weights, flat, require
+from patchprobe.models.layout import Contents, Weights, flat, require
 
 _RENAMED = {"storage_tokens": "reg_token", "ls1.gamma": "gamma_1", "ls2.gamma": "gamma_2", "rope_embed.": "rope."}
 
 
 def read_dinov3(file: Mapping[str, Any], key: str) -> Contents:
-    """See :class:`patchprobe.models.layouts.Layout`.
+    """See :class:`patchprobe.models.layout.Layout`.
 
     ``rope.periods``, which timm computes and does not keep, is among the encoder's tensors: released files hold them
     rounded, and the official code uses them as they are.

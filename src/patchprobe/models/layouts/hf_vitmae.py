@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from patchprobe.errors import ModelError
-from patchprobe.models.layouts import Contents, Weights, flat, renamed, require, with_prefix_replaced
-from patchprobe.models.mae_decoder_names import split_decoder
+from patchprobe.models.decoders.mae_names import split_decoder
+from patchprobe.models.layout import Contents, Weights, flat, renamed, require, with_prefix_replaced
 
 _NORM_EPS = 1e-12
 _NAMES = {
@@ -40,7 +40,7 @@ _QUERY = re.compile(r"(.+\.attn)\.query\.(weight|bias)")
 
 
 def read_hf_vitmae(file: Mapping[str, Any], key: str) -> Contents:
-    """See :class:`patchprobe.models.layouts.Layout`; a model with a classifier is refused."""
+    """See :class:`patchprobe.models.layout.Layout`; a model with a classifier is refused."""
     tensors = flat(file, "hf-vitmae", key)
     require(
         tensors,

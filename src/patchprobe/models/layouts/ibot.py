@@ -6,13 +6,13 @@ Source: ``extract_backbone_weights.py`` and ``main_ibot.py`` of bytedance/ibot (
 from collections.abc import Mapping
 from typing import Any
 
-from patchprobe.models.layouts import Contents, entry, names_of, require, teacher_backbone
+from patchprobe.models.layout import Contents, entry, names_of, require, teacher_backbone
 
 _MASK = "masked_embed"  # stands for hidden patches in training; only the student has one
 
 
 def read_ibot(file: Mapping[str, Any], key: str) -> Contents:
-    """See :class:`patchprobe.models.layouts.Layout`; of a full checkpoint the student and the heads are left out."""
+    """See :class:`patchprobe.models.layout.Layout`; of a full checkpoint the student and the heads are left out."""
     if "teacher" in file or "student" in file:
         tensors, place, left_out = teacher_backbone(file, "ibot", key)
     else:

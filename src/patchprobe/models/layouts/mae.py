@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from patchprobe.errors import ModelError
-from patchprobe.models.layouts import Contents, entry, names_of, require
-from patchprobe.models.mae_decoder_names import split_decoder
+from patchprobe.models.decoders.mae_names import split_decoder
+from patchprobe.models.layout import Contents, entry, names_of, require
 
 _CLASSIFIER = ("head.", "fc_norm.")
 
 
 def read_mae(file: Mapping[str, Any], key: str) -> Contents:
-    """See :class:`patchprobe.models.layouts.Layout`; a model with a classifier, such as a fine-tuned one, is refused."""
+    """See :class:`patchprobe.models.layout.Layout`; a model with a classifier, such as a fine-tuned one, is refused."""
     tensors = entry(file, "model", "mae", key)
     require(
         tensors,

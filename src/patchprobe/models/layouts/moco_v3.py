@@ -7,13 +7,13 @@ encoder without its projector, not the momentum encoder.
 from collections.abc import Mapping
 from typing import Any
 
-from patchprobe.models.layouts import Contents, entry, names_of, require, under
+from patchprobe.models.layout import Contents, entry, names_of, require, under
 
 _ENCODER = "module.base_encoder."
 
 
 def read_moco_v3(file: Mapping[str, Any], key: str) -> Contents:
-    """See :class:`patchprobe.models.layouts.Layout`; projectors, predictor and momentum encoder are left out."""
+    """See :class:`patchprobe.models.layout.Layout`; projectors, predictor and momentum encoder are left out."""
     tensors = entry(file, "state_dict", "moco-v3", key)
     require(
         tensors, "moco-v3", key, present=[f"{_ENCODER}{name}" for name in ("cls_token", "pos_embed", "norm.weight")]

@@ -8,13 +8,13 @@ embedding from the ground sample distance (``position_embedding: gsd``).
 from collections.abc import Mapping
 from typing import Any
 
-from patchprobe.models.layouts import Contents, entry, names_of, require
+from patchprobe.models.layout import Contents, entry, names_of, require
 
 _UNUSED = ("pos_embed", "mask_token", "decoder_", "fpn.", "fcn_high.", "fcn_low.")
 
 
 def read_scalemae(file: Mapping[str, Any], key: str) -> Contents:
-    """See :class:`patchprobe.models.layouts.Layout`; decoder and ``pos_embed`` are left out."""
+    """See :class:`patchprobe.models.layout.Layout`; decoder and ``pos_embed`` are left out."""
     tensors = entry(file, "model", "scalemae", key)
     require(
         tensors,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from patchprobe.errors import ModelError
-from patchprobe.models.layouts import Contents, entry, names_of, require, shortened, under
+from patchprobe.models.layout import Contents, entry, names_of, require, shortened, under
 
 _ENCODER = "encoder."
 _DECODER = "decoder."
@@ -18,7 +18,7 @@ _MASK = "mask_token"  # stands for hidden patches: no part of a BEiT, needed to 
 
 
 def read_simmim(file: Mapping[str, Any], key: str) -> Contents:
-    """See :class:`patchprobe.models.layouts.Layout`; the fine-tuned model is refused."""
+    """See :class:`patchprobe.models.layout.Layout`; the fine-tuned model is refused."""
     tensors = entry(file, "model", "simmim", key)
     if "blocks.0.attn.relative_position_bias_table" in tensors:
         raise ModelError(

@@ -7,11 +7,11 @@ BEiT, which computes ``relative_position_index`` itself.
 from collections.abc import Mapping
 from typing import Any
 
-from patchprobe.models.layouts import Contents, entry, names_of, require
+from patchprobe.models.layout import Contents, entry, names_of, require
 
 
 def read_simmim_ft(file: Mapping[str, Any], key: str) -> Contents:
-    """See :class:`patchprobe.models.layouts.Layout`; the classifier is left out."""
+    """See :class:`patchprobe.models.layout.Layout`; the classifier is left out."""
     tensors = entry(file, "model", "simmim-ft", key)
     require(
         tensors,

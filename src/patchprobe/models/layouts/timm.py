@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from patchprobe.models.layouts import Contents, flat, require
+from patchprobe.models.layout import Contents, flat, require
 
 
 def read_timm(file: Mapping[str, Any], key: str) -> Contents:
-    """See :class:`patchprobe.models.layouts.Layout`; nothing is renamed."""
+    """See :class:`patchprobe.models.layout.Layout`; nothing is renamed."""
     tensors = flat(file, "timm", key)
     require(tensors, "timm", key, present=["patch_embed.proj.weight"])
     return Contents(tensors)

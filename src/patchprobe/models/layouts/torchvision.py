@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from patchprobe.models.layouts import Contents, flat, renamed, require, with_prefix_replaced
+from patchprobe.models.layout import Contents, flat, renamed, require, with_prefix_replaced
 
 _NAMES = {
     "class_token": "cls_token",
@@ -30,7 +30,7 @@ _BLOCK_NAMES = {
 
 
 def read_torchvision(file: Mapping[str, Any], key: str) -> Contents:
-    """See :class:`patchprobe.models.layouts.Layout`; the classifier is left out."""
+    """See :class:`patchprobe.models.layout.Layout`; the classifier is left out."""
     tensors = flat(file, "torchvision", key)
     require(tensors, "torchvision", key, present=["class_token", "encoder.pos_embedding", "conv_proj.weight"])
     heads = tuple(name for name in tensors if name.startswith("heads."))

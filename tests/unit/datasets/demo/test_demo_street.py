@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cityscapesscripts.helpers.labels import id2label, name2label
 
-from patchprobe.datasets.demo import pretraining_scene, scene_batch
+from patchprobe.datasets.demo.pretraining_scenes import pretraining_scene, scene_batch
 from patchprobe.datasets.demo.scene import Camera, Scene
 from patchprobe.datasets.demo.street import plan_street
 

@@ -9,8 +9,8 @@ import pytest
 from cityscapesscripts.helpers.labels import name2label
 from PIL import Image, ImageDraw
 
-from patchprobe.datasets import open_dataset
 from patchprobe.datasets.cityscapes_validation import validate_tree
+from patchprobe.datasets.dataset import open_dataset
 from patchprobe.datasets.demo.generators import open_generator, write_generated
 from patchprobe.datasets.demo.street_data import city_names
 from patchprobe.errors import ConfigError
@@ -121,7 +121,7 @@ def test_cities_are_invented_and_in_one_split_only() -> None:
     [
         (
             {"generator": "streets"},
-            "datasets.d.generate.generator: there is no generator 'streets'; did you mean 'street'",
+            "datasets.d.generate.generator: there is no generator 'streets'; did you mean street?",
         ),
         ({"generator": "os"}, "there is no generator 'os'; known are street"),
         ({"options": {"test": {}}}, "datasets.d.generate.options.test is unknown; known are train, val"),

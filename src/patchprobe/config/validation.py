@@ -1,0 +1,259 @@
+"""Validation of the configuration: models looked up in the registry, the JSON schema, and what keys mean together.
+
+Messages name the key and the nearest valid one.
+"""
+
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from patchprobe.errors import ConfigError, ModelError, suggestion
+from patchprobe.files import folder_below
+from patchprobe.models.checkpoints.files import check_address, check_layout, checkpoint_path
+from patchprobe.models.registered import FOLDER, resolve
+
+
+def load_schema(path: Path) -> dict[str, Any]:
+    """Read the JSON schema (written as YAML)."""
+    # In C where PyYAML was built with it: the schema is long, and each run reads it.
+    schema: dict[str, Any] = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return schema
+
+
+def validate(config: Mapping[str, Any], schema: Mapping[str, Any], registry: Path = FOLDER) -> dict[str, Any]:
+    """Return a copy of ``config`` with its models resolved and the defaults of the schema filled in.
+
+    A model gets the keys that it takes from the folder ``registry`` (:func:`patchprobe.models.registered.resolve`), so that
+    what follows sees values only and never the registry. Raises ConfigError with one line for each wrong key or value:
+    its full name, what is allowed, and for an unknown key the nearest valid one.
+    """
+    filled, messages = _resolved(config, registry)
+    validator = jsonschema.Draft202012Validator(schema)
+    errors = sorted(
+        validator.iter_errors(filled), key=lambda error: (list(map(str, error.absolute_path)), error.message)
+    )
+    messages += _infinite(filled, "")
+    messages += [message for error in errors for message in _messages(error)]
+    if not messages:
+        _fill(filled, schema, schema)
+        messages = list(_conflicts(filled))
+    if messages:
+        raise ConfigError("the configuration is not valid:\n" + "\n".join(f"  - {m}" for m in dict.fromkeys(messages)))
+    return filled
+
+
+def ground_sample_distance(config: Mapping[str, Any], dataset: str, model: str) -> float | None:
+    """Return the side of a pixel of the model's input on the ground, in metres, or None if the model does not use it.
+
+    That is the model's own ``ground_sample_distance``, or the data set's per pixel of its images times the factor by
+    which a tile is made smaller for the model. ``config`` is validated.
+    """
+    entry, data = config["models"][model], config["datasets"][dataset]
+    if _position_embedding(entry) != "gsd":
+        return None
+    if isinstance(entry["input_size"], list) and len(set(entry["input_size"])) > 1:
+        raise ConfigError(
+            f"key models.{model}.input_size is {entry['input_size']}, but position_embedding gsd is defined for square "
+            "images: give one number"
+        )
+    if entry["ground_sample_distance"] is not None:
+        return float(entry["ground_sample_distance"])
+    if data["ground_sample_distance"] is None:
+        raise ConfigError(
+            f"the position embedding of models.{model} depends on the ground sample distance: give "
+            f"datasets.{dataset}.ground_sample_distance (metres per pixel of its images) or "
+            f"models.{model}.ground_sample_distance (metres per pixel of the model's input)"
+        )
+    size = entry["input_size"] or data["tiling"]["resize"]
+    side = size if isinstance(size, int) else size[0]
+    return float(data["ground_sample_distance"]) * data["tiling"]["size"] / side
+
+
+def _resolved(config: Mapping[str, Any], registry: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return a deep copy with the models resolved, and a message for each that cannot be."""
+    filled: dict[str, Any] = copy.deepcopy(dict(config))
+    messages: list[str] = []
+    models = filled.get("models")
+    if not isinstance(models, dict):
+        return filled, messages
+    for name, entry in models.items():
+        if entry is None or isinstance(entry, dict):
+            try:
+                models[name] = resolve(name, entry, registry)
+            except ConfigError as error:
+                messages.append(str(error))
+                models[name] = {"source": "pixels"}  # anything valid: its one message is enough
+    return filled, messages
+
+
+def _conflicts(config: Mapping[str, Any]) -> Iterator[str]:
+    """Say which keys do not go together, though each is valid by itself."""
+    for model, entry in config["models"].items():
+        yield from _misnamed(model, entry, Path(config["checkpoint_root"]))
+        method = _position_embedding(entry)
+        if method != "gsd" and entry.get("ground_sample_distance") is not None:
+            yield (
+                f"key models.{model}.ground_sample_distance has no effect, since models.{model}.position_embedding is "
+                "not gsd: remove it"
+            )
+        for dataset in config["datasets"]:
+            try:
+                ground_sample_distance(config, dataset, model)
+            except ConfigError as error:
+                yield str(error)
+    yield from _unfit_for_full_images(config)
+    yield from _outside(config)
+    asked = max(config["training_size"]["per_group"] or [0])
+    for dataset, entry in config["datasets"].items():
+        draws = {key: entry["splits"]["train"][key] for key in ("per_group", "per_class")}
+        for key, drawn in draws.items():
+            if drawn is not None and asked > drawn:
+                yield (
+                    f"key training_size.per_group asks for {asked} images, but datasets.{dataset}.splits.train.{key} "
+                    f"draws {drawn}: draw more, or ask for at most {drawn}"
+                )
+
+
+def _unfit_for_full_images(config: Mapping[str, Any]) -> Iterator[str]:
+    """Say which names under ``full_images`` are of nothing, or of models without a position embedding to interpolate."""
+    for part in ("models", "datasets"):
+        for name in config["full_images"][part] or ():
+            if name not in config[part]:
+                hint = suggestion(name, config[part], f"there are {', '.join(sorted(config[part]))}")
+                yield f"key full_images.{part} names {name}, which is not under {part}: {hint}"
+    for name in config["full_images"]["models"]:
+        entry = config["models"].get(name, {})
+        if entry.get("source") == "random":
+            yield f"key full_images.models names {name}, whose random weights are those of one input size: take it out"
+        if _position_embedding(entry) == "gsd":
+            yield (
+                f"key full_images.models names {name}, whose position embedding gsd is defined for square images and not "
+                "interpolated: take it out"
+            )
+
+
+def _misnamed(model: str, entry: Mapping[str, Any], checkpoint_root: Path) -> Iterator[str]:
+    """Say what can be told from the text of a checkpoint's keys alone."""
+    try:
+        if entry.get("layout"):
+            check_layout(f"models.{model}.layout", entry["layout"])
+        if entry.get("url"):
+            check_address(f"models.{model}.url", entry["url"])
+        if entry.get("checkpoint"):
+            checkpoint_path(model, entry, checkpoint_root)
+    except (ConfigError, ModelError) as error:
+        yield str(error)
+
+
+def _outside(config: Mapping[str, Any]) -> Iterator[str]:
+    """Say which folders of data lie outside ``data_root``."""
+    folders = {f"datasets.{name}.root": entry["root"] for name, entry in config["datasets"].items()}
+    folders["pretraining.images.folder"] = config["pretraining"]["images"]["folder"]
+    for key, folder in folders.items():
+        try:
+            if folder:
+                folder_below(key, folder, Path(config["data_root"]))
+        except ConfigError as error:
+            yield str(error)
+
+
+def _infinite(value: object, key: str) -> Iterator[str]:
+    """Say which numbers are none; the schema's limits let NaN pass, and JSON cannot hold it."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"key {key} is {value}: give a finite number"
+    elif isinstance(value, dict | list):
+        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _infinite(part, f"{key}.{name}" if key else str(name))
+
+
+def _position_embedding(entry: Mapping[str, Any]) -> str | None:
+    """Return the method of an entry; the layout of Scale-MAE is the only one that computes positions by itself."""
+    method: str | None = entry.get("position_embedding")
+    return "gsd" if method is None and entry.get("layout") == "scalemae" else method
+
+
+def _messages(error: jsonschema.ValidationError) -> Iterator[str]:
+    if error.context:  # an if/then branch reports through its parts
+        for part in error.context:
+            yield from _messages(part)
+        return
+    key = ".".join(map(str, error.absolute_path))
+    prefix = f"{key}." if key else ""
+    rule: Any = error.validator_value
+    schema: Any = error.schema
+    instance: Any = error.instance
+    if error.validator == "additionalProperties":
+        allowed = sorted(schema.get("properties", {}))
+        for name in sorted(set(instance) - set(allowed)):
+            hint = suggestion(name, allowed, f"allowed are {', '.join(allowed)}", prefix=prefix, cutoff=0.5)
+            yield f"unknown key {prefix}{name}: {hint}"
+    elif error.validator == "required":
+        for name in rule:
+            if name not in instance:
+                yield f"key {prefix}{name} is missing"
+    elif error.validator == "not":
+        owner = key.rpartition(".")[0]
+        decides = "transform" if ".variants." in owner else "source"
+        yield f"key {key} has no meaning with this {owner}.{decides}: remove it"
+    elif error.validator == "enum":
+        hint = suggestion(error.instance, rule)
+        choices = ", ".join("null" if value is None else str(value) for value in rule)
+        yield f"key {key} is {error.instance!r}, allowed are {choices}{hint and f' ({hint})'}"
+    elif error.validator == "minProperties":
+        yield f"key {key} is empty: name at least one"
+    elif error.validator == "pattern" and "propertyNames" not in error.absolute_schema_path:
+        yield f"key {key} is {instance!r}, which is not of the form it needs; it is this: {schema['description']}"
+    elif error.validator == "pattern":
+        yield f"name {error.instance!r} under {key} must be lower-case letters, digits, '-' and '_'" + (
+            ", and not models, tables, figures or pretraining" if key == "datasets" else ""
+        )
+    else:
+        yield f"key {key}: {error.message}{_hint(instance) if error.validator == 'type' else ''}"
+
+
+def _hint(value: object) -> str:
+    """Say what a number that arrived as text may come from."""
+    try:
+        number = float(value) if isinstance(value, str) else None
+    except ValueError:
+        number = None
+    # YAML 1.1 wants a dot before the exponent; values inside braces of --config arrive as text.
+    return "" if number is None else " (write 1.0e-3, not 1e-3, and give nested numbers in a file)"
+
+
+def _fill(values: dict[str, Any], schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:
+    for part in _applicable(values, schema, root):
+        for name, sub in part.get("properties", {}).items():
+            sub = _resolve(sub, root) if isinstance(sub, dict) else {}
+            if name not in values and "default" in sub:
+                values[name] = copy.deepcopy(sub["default"])
+            if isinstance(values.get(name), dict):
+                _fill(values[name], sub, root)
+        more = part.get("additionalProperties")
+        if isinstance(more, dict):
+            for value in values.values():
+                _fill(value, _resolve(more, root), root)
+
+
+def _applicable(
+    values: Mapping[str, Any], schema: Mapping[str, Any], root: Mapping[str, Any]
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the schema and those of its conditional branches that hold for the values."""
+    yield schema
+    for branch in schema.get("allOf", ()):
+        if jsonschema.Draft202012Validator(branch["if"]).is_valid(values):
+            yield branch["then"]
+
+
+def _resolve(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
+    while "$ref" in schema:
+        target: Any = root
+        for step in schema["$ref"].removeprefix("#/").split("/"):
+            target = target[step]
+        schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+    return schema

@@ -1,0 +1,1 @@
+"""Image corruptions, one kind per module of ``kinds``, found by name."""

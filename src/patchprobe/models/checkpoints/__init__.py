@@ -1,0 +1,1 @@
+"""Files of weights: fetched, recognised and read without running anything in them."""

@@ -1,0 +1,1 @@
+"""Exact nearest neighbours of patch tokens, at the speed of matrix products."""

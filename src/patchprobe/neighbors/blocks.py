@@ -1,0 +1,137 @@
+"""Query blocks spread over workers, and the checks that every search of them needs."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import dask
+import numpy as np
+import numpy.typing as npt
+from dask.base import get_scheduler
+from threadpoolctl import threadpool_limits
+
+from patchprobe.errors import DataError, ModelError
+from patchprobe.neighbors.cluster import connected
+
+Found = tuple[npt.NDArray[Any], ...]
+
+
+def search_blocks(
+    search: Callable[..., Found],
+    blocks: Iterable[Any],
+    *beside: Iterable[Any],
+    features: int,
+    threads: int,
+    query_block: int,
+    progress: Callable[[int], object] | None,
+    portable: bool,
+) -> list[Found]:
+    """Return in order what ``search`` finds for every ``query_block`` rows of the blocks.
+
+    A block is an array (..., features) or something lazy that becomes one where it is searched: ``search`` gets rows
+    of it, float64 (rows, features), and the same rows of its companion in every iterable of ``beside``.
+    The blocks are spread over ``threads`` threads with one BLAS thread each or, where the configuration names a cluster
+    (:mod:`patchprobe.neighbors.cluster`) or dask has a scheduler set (``dask.config.set(scheduler=...)``), over its workers,
+    unless ``search`` is not ``portable`` because it holds a GPU; ``progress`` then hears of all queries at the end. Raises ModelError for queries that are not finite or have another
+    number of features, ConfigError for a cluster that is not there.
+    """
+    with connected() if portable else contextlib.nullcontext():
+        return _spread(search, blocks, beside, features, threads, query_block, progress)
+
+
+def slices(length: int, step: int) -> list[slice]:
+    """Return the slices of at most ``step`` that cover ``length``."""
+    return [slice(start, min(start + step, length)) for start in range(0, length, step)]
+
+
+def check_matrix(tokens: npt.NDArray[Any], what: str) -> None:
+    """Raise ModelError unless tokens are real numbers (rows, features)."""
+    if tokens.ndim != 2 or tokens.dtype.kind not in "fiu":
+        raise ModelError(f"{what}: expected real tokens (rows, features), got {tokens.dtype} of shape {tokens.shape}")
+
+
+def check_bank(tokens: npt.NDArray[Any]) -> None:
+    """Raise ModelError unless tokens are real numbers (rows, features), DataError if there are none."""
+    check_matrix(tokens, "memory bank")
+    if tokens.size == 0:
+        raise DataError(
+            f"the memory bank is empty (shape {tokens.shape}): no training patch is left to search in; "
+            "take more training images or check that their labels are not all void"
+        )
+
+
+def not_finite(what: str) -> ModelError:
+    """Return the error for tokens that are infinite or not a number."""
+    return ModelError(
+        f"{what}: some tokens are infinite or not a number; extract them again in a wider format "
+        "(extraction: dtype float32, precision fp32)"
+    )
+
+
+def _spread(
+    search: Callable[..., Found],
+    blocks: Iterable[Any],
+    beside: Sequence[Iterable[Any]],
+    features: int,
+    threads: int,
+    query_block: int,
+    progress: Callable[[int], object] | None,
+) -> list[Found]:
+    configured = get_scheduler()
+    # A lock cannot travel to another process.
+    report = _one_at_a_time(progress) if progress is not None and configured is None else None
+
+    # The searcher, with its bank, is one value of the graph: a cluster sends it to each worker once.
+    searcher = dask.delayed(search, pure=False, traverse=False)
+    task = dask.delayed(_search_block, pure=False, traverse=False)
+    tasks = [
+        task(searcher, block, companions, features, query_block, report)
+        for block, *companions in zip(blocks, *beside, strict=True)
+    ]
+    local = {"scheduler": "threads", "num_workers": threads} if configured is None else {}
+    # Around all blocks too: limits that threads set and lift in turn would undo each other.
+    with threadpool_limits(limits=1, user_api="blas"):
+        found = [part for parts in dask.compute(*tasks, **local) for part in parts]
+    if progress is not None and configured is not None:
+        progress(sum(len(part[0]) for part in found))
+    return found
+
+
+def _search_block(
+    search: Callable[..., Found],
+    block: Any,
+    companions: Sequence[Any],
+    features: int,
+    query_block: int,
+    report: Callable[[int], None] | None,
+) -> list[Found]:
+    queries = np.asarray(block)
+    queries = queries.reshape(-1, queries.shape[-1])
+    check_matrix(queries, "queries")
+    if queries.shape[1] != features:
+        raise ModelError(
+            f"queries have {queries.shape[1]} features and the memory bank {features}: "
+            "both must come from the same model and layer"
+        )
+    columns = [np.asarray(companion).reshape(-1) for companion in companions]
+    found = []
+    with threadpool_limits(limits=1, user_api="blas"):
+        for rows in slices(len(queries), query_block):
+            part = queries[rows].astype(np.float64)
+            if not np.isfinite(part).all():
+                raise not_finite("queries")
+            found.append(search(part, *(column[rows] for column in columns)))
+            if report is not None:
+                report(len(part))
+    return found
+
+
+def _one_at_a_time(progress: Callable[[int], object]) -> Callable[[int], None]:
+    lock = threading.Lock()
+
+    def report(count: int) -> None:
+        with lock:
+            progress(count)
+
+    return report

@@ -1,0 +1,1 @@
+"""Objectives of pretraining, one module each, found by name."""

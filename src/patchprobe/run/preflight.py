@@ -1,0 +1,95 @@
+"""What can be found wrong before the first job: with a configuration beyond its schema, and with files and folders."""
+
+import shlex
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from patchprobe.errors import ConfigError, DataError
+from patchprobe.files import check_writable
+
+# Longer, and the clock of a file server is not merely a little ahead of this machine's.
+_WAIT = 10.0
+_SHOWN = 3
+
+
+def check_folders(files: Iterable[str]) -> None:
+    """See that the folders of results and logs to be made take files; raises StoreError naming one that does not."""
+    check_writable({Path(file).parent for file in files if file.startswith(("results/", "logs/"))})
+
+
+def check_times(files: Iterable[str], *, now: float) -> None:
+    """Raise DataError if files to make results from lie in the future, which nothing made from them would be newer than.
+
+    ``now`` is the time in seconds as the file system has it. Waits where it is a matter of seconds.
+    """
+    paths = sorted({_with_time(Path(file)) for file in files})
+    times = {path: modified for path in paths if (modified := _modified(path)) > now}
+    if not times:
+        return
+    newest = max(times.values())
+    if newest - now <= _WAIT:
+        print(f"{max(times, key=times.__getitem__)} lies in the future; waiting until it does not", file=sys.stderr)
+        time.sleep(newest - now)
+        return
+    shown = shlex.join(str(path) for path in list(times)[:_SHOWN])
+    others = f" and {len(times) - _SHOWN} more" if len(times) > _SHOWN else ""
+    roots = shlex.join(sorted({_root(path) for path in times}))
+    raise DataError(
+        f"the time of {shown}{others} lies in the future (up to {datetime.fromtimestamp(newest):%Y-%m-%d %H:%M:%S}; it is "
+        f"{datetime.fromtimestamp(now):%Y-%m-%d %H:%M:%S}), so that nothing made from it would be newer: correct the clock "
+        f"of this machine, or set the time back (find -H {roots} -newermt now -exec touch -d now {{}} +), and run again"
+    )
+
+
+def _with_time(path: Path) -> Path:
+    """Return the file that has the time of an input: of a folder that a job made, the one that Snakemake left in it."""
+    stamp = path / ".snakemake_timestamp"
+    return stamp if stamp.is_file() else path
+
+
+def _modified(path: Path) -> float:
+    try:
+        return max(path.lstat().st_mtime, path.stat().st_mtime)
+    except OSError:
+        return 0.0
+
+
+def _root(path: Path) -> str:
+    """Return the folder of results, or for anything else the path itself."""
+    return path.parts[0] if path.parts[0] == "results" else str(path)
+
+
+def check(config: Mapping[str, Any], *, device: str) -> None:
+    """Open every data set, corruption and objective's options of a validated configuration, and see that ``device`` is there.
+
+    Raises ConfigError, DataError or DeviceError with the message that the job would end with.
+    """
+    # Imported here, since the workflow imports this module on every parse and runs it once.
+    from patchprobe.corruptions.corruption import open_corruption
+    from patchprobe.datasets.dataset import open_dataset
+    from patchprobe.datasets.demo.generators import open_generator
+    from patchprobe.run.devices import check_device
+
+    check_device(device)
+    for kind, entry in config["corruptions"].items():
+        open_corruption(kind, entry)
+    for name, entry in config["datasets"].items():
+        if entry["generate"]:
+            if entry["root"]:
+                raise ConfigError(
+                    f"datasets.{name}.root has no meaning for a generated data set; remove it, or generate"
+                )
+            open_generator(entry["generate"], name=name)
+        else:
+            open_dataset(entry, Path(config["data_root"]), name=name)
+    for name, entry in config["pretraining"]["objectives"].items():
+        # The objectives are slow to import, and lightly is in the environment of those who train.
+        if entry["options"] and find_spec("lightly"):
+            from patchprobe.pretraining.objective import check_options
+
+            check_options(name, entry["options"])

@@ -1,0 +1,1 @@
+"""Scores and how far they can be trusted."""

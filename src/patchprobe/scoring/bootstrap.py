@@ -1,0 +1,77 @@
+"""Confidence intervals by the percentile bootstrap over images.
+
+Patches of one image are not independent, so images, not patches, are drawn with replacement (a cluster bootstrap:
+Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8, doi:10.1017/CBO9780511802843; the
+percentile interval is their section 5.3.1). Scores are functions of summed confusion matrices, so a resample is a
+vector of image counts times the per-image confusions, and nothing is predicted again.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_CHUNK_ELEMENTS = 1 << 22  # resampled confusion counts held at once: 32 MiB
+
+
+def percentile_intervals(
+    confusions: npt.NDArray[Any],
+    metrics: Mapping[str, Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]]],
+    *,
+    resamples: int,
+    level: float,
+    rng: np.random.Generator,
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return for each metric its interval (2, ...): lower and upper end, for every value the metric has.
+
+    ``confusions`` are per image (images, classes, classes), or any other counts or sums (images, ...). A metric maps
+    their sums over images (resamples, classes, classes) to values (resamples, ...), as those of
+    :mod:`patchprobe.scoring.metrics` do; all metrics see the same resamples.
+    ``level`` is the coverage, say 0.95. Resamples in which a value is not defined (a class drawn in no image) do not
+    count for it; a value that is never defined has a NaN interval, and so has everything when there are fewer than
+    two images, since one image says nothing about the spread between images.
+    """
+    if len(confusions) < 2:
+        point = confusions.sum(axis=0, keepdims=True)
+        return {name: np.full((2, *metric(point).shape[1:]), np.nan) for name, metric in metrics.items()}
+    values = resampled_values(confusions, metrics, resamples=resamples, rng=rng)
+    return {name: percentiles(found, level) for name, found in values.items()}
+
+
+def resampled_values(
+    confusions: npt.NDArray[Any],
+    metrics: Mapping[str, Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]]],
+    *,
+    resamples: int,
+    rng: np.random.Generator,
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return for each metric its values (resamples, ...); arguments as for :func:`percentile_intervals`.
+
+    Equal generators draw equal images from equal numbers of them, so that values of several models can be compared
+    resample by resample.
+    """
+    images, *shape = confusions.shape
+    counts = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
+    # Float64 holds sums of counts exactly (below 2^53) and its matrix product is far faster than that of integers.
+    flat = confusions.reshape(images, -1).astype(np.float64)
+    step = max(1, _CHUNK_ELEMENTS // flat.shape[1])
+    values: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in metrics}
+    for start in range(0, resamples, step):
+        sums = (counts[start : start + step].astype(np.float64) @ flat).reshape(-1, *shape)
+        for name, metric in metrics.items():
+            values[name].append(metric(sums))
+    return {name: np.concatenate(parts) for name, parts in values.items()}
+
+
+def percentiles(values: npt.NDArray[np.float64], level: float) -> npt.NDArray[np.float64]:
+    """Return the interval (2, ...) that holds the share ``level`` of values (resamples, ...), without those that are NaN."""
+    return _quantiles(values, [(1 - level) / 2, (1 + level) / 2])
+
+
+def _quantiles(values: npt.NDArray[np.float64], tails: list[float]) -> npt.NDArray[np.float64]:
+    """Return quantiles (2, ...) over the first axis, without NaN; NaN where nothing else is there."""
+    quantiles = np.full((len(tails), *values.shape[1:]), np.nan)
+    defined = np.isfinite(values).any(axis=0)
+    quantiles[:, defined] = np.nanquantile(values[:, defined], tails, axis=0)
+    return quantiles

@@ -1,0 +1,1 @@
+"""Labelled zarr stores that are whole or absent, and say what they were made from."""

@@ -1,0 +1,70 @@
+"""Reading finished zarr stores, which :mod:`patchprobe.stores.writing` describes; what is read is checked."""
+
+import contextlib
+from pathlib import Path
+
+import xarray as xr
+
+from patchprobe.errors import StoreError
+from patchprobe.own_files import read_mapping
+from patchprobe.stores.file_list import (
+    BUILD_FILE,
+    GROUP,
+    first_difference,
+    read_list,
+    read_manifest,
+    remove_partial,
+    sizes,
+)
+from patchprobe.stores.verified import VerifiedStore
+
+
+def open_store(store: Path, *, keep_spare: bool = False) -> xr.Dataset:
+    """Open a finished store as a lazily read, labelled data set.
+
+    Arrays named like a dimension, and all one-dimensional ones, become coordinates. A file's checksum is compared when
+    the file is first read. Raises StoreError, here or on reading, if the manifest is missing, belongs to another build,
+    or files of the store are missing or changed. The first reader drops the hard links that a rerun of the job that
+    made the store would take over, unless it ``keep_spare``: for that job itself.
+    """
+    manifest = read_manifest(store)
+    found = sizes(store / GROUP)
+    files, size = len(found), sum(found.values())
+    if (files, size) != (manifest["files"], manifest["bytes"]) or _stamp(store) != manifest["digest"]:
+        raise StoreError(
+            f"{store} does not match its manifest ({files} files with {size} bytes, the manifest says "
+            f"{manifest['files']} with {manifest['bytes']}); delete both and run again"
+        )
+    listed = read_list(store, manifest["file_list_sha256"])
+    difference = first_difference(listed, found)
+    if difference is not None:
+        raise StoreError(f"{store} does not match its list of files ({difference}); delete both and run again")
+    if not keep_spare:
+        _drop_spare(store, manifest["digest"])
+    # In full: workers of a cluster read it too, from folders of their own.
+    source = VerifiedStore((store / GROUP).resolve(), manifest["file_list_sha256"], files=listed)
+    return _with_coordinates(xr.open_zarr(source, consolidated=False))
+
+
+def _drop_spare(store: Path, digest: str) -> None:
+    partial = store.parent / ".partial" / f"{store.name}-{digest}"
+    if partial.exists():
+        with contextlib.suppress(OSError, StoreError):
+            remove_partial(partial)
+
+
+def _stamp(store: Path) -> str | None:
+    try:
+        return str(read_mapping(store / BUILD_FILE, {"digest": str})["digest"])
+    except StoreError:
+        return None
+
+
+def _with_coordinates(dataset: xr.Dataset) -> xr.Dataset:
+    small = {str(name): v for name, v in dataset.variables.items() if v.ndim == 1}
+    return dataset.drop_vars(small).assign_coords(
+        {
+            name: (v.dims, v.values.astype(object).astype(str) if v.dtype.kind in "OT" else v.values)
+            for name, v in small.items()
+        }
+    )

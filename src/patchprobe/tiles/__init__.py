@@ -1,0 +1,1 @@
+"""Tiles of images, their labels and the patches in them."""

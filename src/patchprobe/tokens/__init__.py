@@ -1,0 +1,1 @@
+"""Patch tokens: extracted, read with their labels, and transformed."""
