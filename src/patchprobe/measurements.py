@@ -1,7 +1,9 @@
 """Measurements: tidy rows, one number each, under one schema for every analysis.
 
 The schema is ``measurements.schema.json`` beside this module: columns in their order, types, allowed names
-and what each column means. Its ``$id`` carries the version and is stored in every file.
+and what each column means. Its ``$id`` carries the version and is stored in every file. Facts about metrics and methods
+are data there too (``x-metrics``, ``x-methods``), so that one more changes no code: ``title``, the name in tables and
+figures; ``per``, what a metric has one value for each of; ``of: features`` where no classifier or regression is behind it.
 """
 
 import json
@@ -24,10 +26,6 @@ SCHEMA_ID: str = SCHEMA["$id"]
 COLUMNS: tuple[str, ...] = tuple(SCHEMA["properties"])
 # No two rows may agree in all of these; files are sorted by them.
 KEY: tuple[str, ...] = (*COLUMNS[: COLUMNS.index("value")], "seed")
-PER_CLASS_METRICS = ("patch_iou", "pixel_iou", "share_r2")
-PER_FEATURE_METRICS = ("feature_variance",)
-# Those that no classifier or regression is behind.
-FEATURE_METRICS = (*PER_FEATURE_METRICS, "shared_features", "shared_features_by_chance")
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -57,6 +55,11 @@ def write(rows: pd.DataFrame | Sequence[Mapping[str, Any]], path: Path) -> None:
     arrays = [pa.array(table[field.name].to_numpy(), type=field.type) for field in _arrow_schema()]
     content = pa.Table.from_arrays(arrays, schema=_arrow_schema())
     write_atomic(path, lambda temporary: pq.write_table(content, temporary, version="2.6", compression="zstd"))
+
+
+def titles(kind: str) -> dict[str, str]:
+    """Return the names under which ``metrics`` or ``methods`` are shown, for those that have one, in their usual order."""
+    return {name: facts["title"] for name, facts in SCHEMA[f"x-{kind}"].items() if "title" in facts}
 
 
 def read(paths: Sequence[Path]) -> pd.DataFrame:
@@ -125,19 +128,21 @@ def _check_column(values: pd.Series, rule: Mapping[str, Any], path: Path) -> Non
         _refuse(~np.array(fits, bool), values, path, f"does not match {rule['pattern']}")
     if kind == "number":
         _refuse(np.isinf(values.to_numpy(float)), values, path, "infinite")
-        if name == "level":
+        if name in ("level", "at"):
             _refuse(values.isna().to_numpy(), values, path, "not a number")
 
 
 def _check_numbers(table: pd.DataFrame, path: Path) -> None:
-    per_class = table["metric"].isin(PER_CLASS_METRICS)
+    per_class = table["metric"].isin(_metrics(per="class"))
     misplaced = per_class == (table["class"] == "")
     _refuse(misplaced.to_numpy(), table["class"], path, "only and always set per class")
-    per_feature = table["metric"].isin(PER_FEATURE_METRICS)
+    per_feature = table["metric"].isin(_metrics(per="feature"))
     misplaced = per_feature != (table["feature"] >= 0)
     _refuse(misplaced.to_numpy(), table["feature"], path, "0 or more only and always per feature")
-    misplaced = table["metric"].isin(FEATURE_METRICS) != (table["method"] == "")
+    misplaced = table["metric"].isin(_metrics(of="features")) != (table["method"] == "")
     _refuse(misplaced.to_numpy(), table["method"], path, "empty only and always for metrics of features themselves")
+    off = (table["axis"] == "") & (table["at"] != 0)
+    _refuse(off.to_numpy(), table["at"], path, "not 0 without an axis")
     clean = (table["corruption"] == "clean") & (table["level"] != 0)
     _refuse(clean.to_numpy(), table["level"], path, "not 0 for clean")
     absent = table["value"].isna()
@@ -147,6 +152,10 @@ def _check_numbers(table: pd.DataFrame, path: Path) -> None:
     stray = absent & table["ci_low"].notna()
     _refuse(stray.to_numpy(), table["ci_low"], path, "an interval without a value")
     _refuse((table["ci_low"] > table["ci_high"]).to_numpy(), table["ci_low"], path, "above ci_high")
+
+
+def _metrics(**facts: str) -> list[str]:
+    return [name for name, known in SCHEMA["x-metrics"].items() if facts.items() <= known.items()]
 
 
 def _check_unique(table: pd.DataFrame, path: Path) -> None:

@@ -14,7 +14,7 @@ from patchprobe import measurements
 from patchprobe.errors import StoreError
 
 ROW = {
-    "dataset": "camvid", "model": "dino", "variant": "", "removed": 0, "training_images": 0, "layer": 12,
+    "dataset": "camvid", "model": "dino", "variant": "", "axis": "", "at": 0.0, "layer": 12,
     "corruption": "clean", "level": 0.0, "method": "1-nn", "protocol": "patch-classification-v1", "class": "",
     "feature": -1, "other_dataset": "", "metric": "pixel_miou",
     "value": 0.345, "ci_low": 0.3, "ci_high": 0.4, "n": 6000, "seed": 0, "spec": "ab12",
@@ -90,10 +90,12 @@ BAD = [
     ({"value": math.inf}, "infinite"),
     ({"value": "0.3"}, "not of type number"),
     ({"level": math.nan}, "level of row 1 is nan"),
-    ({"removed": -1}, "removed of row 1 is -1: below 0"),
+    ({"axis": "frames"}, "axis of row 1 is 'frames': not one of removed_features, training_images"),
+    ({"axis": "training_images", "at": math.nan}, "at of row 1 is nan: not a number"),
     ({"feature": -2}, "feature of row 1 is -2: below -1"),
 ]
 BAD_BEYOND_JSON = [
+    ({"at": 3.0}, "at of row 1 is 3.0: not 0 without an axis"),
     ({"value": math.nan}, "value of row 1 is nan: missing"),
     ({"ci_low": 0.5}, "ci_low of row 1 is 0.5: above ci_high"),
     ({"ci_low": math.nan}, "one end of the interval only"),
@@ -140,7 +142,7 @@ def test_columns_must_be_those_of_the_schema(tmp_path):
 
 
 def test_columns_of_one_analysis_may_be_left_out(tmp_path):
-    short = {key: value for key, value in ROW.items() if key not in ("removed", "training_images", "other_dataset")}
+    short = {key: value for key, value in ROW.items() if key not in ("axis", "at", "other_dataset")}
     measurements.write([short], tmp_path / "short.parquet")
     measurements.write([ROW], tmp_path / "whole.parquet")
     assert (tmp_path / "short.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
@@ -166,5 +168,5 @@ def test_a_missing_a_broken_and_a_foreign_file_are_named(tmp_path):
         pq.read_table(tmp_path / "c.parquet").replace_schema_metadata({"schema": "old"}),
         tmp_path / "c.parquet",
     )
-    with pytest.raises(StoreError, match="has schema old, expected patchprobe-measurements-v3"):
+    with pytest.raises(StoreError, match="has schema old, expected patchprobe-measurements-v4"):
         measurements.read([tmp_path / "c.parquet"])

@@ -38,7 +38,7 @@ def test_data_sets_and_models_are_known_under_any_name(validated):
         ("towns", "dino", "", "linear"): 0.383,
     }
     swept = [v for v in comparable(config) if v["analysis"] == "removal_sweep"]
-    assert {v["removed"]: v["value"] for v in swept} == {0: 0.058, 10: 0.170, 200: 0.295}
+    assert {v["at"]: v["value"] for v in swept} == {0: 0.058, 10: 0.170, 200: 0.295}
     assert found(config, "full_images") == {
         ("towns", "masked", "", "1-nn"): 0.02,
         ("towns", "masked", "", "linear"): 0.176,

@@ -91,7 +91,7 @@ def test_tables_hold_every_model_version_and_method(finished):
 
 def test_variance_tables_hold_every_model_and_number(finished):
     sweep = read(finished.folder / "results/tables/removal_sweep.csv")
-    counts = {model: sorted(set(part.removed)) for model, part in sweep.groupby("model")}
+    counts = {model: sorted(set(part["at"])) for model, part in sweep.groupby("model")}
     assert counts == {"pixels-a": [0, 20, 190], "pixels-b": [0, 20, 190, 500]}  # 192 and 768 features
     spectrum = read(finished.folder / "results/tables/variance_spectrum.csv")
     assert spectrum.groupby("model").size().to_dict() == {"pixels-a": 192, "pixels-b": 768}
@@ -105,7 +105,7 @@ def test_variant_and_sweep_agree_where_they_are_the_same(finished):
     variant = read(finished.folder / "results/tables/patch_classification.csv")
     variant = variant[(variant.variant == "no-top-20") & (variant.corruption == "clean") & (variant.method == "1-nn")]
     sweep = read(finished.folder / "results/tables/removal_sweep.csv")
-    sweep = sweep[(sweep.model == "pixels-a") & (sweep.removed == 20) & (sweep.method == "1-nn")]
+    sweep = sweep[(sweep.model == "pixels-a") & (sweep["at"] == 20) & (sweep.method == "1-nn")]
     columns = ["value", "ci_low", "ci_high", "n"]
     pd.testing.assert_frame_equal(
         variant.set_index(keys)[columns].sort_index(), sweep.set_index(keys)[columns].sort_index()
@@ -133,8 +133,8 @@ def test_all_training_images_are_those_of_patch_classification(finished):
     classification = read(finished.folder / "results/tables/patch_classification.csv")
     classification = classification.query("variant == '' and corruption == 'clean' and method == '1-nn'")
     sizes = read(finished.folder / "results/tables/training_size.csv")
-    assert sizes.groupby(["model", "method"])["training_images"].unique().map(sorted).tolist() == [[1, 4]] * 4
-    largest = sizes.query("training_images == 4 and method == '1-nn'")
+    assert sizes.groupby(["model", "method"])["at"].unique().map(sorted).tolist() == [[1, 4]] * 4
+    largest = sizes.query("at == 4 and method == '1-nn'")
     columns = ["value", "ci_low", "ci_high", "n"]
     pd.testing.assert_frame_equal(
         classification.set_index(keys)[columns].sort_index(), largest.set_index(keys)[columns].sort_index()

@@ -146,7 +146,6 @@ def score(
                 "dataset": dataset,
                 "model": model,
                 "variant": variant,
-                "removed": 0,
                 "layer": predictions.layer,
                 "corruption": corruption,
                 "level": float(value),

@@ -114,7 +114,13 @@ def score(
     rows = []
     for removed, methods in found.items():
         for method, ids in methods.items():
-            own: dict[str, Any] = {"model": model, "method": method, "removed": removed, "protocol": PROTOCOL}
+            own: dict[str, Any] = {
+                "model": model,
+                "method": method,
+                "axis": "removed_features",
+                "at": removed,
+                "protocol": PROTOCOL,
+            }
             own |= {"bootstrap": bootstrap, "seed": seed, "spec": spec}
             rows += clean_rows(ids, features, labels, dataset=dataset, **own)
     return rows

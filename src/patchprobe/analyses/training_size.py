@@ -107,6 +107,7 @@ def size_rows(
     rows = []
     found = classify_sizes(training, features, subsets, options, seed=seed, threads=threads, device=device)
     for images, method, ids in found:
-        own: dict[str, Any] = {"model": model, "method": method, "training_images": images, "protocol": PROTOCOL}
+        own: dict[str, Any] = {"model": model, "method": method, "axis": "training_images", "at": images}
+        own |= {"protocol": PROTOCOL}
         rows += clean_rows(ids, features, labels, seed=seed, **own, **columns)
     return rows

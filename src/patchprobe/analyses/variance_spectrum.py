@@ -22,7 +22,6 @@ def variance_rows(
         "dataset": dataset,
         "model": model,
         "variant": "",
-        "removed": 0,
         "layer": layer,
         "corruption": "clean",
         "level": 0.0,

@@ -32,8 +32,8 @@ def curve_table(
     ``models``; protocol and seed are added to ``notes``.
     """
     columns = order_labels(rows, models)
-    values = [str(value) for value in sorted(rows[over].unique())]
-    by_value = rows.assign(label=rows[over].astype(str), model=rows["label"])
+    values = [_number(value) for value in sorted(rows[over].unique())]
+    by_value = rows.assign(label=rows[over].map(_number), model=rows["label"])
     lines = lay_out_scores(by_value, ["model"], values, [(label,) for label in columns])
     same = f"Protocol {rows['protocol'].iloc[0]}, seed {rows['seed'].iloc[0]}."
     return Table(name, title, corner, [("", label) for label in columns], lines, (*notes, same))
@@ -95,14 +95,14 @@ def draw_curves(
     rows = pd.concat(panels.values())
     labels, look = order_labels(rows, models), looks(rows, models)
     values = sorted(rows[over].unique())
-    turned = len(panels) * sum(len(str(value)) for value in values) > _UPRIGHT
+    turned = len(panels) * sum(len(_number(value)) for value in values) > _UPRIGHT
     with matplotlib.rc_context(RC):
         across = legend_columns(labels, WIDTH)
         drawn = new_figure(WIDTH, 2.7 + 0.17 * -(-len(labels) // across), layout="constrained")
         axes = drawn.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for ax, (title, part) in zip(axes, panels.items(), strict=True):
             _lines(ax, part, over, values, labels, look)
-            ax.set_xticks(np.arange(len(values)), [str(value) for value in values], rotation=90 if turned else 0)
+            ax.set_xticks(np.arange(len(values)), [_number(value) for value in values], rotation=90 if turned else 0)
             ax.set_title(plain(title), loc="left")
             ax.set_xlabel(axis)
             ax.tick_params(labelleft=True)
@@ -112,8 +112,12 @@ def draw_curves(
         save(drawn, outputs)
 
 
+def _number(value: float) -> str:
+    return f"{value:.10g}"
+
+
 def _lines(
-    ax: Axes, rows: pd.DataFrame, over: str, values: list[int], labels: Sequence[str], look: Mapping[str, Style]
+    ax: Axes, rows: pd.DataFrame, over: str, values: list[float], labels: Sequence[str], look: Mapping[str, Style]
 ) -> None:
     places = np.arange(len(values), dtype=float)
     for label in labels:

@@ -12,7 +12,7 @@ from patchprobe.report.layout import write_tables
 from patchprobe.report.selection import METHOD_NAMES
 
 _COLUMNS = (
-    "dataset", "model", "variant", "where", "analysis", "method", "removed", "layer", "class", "metric", "paper", "value",
+    "dataset", "model", "variant", "where", "analysis", "method", "at", "layer", "class", "metric", "paper", "value",
     "ci_low", "ci_high", "difference",
 )  # fmt: skip
 _TITLES = {
@@ -78,7 +78,7 @@ def _measured(rows: pd.DataFrame, value: Mapping[str, Any]) -> pd.DataFrame:
         & (rows["class"].str.lower() == value["class"].lower())
         & rows["metric"].isin(metrics)
     ]
-    for column in ("dataset", "model", "variant", "method", "removed"):
+    for column in ("dataset", "model", "variant", "method", "at"):
         part = part[part[column] == value[column]]
     part = part[part["layer"] == (part["layer"].max() if value["layer"] is None else value["layer"])]
     # Pixels first, as in all tables.
@@ -93,7 +93,7 @@ def _beside(dataset: str, analysis: str, rows: pd.DataFrame, images: str) -> Tab
         ours = "ours" if unit == "share" else f"ours, {'pixels' if unit == 'pixel' else 'patches'}"
         columns += [("", ours), ("", "difference")]
     lines: list[tuple[str, list[Cell]]] = []
-    for _, part in rows.groupby(["model", "variant", "method", "removed", "layer", "class", "where"], sort=False):
+    for _, part in rows.groupby(["model", "variant", "method", "at", "layer", "class", "where"], sort=False):
         for metric, same in part.groupby(part["metric"].str.replace(r"^(pixel|patch)_", "", regex=True), sort=False):
             cells: list[Cell] = [Score(float(same["paper"].iloc[0]))]
             for unit in units:
@@ -118,7 +118,7 @@ def _name(row: pd.Series, metric: str) -> str:
     """Say what a value is of: model and variant, classifier, and what else sets it apart."""
     words = [f"{row['model']} {row['variant']}".strip(), METHOD_NAMES.get(row["method"], row["method"])]
     if row["analysis"] == "removal_sweep":
-        words.append(f"{row['removed']} removed")
+        words.append(f"{row['at']:g} removed")
     if row["analysis"] == "layers":
         words.append(f"block {row['layer']}")
     words += [row["class"]] if row["class"] else []

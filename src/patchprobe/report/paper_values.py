@@ -19,7 +19,7 @@ def comparable(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the values that a validated configuration can be compared with.
 
     Each has ``where`` in the paper, ``value``, and the columns that its measurements have: ``analysis``, ``dataset``,
-    ``model`` and ``variant`` by their names in the configuration, ``method``, ``metric``, ``class``, ``removed``, and
+    ``model`` and ``variant`` by their names in the configuration, ``method``, ``metric``, ``class``, ``at``, and
     ``layer`` (None for the last).
     """
     found = []
@@ -47,7 +47,7 @@ def _content() -> dict[str, Any]:
 
 def _placed(value: Mapping[str, Any], dataset: str, model: str, variant: str) -> dict[str, Any]:
     plain = {key: value[key] for key in ("where", "analysis", "method", "metric", "value")}
-    places = {"class": value.get("class", ""), "removed": value.get("removed", 0), "layer": value.get("layer")}
+    places = {"class": value.get("class", ""), "at": value.get("removed", 0), "layer": value.get("layer")}
     return plain | places | {"dataset": dataset, "model": model, "variant": variant}
 
 

@@ -18,7 +18,7 @@ def table(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str],
     """
     tables = method_tables(
         prepare(rows),
-        "removed",
+        "at",
         name="removal-sweep",
         subject="without the features of highest variance",
         corner="removed",
@@ -34,5 +34,5 @@ def figure(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str]
     A line per model with its interval as a band; numbers of features are evenly spaced. Raises as :func:`table`.
     """
     draw_methods(
-        prepare(rows), "removed", outputs, dataset=dataset, axis="removed features of highest variance", models=models
+        prepare(rows), "at", outputs, dataset=dataset, axis="removed features of highest variance", models=models
     )

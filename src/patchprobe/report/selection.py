@@ -6,16 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from patchprobe import measurements
 from patchprobe.datasets.index_tables import read_classes
 from patchprobe.errors import StoreError
 
-METHOD_NAMES = {"1-nn": "1-NN", "linear": "linear probe", "capi": "CAPI k-NN", "hummingbird": "Hummingbird"}
-METRIC_NAMES = {
-    "pixel_miou": "mIoU over pixels",
-    "patch_miou": "mIoU over patches",
-    "pixel_accuracy": "accuracy over pixels",
-    "patch_accuracy": "accuracy over patches",
-}
+METHOD_NAMES = measurements.titles("methods")
+METRIC_NAMES = measurements.titles("metrics")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ def table(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str],
     """
     tables = method_tables(
         prepare(rows),
-        "training_images",
+        "at",
         name="training-size",
         subject="by training images",
         corner="training images",
@@ -33,4 +33,4 @@ def figure(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str]
 
     A line per model with its interval as a band; numbers of images are evenly spaced. Raises as :func:`table`.
     """
-    draw_methods(prepare(rows), "training_images", outputs, dataset=dataset, axis="training images", models=models)
+    draw_methods(prepare(rows), "at", outputs, dataset=dataset, axis="training images", models=models)

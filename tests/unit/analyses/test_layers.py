@@ -54,7 +54,7 @@ def test_scores_are_those_of_scikit_learn(read, tmp_path):
     measurements.write(rows, tmp_path / "rows.parquet")  # the schema takes them
     table = measurements.read([tmp_path / "rows.parquet"]).set_index(["layer", "metric", "class"])
     assert table.index.is_unique and set(table["protocol"]) == {"layers-v1"} and set(table["method"]) == {"1-nn"}
-    assert set(table["training_images"]) == {0} and set(table["other_dataset"]) == {""}
+    assert set(table["axis"]) == {""} and set(table["at"]) == {0} and set(table["other_dataset"]) == {""}
     for layer in range(len(SIGNAL)):
         truth, ids = predicted(features, labels, layer)
         scored = truth != VOID

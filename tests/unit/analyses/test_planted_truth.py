@@ -190,14 +190,14 @@ def test_spectrum_shows_the_huge_features(planted):
 
 def test_sweep_is_best_once_the_noise_is_gone(planted):
     for metric in ("pixel_accuracy", "pixel_miou"):
-        value = scores(planted.swept, metric, "removed", "method")
+        value = scores(planted.swept, metric, "at", "method")
         best = max(COUNTS, key=lambda count: value[count, "1-nn"])
         assert best >= HUGE
         assert value[HUGE, "1-nn"] > 0.98 and value[0, "1-nn"] < 0.35 and value[100, "1-nn"] < 0.35
         assert all(value[count, "linear"] > 0.9 for count in COUNTS)
     # What the sweep leaves out is what the variants leave out.
     one = scores(planted.classified, "pixel_accuracy", "variant", "method")
-    swept = scores(planted.swept, "pixel_accuracy", "removed", "method")
+    swept = scores(planted.swept, "pixel_accuracy", "at", "method")
     assert swept[HUGE, "1-nn"] == one["drop-200", "1-nn"] and swept[0, "1-nn"] == one["", "1-nn"]
 
 

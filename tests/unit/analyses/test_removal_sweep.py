@@ -104,7 +104,7 @@ def test_scores_are_those_of_scikit_learn(swept, tmp_path):
     _, truth = evaluation(features, labels)
     scored = truth != VOID
     measurements.write(rows_of(swept), tmp_path / "rows.parquet")  # the schema takes them
-    rows = measurements.read([tmp_path / "rows.parquet"]).set_index(["removed", "method", "metric", "class"])
+    rows = measurements.read([tmp_path / "rows.parquet"]).set_index(["at", "method", "metric", "class"])
     assert rows.index.is_unique and set(rows["protocol"]) == {"removal-sweep-v1"}
     for count in COUNTS:
         for method in ("1-nn", "linear"):
@@ -121,7 +121,7 @@ def test_scores_are_those_of_scikit_learn(swept, tmp_path):
 
 
 def test_planted_signal_is_found_by_removal_and_by_the_probe(swept):
-    rows = pd.DataFrame(rows_of(swept)).query("metric == 'patch_accuracy'").set_index(["removed", "method"])["value"]
+    rows = pd.DataFrame(rows_of(swept)).query("metric == 'patch_accuracy'").set_index(["at", "method"])["value"]
     assert rows[0, "1-nn"] < 0.55  # chance is 1/3; the huge noise hides the classes
     assert rows[2, "1-nn"] > 0.9
     # One huge feature alone leaves the choice to the classes where training patches lie close in it.

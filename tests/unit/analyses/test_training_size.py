@@ -56,7 +56,7 @@ def test_scores_of_every_size_are_those_of_scikit_learn(tmp_path):
     own = {"dataset": "d", "model": "m", "bootstrap": BOOTSTRAP, "seed": 0, "spec": "s", "threads": 1}
     rows = size_rows(training, features, labels, subsets, options, **own)
     measurements.write(rows, tmp_path / "rows.parquet")  # the schema takes them
-    table = measurements.read([tmp_path / "rows.parquet"]).set_index(["training_images", "method", "metric", "class"])
+    table = measurements.read([tmp_path / "rows.parquet"]).set_index(["at", "method", "metric", "class"])
     assert table.index.is_unique and set(table["protocol"]) == {"training-size-v1"}
     assert sorted(set(table.index.get_level_values(0))) == [1, 4, 8]
     truth = labels.label.values[:, ::2, ::2].reshape(-1, 16)

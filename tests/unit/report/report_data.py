@@ -26,7 +26,7 @@ def measurement_rows(models=MODELS, datasets=("camvid",), corruptions=LEVELS, cl
                 for corruption, level, strength in versions:
                     score = max(top - 0.05 * strength, 0.02)
                     key = {
-                        "dataset": dataset, "model": model, "variant": "", "removed": 0, "layer": 12,
+                        "dataset": dataset, "model": model, "variant": "", "axis": "", "at": 0.0, "layer": 12,
                         "corruption": corruption, "level": float(level), "method": method,
                         "protocol": "patch-classification-v1", "feature": -1, "n": 1000, "seed": 0, "spec": "ab12",
                     }  # fmt: skip
@@ -56,7 +56,7 @@ def spectrum_rows(models=MODELS, datasets=("camvid",), features=768, huge=3):
             values = np.sort(draw.lognormal(-rank, 0.5, features))
             values[draw.permutation(features)[:huge]] *= 1000 if rank % 2 else 1
             common = {
-                "dataset": dataset, "model": model, "variant": "", "removed": 0, "layer": 12, "corruption": "clean",
+                "dataset": dataset, "model": model, "variant": "", "axis": "", "at": 0.0, "layer": 12, "corruption": "clean",
                 "level": 0.0, "method": "", "protocol": "variance-spectrum-v1", "class": "",
                 "metric": "feature_variance", "ci_low": np.nan, "ci_high": np.nan, "n": 500, "seed": 0, "spec": "cd34",
             }  # fmt: skip
@@ -75,7 +75,7 @@ def sweep_rows(counts=(0, 10, 200), models=MODELS, datasets=("camvid",), fewer=(
         change = np.random.default_rng(count).uniform(0, 0.2, len(part))
         for column in ("value", "ci_low", "ci_high"):
             part[column] -= change
-        parts.append(part.assign(removed=count, protocol="removal-sweep-v1"))
+        parts.append(part.assign(axis="removed_features", at=count, protocol="removal-sweep-v1"))
     return pd.concat(parts, ignore_index=True)
 
 

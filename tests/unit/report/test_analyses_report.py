@@ -90,7 +90,7 @@ def size_rows():
         part = measurement_rows(["dino", "mae"], ("camvid",), {}, ["sky", "road"])
         part["value"] -= 1 / images
         part[["ci_low", "ci_high"]] -= 1 / images
-        parts.append(part.assign(training_images=images, protocol="training-size-v1"))
+        parts.append(part.assign(axis="training_images", at=images, protocol="training-size-v1"))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -100,7 +100,7 @@ def test_training_size_tables_and_lines_hold_the_numbers_of_the_rows(tmp_path, d
     training_size.table(rows, [tmp_path / "t.md"], models=MODELS, interval=0.95)
     found = cells((tmp_path / "t.md").read_text(), "camvid: accuracy over patches by training images, linear probe")
     assert found[0] == ["training images", "dino", "mae"] and [line[0] for line in found[2:]] == ["18", "36", "72"]
-    part = rows.query("metric == 'patch_accuracy' and method == 'linear'").set_index(["training_images", "model"])
+    part = rows.query("metric == 'patch_accuracy' and method == 'linear'").set_index(["at", "model"])
     for line in found[2:]:
         assert line[1:] == [shown(part.loc[int(line[0]), model]) for model in ("dino", "mae")]
     training_size.figure(rows, [], models=MODELS, dataset="camvid")

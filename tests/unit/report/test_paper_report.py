@@ -8,7 +8,7 @@ from patchprobe.report import paper
 
 
 def value(where="table 2", analysis="patch_classification", model="mae", paper=0.1, **more):
-    plain = {"variant": "", "method": "1-nn", "metric": "miou", "class": "", "removed": 0, "layer": None}
+    plain = {"variant": "", "method": "1-nn", "metric": "miou", "class": "", "at": 0, "layer": None}
     return plain | {"where": where, "analysis": analysis, "dataset": "towns", "model": model, "value": paper} | more
 
 
@@ -17,8 +17,8 @@ VALUES = [
     value(variant="mine", paper=0.295),
     value(model="dino", method="linear", paper=0.383),
     value(model="simmim", paper=0.075),
-    value(where="removal", analysis="removal_sweep", removed=10, paper=0.17),
-    value(where="removal", analysis="removal_sweep", removed=999, paper=0.9),
+    value(where="removal", analysis="removal_sweep", at=10, paper=0.17),
+    value(where="removal", analysis="removal_sweep", at=999, paper=0.9),
     value(where="blocks", analysis="layers", metric="iou", layer=9, **{"class": "bus"}, paper=0.059),
 ]
 
@@ -44,9 +44,7 @@ def test_every_difference_is_ours_minus_the_papers(written):
     table, _ = written
     # Pixels and patches each: the two that the run does not have are left out.
     assert len(table) == 5 * 2 and set(table["dataset"]) == {"towns"}
-    measured = rows().set_index(
-        ["dataset", "model", "variant", "method", "protocol", "removed", "layer", "class", "metric"]
-    )
+    measured = rows().set_index(["dataset", "model", "variant", "method", "protocol", "at", "layer", "class", "metric"])
     protocols = {
         "patch_classification": "patch-classification-v1",
         "removal_sweep": "removal-sweep-v1",
@@ -54,7 +52,7 @@ def test_every_difference_is_ours_minus_the_papers(written):
     }
     for row in table.to_dict("records"):
         key = [row[c] for c in ("dataset", "model", "variant", "method")]
-        key += [protocols[row["analysis"]], *(row[c] for c in ("removed", "layer", "class", "metric"))]
+        key += [protocols[row["analysis"]], *(row[c] for c in ("at", "layer", "class", "metric"))]
         own = measured.loc[tuple(key), "value"]
         assert row["value"] == pytest.approx(own) and row["difference"] == pytest.approx(own - row["paper"])
     assert table.loc[table["class"] == "Bus", "paper"].tolist() == [0.059, 0.059]

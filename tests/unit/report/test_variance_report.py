@@ -82,7 +82,7 @@ def test_sweep_tables_hold_the_numbers_of_the_rows(tmp_path):
         for method, shown in (("1-nn", "1-NN"), ("linear", "linear probe")):
             found = cells(text, f"camvid: {name} without the features of highest variance, {shown}")
             assert found[0] == ["removed", *MODELS] and [line[0] for line in found[2:]] == ["0", "10", "200"]
-            part = rows[(rows["metric"] == metric) & (rows["method"] == method)].set_index(["removed", "model"])
+            part = rows[(rows["metric"] == metric) & (rows["method"] == method)].set_index(["at", "model"])
             for line in found[2:]:
                 for model, cell in zip(MODELS, line[1:], strict=True):
                     key = (int(line[0]), model)
@@ -102,7 +102,7 @@ def test_sweep_lines_and_bands_are_the_numbers_of_the_rows(drawn):
         assert [t.get_text() for t in ax.get_xticklabels()] == ["0", "10", "200"]
         bands = [c for c in ax.collections if isinstance(c, PolyCollection)]
         for line, band, model in zip(ax.lines, bands, MODELS, strict=True):
-            part = miou[(miou["method"] == method) & (miou["model"] == model)].set_index("removed")
+            part = miou[(miou["method"] == method) & (miou["model"] == model)].set_index("at")
             expected = part["value"].reindex([0, 10, 200])
             np.testing.assert_array_equal(line.get_ydata(), expected)
             assert np.isnan(expected.iloc[2]) == (model == "mae")
