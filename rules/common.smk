@@ -17,6 +17,7 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "patchpro
 sys.path.insert(0, str(BASE / "src"))
 
 from patchprobe import files  # noqa: E402
+from patchprobe.analyses.declaring import analyses  # noqa: E402
 from patchprobe.config.validation import ground_sample_distance, load_schema, validate  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
 from patchprobe.models.checkpoints import files as checkpoint_files  # noqa: E402

@@ -223,24 +223,6 @@ def patch_classification_spec(wildcards):
     )
 
 
-def variance_spectrum_spec(wildcards):
-    return spec(dataset=wildcards.dataset, model=wildcards.model, seed=config["seed"])
-
-
-def removal_sweep_spec(wildcards):
-    own = config["removal_sweep"]
-    linear = config["patch_classification"]["linear"]
-    return spec(
-        dataset=wildcards.dataset,
-        model=wildcards.model,
-        features=own["features"],
-        linear={**linear, "steps": own["steps"] or linear["steps"]},
-        probe=config["models"][wildcards.model]["probe"],
-        bootstrap=config["patch_classification"]["bootstrap"],
-        seed=config["seed"],
-    )
-
-
 def measurement_files(datasets=DATASETS, models=MODELS, versions=VERSIONS):
     """The measurements of models and their variants on versions of data sets; without arguments all of them."""
     return expand(
@@ -249,17 +231,6 @@ def measurement_files(datasets=DATASETS, models=MODELS, versions=VERSIONS):
         view=[view for view in VIEWS if view.partition("@")[0] in models],
         corruption=versions,
     )
-
-
-def variance_files(analysis, datasets=DATASETS, models=MODELS):
-    """The measurements of an analysis that has one file per data set and model."""
-    if analysis == "removal_sweep" and not config["removal_sweep"]["features"]:
-        return []
-    return expand(f"results/{{dataset}}/{analysis}/{{model}}.parquet", dataset=datasets, model=models)
-
-
-def dataset_variance_files(analysis):
-    return lambda wildcards: variance_files(analysis, datasets=[wildcards.dataset])
 
 
 def clean_measurement_files():
@@ -276,30 +247,24 @@ def clean_dataset_measurements(wildcards):
 
 def model_measurements(wildcards):
     own = [wildcards.model]
-    return [
-        *measurement_files(models=own),
-        *variance_files("variance_spectrum", models=own),
-        *variance_files("removal_sweep", models=own),
-        *(path for analysis in ANALYSES for path in analysis_files(analysis, models=own)),
-        *overlap_files(models=own),
-        *protocol_files(models=own),
-    ]
+    rows = measurement_files(models=own)
+    return rows + [path for analysis in ANALYSES for path in analysis.files(config, models=own)]
 
 
 def report_files():
     """Everything that the target all makes."""
-    figures, tables = ["clean_scores"], ["patch_classification", "datasets", "variance_spectrum"]
-    by_corruption = ["corruptions", "robustness"] if CORRUPTIONS else []
-    sweep = ["removal_sweep"] if config["removal_sweep"]["features"] else []
+    figures, by_corruption = ["clean_scores"], ["corruptions", "robustness"] if CORRUPTIONS else []
     figures += ["training_of_models"] if packaged_losses() else []
-    for figure in ["class_iou", "segmentations", "variance_spectrum", *by_corruption, *sweep]:
+    for figure in ["class_iou", "segmentations", *by_corruption]:
         figures += expand("{figure}.{dataset}", figure=figure, dataset=DATASETS)
     return [
-        *expand("results/tables/{table}.{ext}", table=[*tables, *sweep], ext=TABLE_FORMATS),
+        *expand(
+            "results/tables/{table}.{ext}", table=["patch_classification", "datasets"], ext=TABLE_FORMATS
+        ),
         *expand("results/figures/{figure}.{ext}", figure=figures, ext=FIGURE_FORMATS),
         *expand("results/models/{model}.csv", model=MODELS),
         *analyses_report_files(),
-        *protocols_report_files(),
+        *comparisons_report_files(),
     ]
 
 
@@ -383,4 +348,6 @@ def image_source_code(script):
 
 def objective_code(script):
     """The code of a script that pretrains, with the module of the objective, found by name at run time."""
-    return lambda wildcards: code(script, f"patchprobe.pretraining.objectives.{wildcards.objective.replace('-', '_')}")
+    return lambda wildcards: code(
+        script, f"patchprobe.pretraining.objectives.{wildcards.objective.replace('-', '_')}"
+    )

@@ -18,6 +18,7 @@ import yaml
 from packaging.requirements import Requirement
 from PIL import Image
 
+from patchprobe.analyses.declaring import analyses
 from patchprobe.config.validation import load_schema, validate
 from patchprobe.datasets.dataset import open_dataset
 from patchprobe.datasets.index import build_index
@@ -121,35 +122,11 @@ def outputs() -> list[str]:
     found = re.findall(r'"(results/[^"]+)"', "\n".join(text(path) for path in sorted(ROOT.glob("rules/*.smk"))))
     found += [path.replace("{ext}", ext) for path in found for ext in ("csv", "md", "tex", "html", "svg", "png")]
     found += [path.replace("{variant}", "") for path in found]
-    figures = [
-        "clean_scores",
-        "robustness",
-        "class_iou",
-        "corruptions",
-        "segmentations",
-        "variance_spectrum",
-        "removal_sweep",
-        "layers",
-        "training_size",
-        "global_context",
-        "full_images",
-        "protocols",
-    ]
-    found += [path.replace("{figure}", figure) for path in found for figure in figures]
-    found += [
-        path.replace("{table}", table)
-        for path in found
-        for table in (
-            "patch_classification",
-            "datasets",
-            "variance_spectrum",
-            "removal_sweep",
-            "layers",
-            "training_size",
-            "global_context",
-            "full_images",
-        )
-    ]
+    for analysis in analyses():
+        found += [analysis.path(), *map(analysis.path, analysis.also.values())]
+        found += [f"results/tables/{analysis.name}.{suffix}" for suffix in ("csv", "md", "tex", "html")]
+        each = ".{dataset}" if analysis.figure_for_each == "dataset" else ""
+        found += [f"results/figures/{analysis.name}{each}.{suffix}" for suffix in ("svg", "png")]
     return [re.sub(r"\{+\w+\}+", "x", path) for path in found] + [
         re.sub(r"\{+\w+\}+", "x", path.replace("{corruption}", "clean")) for path in found
     ]

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from patchprobe.analyses.clean_predictions import classify_clean
-from patchprobe.analyses.full_images import full_image_rows
+from patchprobe.analyses.full_images.measure import full_image_rows
 from patchprobe.datasets.adapters.synthetic import Synthetic
 from patchprobe.datasets.index import build_index
 from patchprobe.errors import DataError, ModelError

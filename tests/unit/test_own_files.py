@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from patchprobe.analyses.paired_differences import COLUMNS as PAIR_COLUMNS
+from patchprobe.analyses.protocols import report as protocols
 from patchprobe.datasets.index_tables import read_classes, read_index
 from patchprobe.datasets.present_classes import read_present_classes
 from patchprobe.errors import ModelError, StoreError
@@ -13,7 +14,7 @@ from patchprobe.measurements import SCHEMA_ID, read
 from patchprobe.own_files import read_mapping, read_table
 from patchprobe.pretraining import report as loss_curves
 from patchprobe.probes.linear import LinearProbe
-from patchprobe.report import paired_differences, protocols
+from patchprobe.report import paired_differences
 from patchprobe.tiles.full_images import read_card
 
 NO_TEXT = bytes(range(128, 256))

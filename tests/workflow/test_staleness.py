@@ -118,7 +118,7 @@ def test_module_of_one_analysis_edited(project):
     "analysis", ["removal_sweep", "variance_spectrum", "layers", "training_size", "global_context"]
 )
 def test_module_of_an_analysis_edited(project, analysis):
-    project.edit(f"src/patchprobe/analyses/{analysis}.py", "PROTOCOL = ", "EDITED = True\nPROTOCOL = ")
+    project.edit(f"src/patchprobe/analyses/{analysis}/measure.py", "PROTOCOL = ", "EDITED = True\nPROTOCOL = ")
     # Global context takes the variances that the spectrum has measured.
     stale = {analysis, *(["global_context"] if analysis == "variance_spectrum" else [])}
     models = ("pixels-a", "pixels-b")
@@ -129,8 +129,47 @@ def test_module_of_an_analysis_edited(project, analysis):
     }
 
 
+@pytest.mark.parametrize("analysis", ["layers", "protocols"])
+def test_report_of_an_analysis_edited(project, analysis):
+    with (project.folder / f"src/patchprobe/analyses/{analysis}/report.py").open("a") as file:
+        file.write("\nEDITED = True\n")
+    assert set(project.plan()) == {f"{analysis}_table", f"{analysis}_figure streets"}
+
+
+def test_what_is_only_read_by_people_and_by_the_workflow_edited(project):
+    """Declarations and their base, captions and descriptions in the schema are in no digest; their values are in specs."""
+    folder = project.folder / "src/patchprobe/analyses"
+    for path in [*folder.glob("*/declaration.py"), folder / "declaring.py"]:
+        with path.open("a") as file:
+            file.write("\nEDITED = True\n")
+    for path in folder.glob("*/*.rst"):
+        path.write_text(path.read_text() + "\nMore.\n")
+    project.edit("config/schema/config.schema.yaml", "description: ", "description: Edited. ")
+    assert not project.plan()
+
+
+def test_writing_of_stores_edited(project):
+    """What only reads them is not made anew: tables and figures of measurements."""
+    for module in ("writing", "build", "synced"):
+        with (project.folder / f"src/patchprobe/stores/{module}.py").open("a") as file:
+            file.write("\nEDITED = True\n")
+    jobs = set(project.plan("--until", "patch_classification", "label", "tile", "corrupt", "extract"))
+    assert {"label streets", "tile streets"} <= jobs
+    text = (project.folder / "src/patchprobe/stores/reading.py").read_text()
+    assert not any(f"stores.{module} import" in text for module in ("writing", "build", "synced"))
+
+
+def test_kind_of_corruption_added(project):
+    kinds = project.folder / "src/patchprobe/corruptions/kinds"
+    (kinds / "haze.py").write_text((kinds / "noise.py").read_text().replace('kind = "noise"', 'kind = "haze"'))
+    assert not project.plan()
+    project.edit("src/patchprobe/corruptions/kinds/rotate.py", "CORRUPTION = ", "EDITED = True\nCORRUPTION = ")
+    jobs = project.plan()
+    assert "corrupt streets,rotate" in jobs and "corrupt streets,noise" not in jobs
+
+
 def test_full_images_are_switched_on_and_off_without_other_jobs(project):
-    project.edit("src/patchprobe/analyses/full_images.py", "PROTOCOL = ", "EDITED = True\nPROTOCOL = ")
+    project.edit("src/patchprobe/analyses/full_images/measure.py", "PROTOCOL = ", "EDITED = True\nPROTOCOL = ")
     expected = {
         "full_images streets,pixels-a",
         "full_images_table",

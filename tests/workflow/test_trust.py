@@ -45,7 +45,7 @@ def test_snakemakes_notes_deleted_and_a_key_changed(project, what):
 
 
 def test_library_edited_after_snakemakes_notes_were_deleted(project):
-    project.edit("src/patchprobe/analyses/hummingbird.py", "PROTOCOL = ", "EDITED = True\nPROTOCOL = ")
+    project.edit("src/patchprobe/analyses/hummingbird/measure.py", "PROTOCOL = ", "EDITED = True\nPROTOCOL = ")
     expected = project.plan()
     shutil.rmtree(project.folder / ".snakemake")
     assert expected and project.plan() == expected

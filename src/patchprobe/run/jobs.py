@@ -33,6 +33,8 @@ class Job:
         self.spec_text: str = snakemake.params.spec
         self.spec: dict[str, Any] = json.loads(self.spec_text)
         self.code: str = snakemake.params.code
+        # The module of an analysis, where one script serves all.
+        self.module: str = getattr(snakemake.params, "module", "")
 
     @property
     def folder(self) -> Path:
@@ -94,6 +96,16 @@ class _Paths:
 
     def __getattr__(self, name: str) -> Path:
         return self._place(getattr(self._files, name))
+
+    def by_name(self) -> dict[str, Path | list[Path]]:
+        """Return all files by their names, without manifests, which come with the stores that they vouch for."""
+        values = {name: value for name, value in self._files.items() if not name.endswith("_manifest")}
+        return {
+            name: self._place(value) if isinstance(value, str) else self.all(name) for name, value in values.items()
+        }
+
+    def __iter__(self) -> Iterator[Path]:
+        return map(self._place, self._files)
 
     def all(self, name: str) -> list[Path]:
         """Return the files of a name that stands for any number of them."""

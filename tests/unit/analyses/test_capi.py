@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from patchprobe import measurements
-from patchprobe.analyses import capi
+from patchprobe.analyses.capi import measure as capi
 from patchprobe.errors import DataError
 
 IDS = np.array(CLASSES["class_ids"])

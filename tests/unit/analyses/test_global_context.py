@@ -10,7 +10,7 @@ from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 from token_stores import BOOTSTRAP, stores
 
 from patchprobe import measurements
-from patchprobe.analyses.global_context import (
+from patchprobe.analyses.global_context.measure import (
     central_patch,
     class_shares,
     context_rows,

@@ -9,8 +9,8 @@ from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score
 from torch.nn import functional
 
 from patchprobe import measurements
-from patchprobe.analyses import hummingbird
-from patchprobe.analyses.hummingbird import Quirks
+from patchprobe.analyses.hummingbird import measure as hummingbird
+from patchprobe.analyses.hummingbird.measure import Quirks
 from patchprobe.errors import ConfigError, DataError
 from patchprobe.seeds import generator
 

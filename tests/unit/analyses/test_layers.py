@@ -9,7 +9,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from token_stores import BOOTSTRAP, VOID, stores
 
 from patchprobe import measurements
-from patchprobe.analyses.layers import class_groups, classify_layers, layer_rows
+from patchprobe.analyses.layers.measure import class_groups, classify_layers, measure
 
 SIGNAL = (0.0, 0.8, 1.6)
 EASY = ["road", "car", "vegetation"]
@@ -40,7 +40,7 @@ def test_every_block_is_searched_in_its_own_tokens(read):
 
 def test_scores_are_those_of_scikit_learn(read, tmp_path):
     features, labels = read
-    rows = layer_rows(
+    rows = measure(
         features,
         labels,
         dataset="d",
@@ -73,7 +73,7 @@ def test_scores_are_those_of_scikit_learn(read, tmp_path):
 def test_a_group_that_is_nowhere_has_no_row(read):
     features, labels = read
     options = {"dataset": "d", "model": "m", "threads": 1, "bootstrap": BOOTSTRAP, "seed": 0, "spec": "s"}
-    rows = layer_rows(features.isel(layer=[2]), labels, easy_classes=["road", "sky", "car"], **options)
+    rows = measure(features.isel(layer=[2]), labels, easy_classes=["road", "sky", "car"], **options)
     assert {"pixel_miou", "pixel_miou_easy"} < {row["metric"] for row in rows}
     assert "pixel_miou_rest" not in {row["metric"] for row in rows}  # pole alone
 

@@ -15,7 +15,10 @@ import pandas as pd
 import pytest
 
 from patchprobe import measurements
-from patchprobe.analyses import layers, paired_differences, patch_classification, removal_sweep, variance_spectrum
+from patchprobe.analyses import paired_differences, patch_classification
+from patchprobe.analyses.layers import measure as layers
+from patchprobe.analyses.removal_sweep import measure as removal_sweep
+from patchprobe.analyses.variance_spectrum import measure as variance_spectrum
 from patchprobe.probes.fitting import ProbeOptions, fit_probe
 from patchprobe.stores.reading import open_store
 from patchprobe.stores.writing import build_store
@@ -117,7 +120,7 @@ def planted(tmp_path_factory):
             variance_spectrum.variance_rows(training, layer=12, **spectrum), folder / "spectrum.parquet"
         ),
         layers=read_back(
-            layers.layer_rows(features, labels, easy_classes=["road"], threads=1, **COLUMNS), folder / "layers.parquet"
+            layers.measure(features, labels, easy_classes=["road"], threads=1, **COLUMNS), folder / "layers.parquet"
         ),
         pairs=paired_differences.differences(
             predictions, labels, **{key: value for key, value in COLUMNS.items() if key != "model"}

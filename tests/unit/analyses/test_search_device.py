@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 from token_stores import BOOTSTRAP, stores
 
-from patchprobe.analyses import (
-    capi,
-    full_images,
-    hummingbird,
-    layers,
-    patch_classification,
-    removal_sweep,
-    training_size,
-)
+from patchprobe.analyses import patch_classification
+from patchprobe.analyses.capi import measure as capi
+from patchprobe.analyses.declaring import analyses
+from patchprobe.analyses.full_images import measure as full_images
+from patchprobe.analyses.hummingbird import measure as hummingbird
+from patchprobe.analyses.layers import measure as layers
+from patchprobe.analyses.removal_sweep import measure as removal_sweep
+from patchprobe.analyses.training_size import measure as training_size
 from patchprobe.neighbors import memory_bank as neighbors
 from patchprobe.neighbors import sweep_bank as neighbor_sweep
 from patchprobe.neighbors.tensors import TorchArrays
@@ -47,7 +46,7 @@ def by_size(features, labels, device):
 
 
 def by_layer(features, labels, device):
-    return layers.layer_rows(features, labels, easy_classes=["road"], threads=1, device=device, **COLUMNS)
+    return layers.measure(features, labels, easy_classes=["road"], threads=1, device=device, **COLUMNS)
 
 
 def on_full_images(features, labels, device):
@@ -56,12 +55,12 @@ def on_full_images(features, labels, device):
 
 def by_capi(features, labels, device):
     given = {"k": [1, 3], "distances": ["euclidean", "cosine"], "validation_fraction": 0.2, "threads": 1}
-    return capi.capi_rows(features, labels, device=device, **given, **COLUMNS)
+    return capi.measure(features, labels, device=device, **given, **COLUMNS)
 
 
 def by_hummingbird(features, labels, device):
     given = {"k": 3, "temperature": 0.02, "quirks": {}, "threads": 1}
-    return hummingbird.hummingbird_rows(features, labels, device=device, **given, **COLUMNS)
+    return hummingbird.measure(features, labels, device=device, **given, **COLUMNS)
 
 
 ANALYSES = {
@@ -91,12 +90,14 @@ def test_the_bank_is_on_the_device_and_the_rows_are_the_same(monkeypatch, analys
 
 
 def test_jobs_that_search_claim_the_gpu_that_their_rule_asks_for(repository):
+    """Rules of their own, and the one of all analyses whose declaration says that they search."""
     rules = "\n".join(path.read_text() for path in (repository / "rules").glob("*.smk"))
     asking = {
         rule.partition(":")[0]: re.search(r"scripts/(\w+\.py)", rule)[1]
         for rule in re.split(r"(?m)^rule ", rules)[1:]
         if "gpu=search_gpus" in rule
     }
-    assert set(asking) == set(ANALYSES)
-    for script in asking.values():
+    searching = {analysis.name for analysis in analyses() if analysis.searches}
+    assert asking.keys() | searching == set(ANALYSES)
+    for script in {*asking.values(), "measure.py"}:
         assert "claim_device(job.device)" in (repository / "workflow/scripts" / script).read_text()

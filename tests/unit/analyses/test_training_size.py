@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from token_stores import BOOTSTRAP, VOID, stores
 
 from patchprobe import measurements
-from patchprobe.analyses.training_size import nested_subsets, size_rows
+from patchprobe.analyses.training_size.measure import nested_subsets, size_rows
 from patchprobe.probes.fitting import ProbeOptions
 from patchprobe.tokens.labelled import labelled_tokens
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from patchprobe import measurements
-from patchprobe.analyses.variance_overlap import overlap_rows
+from patchprobe.analyses.variance_overlap.measure import measure
 from patchprobe.tokens.transforms import feature_count
 
 TOP = {"ade": [0, 1, 2, 3], "city": [2, 3, 4, 5], "fair": [0, 1, 2, 9]}
@@ -33,7 +33,7 @@ def spectra(features=10):
 
 @pytest.mark.parametrize("asked", [4, 0.4])
 def test_every_pair_is_counted(asked, tmp_path):
-    measurements.write(overlap_rows(spectra(), features=asked, seed=0, spec="s"), tmp_path / "rows.parquet")
+    measurements.write(measure(spectra(), model="m", features=asked, seed=0, spec="s"), tmp_path / "rows.parquet")
     table = measurements.read([tmp_path / "rows.parquet"])
     shared = table[table["metric"] == "shared_features"].set_index(["dataset", "other_dataset"])
     assert {pair: value * 4 for pair, value in shared["value"].items()} == pytest.approx(SHARED)
@@ -46,7 +46,7 @@ def test_every_pair_is_counted(asked, tmp_path):
 
 def test_a_comparison_of_all_features_is_left_out(caplog):
     with caplog.at_level(logging.WARNING):
-        assert overlap_rows(spectra(), features=10, seed=0, spec="s") == []
+        assert measure(spectra(), model="m", features=10, seed=0, spec="s") == []
     assert "the model has 10 features: a comparison of 10 is left out" in caplog.text
 
 

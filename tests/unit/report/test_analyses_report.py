@@ -6,8 +6,13 @@ import pytest
 from report_data import MODELS, measurement_rows
 
 from patchprobe import measurements
+from patchprobe.analyses.full_images import report as full_images
+from patchprobe.analyses.global_context import report as global_context
+from patchprobe.analyses.layers import report as layers
+from patchprobe.analyses.training_size import report as training_size
+from patchprobe.analyses.variance_overlap import report as variance_overlap
 from patchprobe.errors import StoreError
-from patchprobe.report import curves, dots, full_images, global_context, layers, training_size, variance_overlap
+from patchprobe.report import curves, dots
 
 
 def cells(text, title):

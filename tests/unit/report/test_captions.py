@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import docutils.core
@@ -11,37 +12,43 @@ import pytest
 from report_data import measurement_rows
 
 from patchprobe import measurements
+from patchprobe.analyses.declaring import analyses
 
-CAPTIONS = (
-    "workflow", "table", "datasets", "images", "clean_scores", "robustness", "class_iou", "corruption_sheet",
-    "segmentation_sheet", "variance_spectrum", "variance_spectrum_table", "removal_sweep", "removal_sweep_table",
-    "loss_curves", "protocols", "protocols_table", "paired_differences_table", "paper_comparison",
-    "layers", "layers_table", "training_size", "training_size_table", "global_context", "global_context_table",
-    "variance_overlap", "variance_overlap_table", "full_images", "full_images_table",
-)  # fmt: skip
+ROOT = Path(__file__).resolve().parents[3]
+CAPTIONS = sorted([*ROOT.glob("workflow/report/*.rst"), *ROOT.glob("src/patchprobe/analyses/*/*.rst")])
 # What the report appends to every text.
 LINKS = "\n\n.. _Workflow: javascript:show_panel('workflow')\n.. _Tables: javascript:app.showCategory('Tables')\n"
 
 
-def test_every_caption_is_tested(repository):
-    assert sorted(CAPTIONS) == sorted(path.stem for path in (repository / "workflow/report").glob("*.rst"))
+def test_captions_are_those_that_rules_name(repository):
+    rules = (
+        "\n".join(path.read_text() for path in repository.glob("rules/*.smk")) + (repository / "Snakefile").read_text()
+    )
+    named = {repository / f"workflow/report/{name}" for name in re.findall(r"workflow/report/(\w+\.rst)", rules)}
+    found = {
+        repository / f"src/patchprobe/analyses/{a.name}/{part}.rst"
+        for a in analyses()
+        for part in ("table", "figure")
+        if a.has(part)
+    }
+    assert set(CAPTIONS) == named | found and len(found) > 12
 
 
 @pytest.mark.parametrize("corruptions", [{}, {"blur": {}, "band-noise": {}}])
-@pytest.mark.parametrize("name", CAPTIONS)
-def test_captions_render_without_errors(repository, name, corruptions):
+@pytest.mark.parametrize("path", CAPTIONS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_captions_render_without_errors(path, corruptions):
     config = {
         "datasets": {"camvid": {}, "city_scapes_": {}},
         "models": {"dino_": {}, "mae": {}},
         "corruptions": corruptions,
     }
     snakemake = SimpleNamespace(config=config, wildcards=SimpleNamespace(dataset="city_scapes_"))
-    text = (repository / f"workflow/report/{name}.rst").read_text() + LINKS
+    text = path.read_text() + LINKS
     rendered = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(text).render(snakemake=snakemake)
     # Halts at the mildest message, which would show on the page.
     page = docutils.core.publish_parts(rendered, writer="html", settings_overrides={"halt_level": 2})["html_body"]
     assert "system-message" not in page
-    if name == "workflow":
+    if path.stem == "workflow":
         assert all(word in page for word in (*config["datasets"], *config["models"], *corruptions))
 
 

@@ -9,7 +9,10 @@ import pytest
 import report_data
 from report_data import classes_csv, label_stores, measurement_rows, spectrum_rows, sweep_rows, variant_rows
 
-from patchprobe.report import figures, formats, layers, removal_sweep, sheets, tables, variance_spectrum
+from patchprobe.analyses.layers import report as layers
+from patchprobe.analyses.removal_sweep import report as removal_sweep
+from patchprobe.analyses.variance_spectrum import report as variance_spectrum
+from patchprobe.report import figures, formats, sheets, tables
 from patchprobe.report.formats import Score, Table
 from patchprobe.report.style import plain
 

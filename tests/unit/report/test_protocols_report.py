@@ -8,8 +8,9 @@ import pytest
 from report_data import MODELS, measurement_rows
 
 from patchprobe import measurements
+from patchprobe.analyses.protocols import report as protocols
 from patchprobe.errors import StoreError
-from patchprobe.report import dots, paired_differences, protocols, style
+from patchprobe.report import dots, paired_differences, style
 
 METHODS = {"1-nn": "1-NN", "linear": "linear probe", "capi": "CAPI k-NN", "hummingbird": "Hummingbird"}
 
@@ -40,7 +41,7 @@ def settings(folder, datasets=("camvid", "streets")):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps({"k": 10 * i + j + 1, "distance": "cosine"}))
             paths.append(path)
-    return protocols.read_settings(paths)
+    return paths
 
 
 QUIRKS = {"memory_size": None, "void_is_first_class": False, "match_classes": False, "absent_is_zero": False}
@@ -50,7 +51,7 @@ def test_protocols_stand_beside_each_other_with_their_numbers(tmp_path):
     rows = protocol_rows()
     measurements.write(rows, tmp_path / "rows.parquet")
     outputs = [tmp_path / f"t.{suffix}" for suffix in ("csv", "md", "tex", "html")]
-    protocols.table(rows, settings(tmp_path), outputs, models=MODELS, interval=0.9, quirks=QUIRKS)
+    protocols.table(rows, outputs, settings=settings(tmp_path), models=MODELS, interval=0.9, quirks=QUIRKS)
     text = (tmp_path / "t.md").read_text()
     for i, dataset in enumerate(("camvid", "streets")):
         found = cells(text, f"{dataset}: protocols side by side")
@@ -69,7 +70,7 @@ def test_quirks_are_named_and_capi_can_be_left_out(tmp_path):
     rows = protocol_rows(("camvid",))
     rows = rows[rows["method"] != "capi"]
     quirks = QUIRKS | {"memory_size": 1000, "match_classes": True}
-    protocols.table(rows, {}, [tmp_path / "t.md"], models=MODELS, interval=0.9, quirks=quirks)
+    protocols.table(rows, [tmp_path / "t.md"], settings=[], models=MODELS, interval=0.9, quirks=quirks)
     text = (tmp_path / "t.md").read_text()
     assert "a memory of 1000 patches; predicted classes matched to true ones." in text and "CAPI" not in text
 
@@ -107,7 +108,7 @@ def test_other_seeds_and_unreadable_settings_are_refused(tmp_path):
     rows = protocol_rows(("camvid",))
     rows.loc[rows["method"] == "capi", "seed"] = 1
     with pytest.raises(StoreError, match="seed 0 and 1 cannot share a table"):
-        protocols.table(rows, {}, [tmp_path / "t.md"], models=MODELS, interval=0.9, quirks=QUIRKS)
+        protocols.table(rows, [tmp_path / "t.md"], settings=[], models=MODELS, interval=0.9, quirks=QUIRKS)
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(StoreError, match=r"bad\.json cannot be read"):
         protocols.read_settings([tmp_path / "bad.json"])

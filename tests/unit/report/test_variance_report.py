@@ -7,7 +7,9 @@ from matplotlib.collections import PolyCollection
 from report_data import MODELS, classes_csv, measurement_rows, spectrum_rows, sweep_rows, variant_rows
 
 from patchprobe import measurements
-from patchprobe.report import curves, figures, removal_sweep, style, tables, variance_spectrum
+from patchprobe.analyses.removal_sweep import report as removal_sweep
+from patchprobe.analyses.variance_spectrum import report as variance_spectrum
+from patchprobe.report import curves, figures, style, tables
 from patchprobe.report.selection import prepare
 
 

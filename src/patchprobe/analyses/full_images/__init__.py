@@ -1,0 +1,1 @@
+"""Patch classification on whole images beside tiles: does more context help?"""

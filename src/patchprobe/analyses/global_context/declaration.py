@@ -1,0 +1,34 @@
+"""What the workflow has to know of this analysis; see :mod:`patchprobe.analyses.declaring`."""
+
+from typing import Any
+
+from patchprobe.analyses.declaring import Analysis, Config, Inputs
+
+
+class GlobalContext(Analysis):
+    """Asked for where classes are named; takes the variance of features from its own analysis."""
+
+    title = "global context"
+    section = "global context"
+
+    def datasets(self, config: Config) -> list[str]:
+        """See Analysis."""
+        return super().datasets(config) if config["global_context"]["classes"] else []
+
+    def inputs(self, config: Config, dataset: str, model: str) -> Inputs:
+        """See Analysis."""
+        variances = f"results/{dataset}/variance_spectrum/{model}.parquet"
+        return {**super().inputs(config, dataset, model), "variances": variances}
+
+    def options(self, config: Config, dataset: str, model: str) -> dict[str, Any]:
+        """See Analysis."""
+        own = config["global_context"]
+        more = {"classes": own["classes"], "part": own["features"], "penalties": own["penalties"]}
+        return {**super().options(config, dataset, model), **more}
+
+    def notes(self, config: Config) -> dict[str, Any]:
+        """See Analysis."""
+        return {**super().notes(config), "classes": config["global_context"]["classes"]}
+
+
+DECLARATION = GlobalContext()

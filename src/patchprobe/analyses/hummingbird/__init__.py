@@ -1,0 +1,1 @@
+"""The retrieval protocol of Hummingbird: labels of near patches mixed by similarity, upsampled bilinearly."""

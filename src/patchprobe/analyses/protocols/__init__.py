@@ -1,0 +1,1 @@
+"""Protocols of patch classification side by side."""

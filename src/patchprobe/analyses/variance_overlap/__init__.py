@@ -1,0 +1,1 @@
+"""Features of highest variance shared between data sets: are they a property of the model?"""

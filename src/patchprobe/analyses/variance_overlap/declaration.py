@@ -1,0 +1,36 @@
+"""What the workflow has to know of this analysis; see :mod:`patchprobe.analyses.declaring`."""
+
+from typing import Any
+
+from patchprobe.analyses.declaring import Analysis, Config, Inputs
+
+
+class VarianceOverlap(Analysis):
+    """Asked for where there are two data sets."""
+
+    title = "overlap of features of highest variance"
+    section = "variance of features"
+    rows = "results/models/{model}.{analysis}.parquet"
+    minutes = 30
+    figure_for_each = "run"
+
+    def datasets(self, config: Config) -> list[str]:
+        """See Analysis."""
+        found = super().datasets(config)
+        return found if len(found) > 1 else []
+
+    def inputs(self, config: Config, dataset: str, model: str) -> Inputs:
+        """See Analysis."""
+        names = sorted(config["datasets"])
+        return {"spectra": [f"results/{name}/variance_spectrum/{model}.parquet" for name in names]}
+
+    def options(self, config: Config, dataset: str, model: str) -> dict[str, Any]:
+        """See Analysis."""
+        return {"features": config["variance_overlap"]["features"], "seed": config["seed"]}
+
+    def notes(self, config: Config) -> dict[str, Any]:
+        """See Analysis."""
+        return {}
+
+
+DECLARATION = VarianceOverlap()

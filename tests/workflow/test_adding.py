@@ -1,0 +1,56 @@
+"""The analysis of docs/adding-an-analysis.md, copied into a finished project and run."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from sklearn.neighbors import NearestCentroid
+
+from patchprobe import measurements
+from patchprobe.stores.reading import open_store
+from patchprobe.tokens.labelled import labelled_tokens
+
+pytestmark = pytest.mark.workflow
+
+
+def copy_example(repository, project):
+    page = (repository / "docs/adding-an-analysis.md").read_text()
+    files = re.findall(r"^`(src/\S+)`\n\n```\w+\n(.*?)^```", page, re.M | re.S)
+    for name, content in files:
+        path = project.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+    path = project.folder / "src/patchprobe/measurements.schema.json"
+    schema = json.loads(path.read_text())
+    schema["properties"]["method"]["enum"].append("class-means")
+    schema["x-methods"]["class-means"] = {"title": "class means"}
+    path.write_text(json.dumps(schema))
+    return [name for name, _ in files]
+
+
+def test_the_example_is_found_runs_alone_and_is_right(repository, project):
+    assert len(copy_example(repository, project)) == 5
+    models = ("pixels-a", "pixels-b")
+    expected = {f"class_means streets,{model}" for model in models} | {f"model_table {model}" for model in models}
+    assert set(project.plan()) == expected | {"class_means_table"}
+    project.snakemake("--cores", "2", "--", "results/tables/class_means.csv")
+    text = (project.folder / "results/tables/class_means.md").read_text()
+    assert "streets: accuracy over patches by class means, class means" in text
+
+    folder = project.folder / "results/streets"
+    tokens, labels = open_store(folder / "features/pixels-b/clean.zarr"), open_store(folder / "labels.zarr")
+    training, evaluation = (labelled_tokens(tokens, labels, split) for split in ("train", "evaluation"))
+    known = NearestCentroid().fit(training.tokens.astype(np.float64), training.ids)
+    accuracy = float((known.predict(evaluation.tokens.astype(np.float64)) == evaluation.ids).mean())
+    # This process has the schema without the method, which reading does not look at.
+    rows = measurements.read([folder / "class_means/pixels-b.parquet"]).set_index(["metric", "class"])
+    assert rows.loc[("patch_accuracy", ""), "value"] == pytest.approx(accuracy)
+
+
+def test_an_incomplete_folder_is_named_before_the_first_job(repository, project):
+    copy_example(repository, project)
+    (project.folder / "src/patchprobe/analyses/class_means/report.py").unlink()
+    done = project.snakemake("--cores", "2", "--dry-run", "all", check=False)
+    assert done.returncode != 0 and "Traceback" not in done.stdout
+    assert "the analysis class_means has no report.py: add it to " in done.stdout
