@@ -1,4 +1,4 @@
-"""The analysis of docs/adding-an-analysis.md, copied into a finished project and run."""
+"""The examples of the pages about adding something, copied into a finished project and run."""
 
 import json
 import re
@@ -14,23 +14,28 @@ from patchprobe.tokens.labelled import labelled_tokens
 pytestmark = pytest.mark.workflow
 
 
-def copy_example(repository, project):
-    page = (repository / "docs/adding-an-analysis.md").read_text()
+def copy_files(repository, project, page):
+    page = (repository / "docs" / page).read_text()
     files = re.findall(r"^`(src/\S+)`\n\n```\w+\n(.*?)^```", page, re.M | re.S)
     for name, content in files:
         path = project.folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(content)
+    return [name for name, _ in files]
+
+
+def copy_analysis(repository, project):
+    files = copy_files(repository, project, "adding-an-analysis.md")
     path = project.folder / "src/patchprobe/measurements.schema.json"
     schema = json.loads(path.read_text())
     schema["properties"]["method"]["enum"].append("class-means")
     schema["x-methods"]["class-means"] = {"title": "class means"}
     path.write_text(json.dumps(schema))
-    return [name for name, _ in files]
+    return files
 
 
 def test_the_example_is_found_runs_alone_and_is_right(repository, project):
-    assert len(copy_example(repository, project)) == 5
+    assert len(copy_analysis(repository, project)) == 5
     models = ("pixels-a", "pixels-b")
     expected = {f"class_means streets,{model}" for model in models} | {f"model_table {model}" for model in models}
     assert set(project.plan()) == expected | {"class_means_table"}
@@ -49,8 +54,27 @@ def test_the_example_is_found_runs_alone_and_is_right(repository, project):
 
 
 def test_an_incomplete_folder_is_named_before_the_first_job(repository, project):
-    copy_example(repository, project)
+    copy_analysis(repository, project)
     (project.folder / "src/patchprobe/analyses/class_means/report.py").unlink()
     done = project.snakemake("--cores", "2", "--dry-run", "all", check=False)
     assert done.returncode != 0 and "Traceback" not in done.stdout
     assert "the analysis class_means has no report.py: add it to " in done.stdout
+
+
+def test_the_corruption_runs_alone_and_does_what_it_says(repository, project):
+    assert len(copy_files(repository, project, "adding-a-corruption.md")) == 2
+    assert not project.plan()
+    config = project.config()
+    config["corruptions"]["haze"] = {"levels": [0.5]}
+    project.write_config(config)
+    expected = {"corrupt streets,haze"} | {f"extract streets,pixels-{x},haze" for x in "ab"}
+    expected |= {f"patch_classification streets,{view},haze" for view in ("pixels-a", "pixels-a@no-top-20", "pixels-b")}
+    computed = {job for job in project.plan() if not job.split()[0].endswith(("_figure", "_table", "_sheet"))}
+    assert computed == expected
+    project.snakemake("--cores", "2", "--", "results/streets/tiles/haze.manifest.json")
+    clean, haze = (
+        open_store(project.folder / f"results/streets/tiles/{name}.zarr").image for name in ("clean", "haze")
+    )
+    evaluated = clean.sel(tile=haze.tile.values).values[0].astype(float)
+    # Corrupted before tiles are cut and resized, so rounding and resizing come after.
+    assert np.abs(haze.values[0] - (evaluated * 0.5 + 127.5)).max() <= 2

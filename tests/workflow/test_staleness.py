@@ -145,6 +145,7 @@ def test_what_is_only_read_by_people_and_by_the_workflow_edited(project):
     for path in folder.glob("*/*.rst"):
         path.write_text(path.read_text() + "\nMore.\n")
     project.edit("config/schema/config.schema.yaml", "description: ", "description: Edited. ")
+    project.edit("src/patchprobe/analyses/layers/schema.yaml", "description: ", "description: Edited. ")
     assert not project.plan()
 
 

@@ -17,12 +17,23 @@ from patchprobe.files import folder_below
 from patchprobe.models.checkpoints.files import check_address, check_layout, checkpoint_path
 from patchprobe.models.registered import FOLDER, resolve
 
+_LIBRARY = Path(__file__).parents[1]
+
 
 def load_schema(path: Path) -> dict[str, Any]:
-    """Read the JSON schema (written as YAML)."""
-    # In C where PyYAML was built with it: the schema is long, and each run reads it.
-    schema: dict[str, Any] = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    """Read the JSON schema (written as YAML), with the keys that analyses and kinds of corruptions bring along."""
+    schema = _read_yaml(path)
+    for file in sorted(_LIBRARY.glob("analyses/*/schema.yaml")):
+        schema["properties"][file.parent.name] = _read_yaml(file)
+    for file in sorted(_LIBRARY.glob("corruptions/kinds/*.yaml")):
+        schema["properties"]["corruptions"]["properties"][file.stem.replace("_", "-")] = _read_yaml(file)
     return schema
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    # In C where PyYAML was built with it: the schema is long, and each run reads it.
+    content: dict[str, Any] = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return content
 
 
 def validate(config: Mapping[str, Any], schema: Mapping[str, Any], registry: Path = FOLDER) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from patchprobe.config.validation import load_schema
 _HEAD = """\
 # Configuration
 
-<!-- Generated from config/schema/config.schema.yaml by `python -m patchprobe.reference.config config`; do not edit. -->
+<!-- Generated from the schema by `python -m patchprobe.reference.config config`; do not edit. -->
 
 `config/config.yaml` is read when no `--configfile` is given; a `--configfile` stands for itself and is not merged with
 it. Several files after `--configfile` are merged in their order, and `--config key=value` comes on top, for instance
