@@ -53,6 +53,8 @@ def test_control_c_leaves_no_traceback(project, moment):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # Tests that a shell started in the background are born deaf to it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     text = []
     for line in run.stdout:
