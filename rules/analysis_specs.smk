@@ -93,8 +93,8 @@ def figure_outputs(analysis):
 
 
 def figure_log(analysis, suffix):
-    each = "/{dataset}" if analysis.figure_for_each == "dataset" else ""
-    return f"logs/{analysis.name}_figure{each}.{suffix}"
+    path = f"logs/{analysis.name}_figure"
+    return f"{path}/{{dataset}}.{suffix}" if analysis.figure_for_each == "dataset" else f"{path}.{suffix}"
 
 
 def shown_rows(analysis):

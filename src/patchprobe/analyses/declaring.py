@@ -26,6 +26,8 @@ _MADE_OF = {"measure": ("measure.py",), "table": ("report.py", "table.rst"), "fi
 class Analysis:
     """An analysis with measurements for each data set and model; subclasses say what is special."""
 
+    name: str
+    """That of its folder, which :func:`analyses` sets."""
     title: ClassVar[str]
     """Its name in the report."""
     figure_title: ClassVar[str] = ""
@@ -42,9 +44,6 @@ class Analysis:
     """The time that a job of measurements asks for on a cluster."""
     figure_for_each: ClassVar[str] = "dataset"
     """``dataset``, or ``run`` for one figure of all data sets."""
-
-    def __init__(self) -> None:
-        self.name = type(self).__module__.split(".")[-2]
 
     def has(self, part: str) -> bool:
         """Tell whether the folder has what makes ``measure``, ``table`` or ``figure``."""
@@ -112,6 +111,7 @@ def analyses() -> tuple[Analysis, ...]:
     for file in sorted(_FOLDER.glob("*/declaration.py")):
         name = file.parent.name
         declared: Analysis = importlib.import_module(f"{package.__name__}.{name}.declaration").DECLARATION
+        declared.name = name
         reports = [part for part in ("table", "figure") if (file.parent / f"{part}.rst").is_file()]
         if bool(reports) != (file.parent / "report.py").is_file():
             missing = "report.py" if reports else "table.rst or figure.rst"

@@ -112,8 +112,8 @@ def draw_curves(
         save(drawn, outputs)
 
 
-def _number(value: float) -> str:
-    return f"{value:.10g}"
+def _number(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.10g}"
 
 
 def _lines(
