@@ -6,7 +6,7 @@ import pytest
 from patchprobe.run import lock as runlock
 
 HOLD = (
-    "import sys; from pathlib import Path; from patchprobe import runlock\n"
+    "import sys; from pathlib import Path; from patchprobe.run import lock as runlock\n"
     "runlock.hold(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
 )
 

@@ -30,7 +30,9 @@ import zlib
 _HERE = os.getcwd()
 _FOLDER = os.path.join(_HERE, ".disturbance")
 _RESULTS = os.path.join(_HERE, "results", "")
-_SCRIPT = re.compile(r"\.snakemake/scripts/[^/]*?\.(\w+)\.py$")
+_SCRIPT = re.compile(r"\.snakemake/scripts/[^/]*?\.\w+\.py$")
+# What Snakemake puts at the head of a script names the log, and logs are named by rules; several rules share a script.
+_LOG = re.compile(rb"logs/(\w+)[/.]")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 _NAMING = ("os.mkdir", "os.rename", "os.link", "os.symlink")
 # A script that finds a fork server only waits for it.
@@ -52,12 +54,15 @@ def _note(name, **values):
 def _job():
     """The rule whose script this process runs, or None; notes the process when it becomes one."""
     if _state["pid"] != os.getpid():
-        match = _SCRIPT.search(sys.argv[0]) if getattr(sys, "argv", None) else None
-        if match:
-            _state.update(pid=os.getpid(), rule=match[1], writes=0, failed=False)
-            _note("jobs.jsonl", pid=os.getpid(), rule=match[1], waits=_waits)
-        else:
+        if not getattr(sys, "argv", None) or not _SCRIPT.search(sys.argv[0]):
             return None
+        # First, since to read the script is an event too.
+        _state.update(pid=os.getpid(), rule=None, writes=0, failed=False)
+        with open(sys.argv[0], "rb") as file:
+            match = _LOG.search(file.read())
+        if match:
+            _state["rule"] = match[1].decode()
+            _note("jobs.jsonl", pid=os.getpid(), rule=_state["rule"], waits=_waits)
     return _state["rule"]
 
 
