@@ -66,8 +66,15 @@ def start(folder: Path) -> None:
     address = folder.resolve() / "patchprobe-forkserver.socket"
     address.unlink(missing_ok=True)
     command = [sys.executable, __file__, str(address)]
-    _running.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL))
+    _running.append(
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, preexec_fn=_ignore_interrupts)
+    )
     os.environ[ADDRESS] = str(address)
+
+
+def _ignore_interrupts() -> None:
+    # Control-C is for the jobs; the server ends with the run.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def hand_over() -> None:
@@ -106,8 +113,7 @@ def hand_over() -> None:
 
 def serve(address: str) -> None:
     """Import the libraries, then fork a process for each request, until standard input ends."""
-    # Control-C is for the jobs; this process ends with the run.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _ignore_interrupts()
     with socket.socket(socket.AF_UNIX) as listener:
         _bind(listener, address)
         listener.listen(64)
