@@ -25,6 +25,7 @@ for analysis in ANALYSES:
                 spec=measurement_spec(analysis),
                 code=code("measure", module_of(analysis, "measure")),
                 module=module_of(analysis, "measure"),
+                searches=analysis.searches,
             script:
                 "../workflow/scripts/measure.py"
 

@@ -67,23 +67,17 @@ def table_outputs(analysis):
     }
 
 
-def figure_files(analysis):
-    """The pattern of a figure without its suffix."""
-    each = ".{dataset}" if analysis.figure_for_each == "dataset" else ""
-    return f"results/figures/{analysis.name}{each}"
-
-
 def figure_outputs(analysis):
     """The files of a figure, all in the report."""
-    of_run = analysis.figure_for_each == "run"
+    of = "{dataset}" if "{dataset}" in analysis.figure else ""
     return {
         suffix: report(
-            f"{figure_files(analysis)}.{suffix}",
+            analysis.figure_path(suffix),
             caption=f"../src/patchprobe/analyses/{analysis.name}/figure.rst",
             category="Figures",
-            subcategory="all data sets" if of_run else "{dataset}",
+            subcategory=of or "all data sets",
             labels={
-                "dataset": "all" if of_run else "{dataset}",
+                "dataset": of or "all",
                 "figure": analysis.figure_title or analysis.title,
                 "format": suffix.upper(),
             },
@@ -93,13 +87,13 @@ def figure_outputs(analysis):
 
 
 def figure_log(analysis, suffix):
-    path = f"logs/{analysis.name}_figure"
-    return f"{path}/{{dataset}}.{suffix}" if analysis.figure_for_each == "dataset" else f"{path}.{suffix}"
+    each = ["{dataset}"] if "{dataset}" in analysis.figure else []
+    return "/".join(["logs", f"{analysis.name}_figure", *each]) + f".{suffix}"
 
 
 def shown_rows(analysis):
     """The measurements that a figure shows."""
-    if analysis.figure_for_each == "run":
+    if "{dataset}" not in analysis.figure:
         return analysis.shown(config, DATASETS)
     return lambda wildcards: analysis.shown(config, [wildcards.dataset])
 
@@ -110,7 +104,8 @@ def analyses_report_files():
     for analysis in ANALYSES:
         datasets = analysis.datasets(config)
         if datasets and analysis.has("figure"):
-            files += expand(f"{figure_files(analysis)}.{{ext}}", dataset=datasets, ext=FIGURE_FORMATS)
+            for suffix in FIGURE_FORMATS:
+                files += expand(analysis.figure_path(suffix), dataset=datasets)
         if datasets and analysis.has("table"):
             files += expand("results/tables/{table}.{ext}", table=analysis.name, ext=TABLE_FORMATS)
     return files

@@ -127,8 +127,7 @@ def outputs() -> list[str]:
     for analysis in analyses():
         found += [analysis.path(), *map(analysis.path, analysis.also.values())]
         found += [f"results/tables/{analysis.name}.{suffix}" for suffix in ("csv", "md", "tex", "html")]
-        each = ".{dataset}" if analysis.figure_for_each == "dataset" else ""
-        found += [f"results/figures/{analysis.name}{each}.{suffix}" for suffix in ("svg", "png")]
+        found += map(analysis.figure_path, ("svg", "png"))
     return [re.sub(r"\{+\w+\}+", "x", path) for path in found] + [
         re.sub(r"\{+\w+\}+", "x", path.replace("{corruption}", "clean")) for path in found
     ]

@@ -43,7 +43,7 @@ try:
 except OSError as error:
     print("answer", error)
 """
-SOURCE = str(Path(forkserver.__file__).parents[1])
+SOURCE = str(Path(forkserver.__file__).parents[2])
 # Run after the imports: the interpreter may lie where another user cannot read it.
 BECOME_NOBODY = "os.setgroups([]); os.setgid(65534); os.setuid(65534)"
 # A second user there is only for root; for others the server or client is told that it is one.

@@ -1,10 +1,14 @@
 """The house: which package may import which, and packages that hold nothing of their own."""
 
 import ast
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from patchprobe.analyses.declaring import analyses
+from patchprobe.run.provenance import code_digest
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 PACKAGE = SOURCE / "patchprobe"
@@ -86,3 +90,28 @@ def test_a_package_holds_a_docstring_and_nothing_else(path):
 
 def test_few_modules_lie_in_no_package():
     assert len([path for path in PACKAGE.glob("*.py") if path.name != "__init__.py"]) <= 6
+
+
+@pytest.mark.parametrize("module", ["writing", "build", "synced"])
+def test_code_that_writes_stores_is_in_no_digest_of_what_only_reads_them(tmp_path, module):
+    """Tables, figures and measurements of all analyses."""
+    shutil.copytree(PACKAGE, tmp_path / "src/patchprobe")
+    scripts = shutil.copytree(SOURCE.parent / "workflow/scripts", tmp_path / "scripts")
+    parts = {"measure": "measure", "table": "report", "figure": "report"}
+    jobs = [(part, a.name, file) for a in analyses() for part, file in parts.items() if a.has(part)]
+
+    def digests():
+        return {
+            (part, name): code_digest(scripts / f"{part}.py", tmp_path / "src", [f"patchprobe.analyses.{name}.{file}"])
+            for part, name, file in jobs
+        }
+
+    def edit(path):
+        with path.open("a") as file:
+            file.write("\nEDITED = True\n")
+
+    before = digests()
+    edit(tmp_path / f"src/patchprobe/stores/{module}.py")
+    assert digests() == before
+    edit(tmp_path / "src/patchprobe/measurements.py")
+    assert not set(digests().items()) & set(before.items())

@@ -43,7 +43,7 @@ def server(tmp_path_factory):
 
 def script(folder, text):
     path = folder / "job.py"
-    source = Path(forkserver.__file__).parents[1]
+    source = Path(forkserver.__file__).parents[2]
     head = f"import sys\nsys.path.insert(0, {str(source)!r})\nfrom patchprobe.run.forkserver import hand_over\nhand_over()\n"
     path.write_text(head + text)
     return path

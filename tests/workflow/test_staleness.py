@@ -149,17 +149,6 @@ def test_what_is_only_read_by_people_and_by_the_workflow_edited(project):
     assert not project.plan()
 
 
-def test_writing_of_stores_edited(project):
-    """What only reads them is not made anew: tables and figures of measurements."""
-    for module in ("writing", "build", "synced"):
-        with (project.folder / f"src/patchprobe/stores/{module}.py").open("a") as file:
-            file.write("\nEDITED = True\n")
-    jobs = set(project.plan("--until", "patch_classification", "label", "tile", "corrupt", "extract"))
-    assert {"label streets", "tile streets"} <= jobs
-    text = (project.folder / "src/patchprobe/stores/reading.py").read_text()
-    assert not any(f"stores.{module} import" in text for module in ("writing", "build", "synced"))
-
-
 def test_kind_of_corruption_added(project):
     kinds = project.folder / "src/patchprobe/corruptions/kinds"
     (kinds / "haze.py").write_text((kinds / "noise.py").read_text().replace('kind = "noise"', 'kind = "haze"'))

@@ -42,8 +42,8 @@ class Analysis:
     """Whether neighbours are searched: ``measure`` takes ``threads`` and ``device`` then."""
     minutes: ClassVar[int] = 60
     """The time that a job of measurements asks for on a cluster."""
-    figure_for_each: ClassVar[str] = "dataset"
-    """``dataset``, or ``run`` for one figure of all data sets."""
+    figure: ClassVar[str] = "results/figures/{analysis}.{dataset}"
+    """Its figure without suffix; without ``{dataset}`` there is one of all data sets."""
 
     def has(self, part: str) -> bool:
         """Tell whether the folder has what makes ``measure``, ``table`` or ``figure``."""
@@ -58,8 +58,8 @@ class Analysis:
         return sorted(config["models"])
 
     def inputs(self, config: Config, dataset: str, model: str) -> Inputs:
-        """Return the files that ``measure`` takes, by argument: ``.zarr`` arrives as labelled data set (a list as a list of
-        them), ``.parquet`` as one table of measurements, anything else as its path."""
+        """Return the files that ``measure`` takes, by argument; how they arrive says
+        :func:`patchprobe.analyses.opened.opened`."""
         folder = f"results/{dataset}"
         return {"tokens": f"{folder}/features/{model}/clean.zarr", "labels": f"{folder}/labels.zarr"}
 
@@ -82,6 +82,10 @@ class Analysis:
     def path(self, suffix: str = "parquet") -> str:
         """Return the pattern of the file of measurements, or with another ``suffix`` of another file of its job."""
         return self.rows.replace("{analysis}", self.name).removesuffix("parquet") + suffix
+
+    def figure_path(self, suffix: str) -> str:
+        """Return the pattern of the file of its figure."""
+        return f"{self.figure.replace('{analysis}', self.name)}.{suffix}"
 
     def files(
         self,

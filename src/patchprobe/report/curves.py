@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from patchprobe.report.formats import Table
-from patchprobe.report.layout import lay_out_scores
-from patchprobe.report.selection import METHOD_NAMES, METRIC_NAMES, order_labels, order_methods
+from patchprobe.report.layout import lay_out_scores, write_tables
+from patchprobe.report.selection import METHOD_NAMES, METRIC_NAMES, interval_note, order_labels, order_methods, prepare
 from patchprobe.report.style import RC, WIDTH, Style, legend_columns, line_handles, looks, new_figure, plain, save
 
 _UPRIGHT = 66  # digits that fit side by side below all panels
@@ -39,21 +39,26 @@ def curve_table(
     return Table(name, title, corner, [("", label) for label in columns], lines, (*notes, same))
 
 
-def method_tables(
+def write_method_tables(
     rows: pd.DataFrame,
+    outputs: Sequence[Path],
     over: str,
     *,
+    heading: str,
     name: str,
     subject: str,
     corner: str,
     models: Sequence[str],
-    notes: Sequence[str],
-) -> list[Table]:
-    """Return the tables of :func:`curve_table` for every data set, metric and method of prepared rows.
+    interval: float,
+    notes: Sequence[str] = (),
+) -> None:
+    """Write the tables of :func:`curve_table` for every data set, metric and method.
 
-    ``name`` becomes part of their names, ``subject`` of their titles, after the metric.
+    ``rows`` are measurements as read; ``.csv`` holds all of them. ``heading`` is that of the page; ``name`` becomes part of the
+    tables' names, ``subject`` of their titles, after the metric. ``models`` gives the order of columns, ``interval`` the
+    level of the intervals. Raises StoreError if seeds or protocols are mixed, ValueError for an unknown suffix.
     """
-    return [
+    tables = [
         curve_table(
             part[(part["metric"] == metric) & (part["method"] == method)],
             over,
@@ -61,19 +66,24 @@ def method_tables(
             title=f"{dataset}: {shown_as} {subject}, {METHOD_NAMES.get(method, method)}",
             corner=corner,
             models=models,
-            notes=notes,
+            notes=(interval_note(interval), *notes),
         )
-        for dataset, part in rows.groupby("dataset", sort=True)
+        for dataset, part in prepare(rows).groupby("dataset", sort=True)
         for metric, shown_as in METRIC_NAMES.items()
         for method in order_methods(part)
     ]
+    write_tables(outputs, heading, rows, tables)
 
 
 def draw_methods(
     rows: pd.DataFrame, over: str, outputs: Sequence[Path], *, dataset: str, axis: str, models: Sequence[str]
 ) -> None:
-    """Draw mIoU over pixels of one data set with :func:`draw_curves`, a panel for each method of prepared rows."""
-    shown = rows[(rows["dataset"] == dataset) & (rows["metric"] == "pixel_miou")]
+    """Draw mIoU over pixels of one data set with :func:`draw_curves`, a panel for each method.
+
+    ``rows`` are measurements as read. Raises StoreError if seeds or protocols are mixed.
+    """
+    shown = prepare(rows)
+    shown = shown[(shown["dataset"] == dataset) & (shown["metric"] == "pixel_miou")]
     panels = {METHOD_NAMES.get(method, method): shown[shown["method"] == method] for method in order_methods(shown)}
     draw_curves(panels, over, outputs, axis=axis, quantity="mIoU over pixels (fraction)", models=models)
 

@@ -113,7 +113,6 @@ def hand_over() -> None:
 
 def serve(address: str) -> None:
     """Import the libraries, then fork a process for each request, until standard input ends."""
-    _ignore_interrupts()
     with socket.socket(socket.AF_UNIX) as listener:
         _bind(listener, address)
         listener.listen(64)

@@ -16,7 +16,7 @@ from patchprobe.run.publishing import Publication, publication
 
 
 class Job:
-    """What a script needs of Snakemake's job: paths by name, wildcards, threads, and the rule's spec and code.
+    """What a script needs of Snakemake's job: paths by name, wildcards, threads, and the rule's params, spec and code.
 
     ``output`` names hidden places, from where all results get their names together when the block of :func:`run_job`
     ends. ``device`` is ``cuda`` where the rule asks for a GPU, which is to be claimed; the same results come out
@@ -33,8 +33,7 @@ class Job:
         self.spec_text: str = snakemake.params.spec
         self.spec: dict[str, Any] = json.loads(self.spec_text)
         self.code: str = snakemake.params.code
-        # The module of an analysis, where one script serves all.
-        self.module: str = getattr(snakemake.params, "module", "")
+        self.params = snakemake.params
 
     @property
     def folder(self) -> Path:

@@ -136,6 +136,9 @@ def main(words: Sequence[str]) -> int:
         f"checked {report.stores} stores in {folder}, {report.files} files with {report.bytes:,} bytes, in "
         f"{report.seconds:.1f} s: {len(report.problems) or 'none'} damaged or unfinished"
     )
+    if not report.files and not report.problems:
+        print("nothing there can be checked: name the folder `results` of a run itself")
+        return 1
     return 1 if report.problems else 0
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from patchprobe import measurements
 from patchprobe.analyses.declaring import Analysis, analyses
-from patchprobe.analyses.opened import measured, opened
+from patchprobe.analyses.opened import opened, parted
 from patchprobe.errors import PatchprobeError
 
 CONFIG = {
@@ -86,17 +86,9 @@ def test_inputs_arrive_as_functions_expect_them(tmp_path):
         measurements.write([row | {"feature": place}], tmp_path / f"{place}.parquet")
     both = opened([tmp_path / "0.parquet", tmp_path / "1.parquet"])
     assert both["feature"].tolist() == [0, 1] and len(opened(tmp_path / "0.parquet")) == 1
-    assert opened(tmp_path / "images.csv") == tmp_path / "images.csv"
+    assert opened(tmp_path / "setting.json") == tmp_path / "setting.json"
     assert opened([tmp_path / "a.csv"]) == [tmp_path / "a.csv"]
 
 
-def test_threads_and_device_go_to_those_that_take_them():
-    def light(**options):
-        return [options], {"setting": "text"}
-
-    def searching(*, threads, device="cpu", **options):
-        return [{"threads": threads, "device": device} | options]
-
-    given = {"threads": 2, "device": "cuda", "seed": 1}
-    assert measured(light, {}, **given) == ([{"seed": 1}], {"setting": "text"})
-    assert measured(searching, {}, **given) == ([given], {})
+def test_measure_may_return_other_texts_or_none():
+    assert parted([{"a": 1}]) == ([{"a": 1}], {}) and parted(([], {"setting": "text"})) == ([], {"setting": "text"})

@@ -59,3 +59,9 @@ def test_a_changed_generated_folder_is_named(finished, what):
     assert code == 1 and lines[0].startswith(
         "results/streets/raw has changed since it was written: delete raw and raw.m"
     )
+
+
+def test_a_folder_in_which_nothing_can_be_checked_is_no_success(folder):  # noqa: F811
+    Path("results/tables").mkdir()
+    code, lines = check()
+    assert code == 1 and "nothing there can be checked" in lines[-1]

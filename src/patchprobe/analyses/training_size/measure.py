@@ -6,16 +6,15 @@ the images that the run has drawn.
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import xarray as xr
 from tqdm import tqdm
 
 from patchprobe.analyses.clean_predictions import classify_clean
-from patchprobe.datasets.index_tables import read_index
 from patchprobe.probes.fitting import ProbeOptions
 from patchprobe.scoring.clean_scores import clean_rows
 from patchprobe.seeds import generator
@@ -118,7 +117,7 @@ def size_rows(
 def measure(
     tokens: xr.Dataset,
     labels: xr.Dataset,
-    images: Path,
+    images: pd.DataFrame,
     *,
     sizes: Mapping[str, Any],
     linear: Mapping[str, Any],
@@ -133,7 +132,7 @@ def measure(
     ``sizes`` are those of :func:`nested_subsets`, ``linear`` and ``probe`` those of
     :class:`patchprobe.probes.fitting.ProbeOptions`.
     """
-    drawn = read_index(images).query("split == 'train'")
+    drawn = images[images["split"] == "train"]
     subsets = nested_subsets(list(drawn["image_id"]), list(drawn["drawn_for"]), **sizes, seed=seed)
     training = labelled_tokens(tokens, labels, "train")
     own: dict[str, Any] = {"seed": seed, "threads": threads, "device": device}

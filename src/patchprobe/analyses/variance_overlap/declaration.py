@@ -12,7 +12,7 @@ class VarianceOverlap(Analysis):
     section = "variance of features"
     rows = "results/models/{model}.{analysis}.parquet"
     minutes = 30
-    figure_for_each = "run"
+    figure = "results/figures/{analysis}"
 
     def datasets(self, config: Config) -> list[str]:
         """See Analysis."""

@@ -121,6 +121,7 @@ class _Scene:
         self.width = shape[1] / shape[0]
 
     def sky(self, dusk: bool) -> None:
+        """Paint the sky with clouds."""
         top, bottom = ((120, 110, 130), (225, 165, 120)) if dusk else ((95, 140, 205), (205, 215, 225))
         mix = np.clip(self.y * 2, 0, 1)[..., None]
         clouds = np.clip(self.noise(0.3, 0.15) + self.rng.uniform(-0.6, 0.6), 0, 1)[..., None]
@@ -128,6 +129,7 @@ class _Scene:
         self.fill(self.y < 2, SKY, color * (1 - 0.6 * clouds) + 235 * 0.6 * clouds, grain=2)
 
     def ground(self, horizon: float) -> None:
+        """Paint pavement and road."""
         below = self.y > horizon
         distance = np.maximum(self.y - horizon, 0)
         pavement = self.rng.uniform(105, 165) + self.rng.uniform(-8, 8, 3)
@@ -141,6 +143,7 @@ class _Scene:
         self.fill(below & (np.abs(offset) < reach), ROAD, asphalt + 95 * marks[..., None], grain=12)
 
     def buildings(self, horizon: float) -> None:
+        """Paint a row of houses with gaps."""
         left = self.rng.uniform(-0.2, 0.1)
         while left < self.width:
             right = left + self.rng.uniform(0.15, 0.5)
@@ -155,6 +158,7 @@ class _Scene:
             left = right
 
     def trees(self, horizon: float) -> None:
+        """Paint crowns of trees on the horizon."""
         for _ in range(self.rng.integers(3, 8)):
             x, radius = self.rng.uniform(0, self.width), self.rng.uniform(0.06, 0.2)
             y = horizon - radius * self.rng.uniform(0.1, 0.9)
@@ -164,6 +168,7 @@ class _Scene:
             self.fill(crown, VEGETATION, leaves + 32 * self.noise(0.03, 0.015)[..., None], grain=14)
 
     def objects(self, horizon: float) -> None:
+        """Paint poles, cars and persons, far ones first."""
         painters = (self.pole, self.car, self.person)
         kinds = self.rng.choice(len(painters), self.rng.integers(5, 11), p=(0.3, 0.45, 0.25))
         # Far objects first; depth is the height of the point where an object stands.
@@ -171,11 +176,13 @@ class _Scene:
             painters[kind](self.rng.uniform(0, self.width), horizon + depth, float(depth) + 0.12)
 
     def pole(self, x: float, foot: float, size: float) -> None:
+        """Paint a pole with a sign."""
         inside = (np.abs(self.x - x) < 0.022 * (1 + size)) & (self.y < foot) & (self.y > foot - 1.6 * size)
         sign = np.hypot(self.x - x, self.y - foot + 1.6 * size) < 0.12 * size
         self.fill(inside | sign, POLE, self.rng.uniform(50, 190) + self.rng.uniform(-12, 12, 3), grain=4)
 
     def car(self, x: float, foot: float, size: float) -> None:
+        """Paint a car."""
         across, up = (self.x - x) / size, (foot - self.y) / size
         body = (np.abs(across) < 0.55) & (up > 0.06) & (up < 0.32)
         cabin = (np.abs(across) < 0.62 - 0.75 * up) & (up >= 0.32) & (up < 0.55)
@@ -186,6 +193,7 @@ class _Scene:
         self.fill(body | cabin | wheels, CAR, np.where(wheels[..., None], 28, color), grain=4)
 
     def person(self, x: float, foot: float, size: float) -> None:
+        """Paint a person."""
         across, up = (self.x - x) / size, (foot - self.y) / size
         head = np.hypot(across, up - 0.72) < 0.075
         torso = (np.abs(across) < 0.13) & (up > 0.32) & (up < 0.65)
