@@ -87,8 +87,8 @@ def figure_outputs(analysis):
 
 
 def figure_log(analysis, suffix):
-    each = ["{dataset}"] if "{dataset}" in analysis.figure else []
-    return "/".join(["logs", f"{analysis.name}_figure", *each]) + f".{suffix}"
+    of = ["{dataset}"] if "{dataset}" in analysis.figure else []
+    return str(Path("logs", f"{analysis.name}_figure", *of)) + f".{suffix}"
 
 
 def shown_rows(analysis):
