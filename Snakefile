@@ -19,8 +19,7 @@ resource_scopes:
 
 
 include: "rules/common.smk"
-include: "rules/specs.smk"
-include: "rules/analysis_specs.smk"
+include: "rules/loop.smk"
 include: "rules/generate.smk"
 include: "rules/tiles.smk"
 include: "rules/corruptions.smk"
@@ -29,7 +28,6 @@ include: "rules/features.smk"
 include: "rules/patch_classification.smk"
 include: "rules/analyses.smk"
 include: "rules/full_images.smk"
-include: "rules/comparisons.smk"
 include: "rules/report.smk"
 include: "rules/pretrain.smk"
 

@@ -7,7 +7,7 @@ rule fetch_checkpoint:
     benchmark:
         "logs/fetch_checkpoint/{checkpoint}.benchmark.tsv"
     wildcard_constraints:
-        checkpoint=absent_checkpoints(),
+        checkpoint=inputs.absent_checkpoints(config),
     priority: 200
     # Compute nodes of a cluster often have no network.
     localrule: True
@@ -18,7 +18,9 @@ rule fetch_checkpoint:
         mem_mb=1000,
         runtime=480,
     params:
-        spec=fetching_spec,
-        code=fetching_code,
+        # Functions of the output, because Snakemake does not compare such params: another address or other code that fetches
+        # makes nothing stale, since the content of a file does not depend on them.
+        spec=lambda wildcards, output: spec(inputs.fetched(config, wildcards.checkpoint)),
+        code=lambda wildcards, output: code("fetch_checkpoint"),
     script:
         "../workflow/scripts/fetch_checkpoint.py"

@@ -16,13 +16,11 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "patchpro
         del sys.modules[name]
 sys.path.insert(0, str(BASE / "src"))
 
-from patchprobe import files  # noqa: E402
 from patchprobe.analyses.declaring import analyses  # noqa: E402
-from patchprobe.config.validation import ground_sample_distance, load_schema, validate  # noqa: E402
+from patchprobe.config import inputs, specs  # noqa: E402
+from patchprobe.config.validation import load_schema, validate  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
-from patchprobe.models.checkpoints import files as checkpoint_files  # noqa: E402
 from patchprobe.neighbors import cluster  # noqa: E402
-from patchprobe.report.paper_values import comparable, paper_images  # noqa: E402
 from patchprobe.run import forkserver, lock, planning, preflight, provenance, stage_times  # noqa: E402
 from patchprobe.run.devices import resolve_device  # noqa: E402
 
@@ -42,12 +40,7 @@ GENERATED = [name for name in DATASETS if config["datasets"][name]["generate"]]
 MODELS = sorted(config["models"])
 CORRUPTIONS = sorted(config["corruptions"])
 STARTED = time.time()
-# Models and their variants: "mae", "mae@no-top-200".
 VARIANTS = sorted({f"@{name}" for model in MODELS for name in config["models"][model]["variants"]})
-VIEWS = [f"{m}{v}" for m in MODELS for v in ["", *(f"@{n}" for n in sorted(config["models"][m]["variants"]))]]
-VERSIONS = ["clean", *CORRUPTIONS]
-TABLE_FORMATS = ["csv", "md", "tex", "html"]
-FIGURE_FORMATS = ["svg", "png"]
 
 
 # The names themselves, so that a target with an unknown name is one that no rule makes.
@@ -59,8 +52,8 @@ wildcard_constraints:
     corruption="[a-z][a-z-]*",
 
 
-def spec(**values):
-    """The config values that a rule uses, as the canonical text that decides about staleness."""
+def spec(values):
+    """The values that a rule uses, as the canonical text that decides about staleness."""
     return provenance.canonical(values)
 
 

@@ -1,7 +1,7 @@
 rule corrupt:
     input:
         images="results/{dataset}/images.csv",
-        generated=generated_folder,
+        generated=lambda wildcards: ancient(inputs.generated_folder(config, wildcards.dataset)),
     output:
         store=directory("results/{dataset}/tiles/{corruption}.zarr"),
         manifest="results/{dataset}/tiles/{corruption}.manifest.json",
@@ -18,7 +18,11 @@ rule corrupt:
         mem_mb=4000,
         runtime=240,
     params:
-        spec=corruption_spec,
-        code=corruption_code,
+        spec=lambda wildcards: spec(specs.corruption(config, wildcards.dataset, wildcards.corruption)),
+        code=lambda wildcards: code(
+            "corrupt",
+            inputs.adapter_module(config, wildcards.dataset),
+            inputs.corruption_module(wildcards.corruption),
+        ),
     script:
         "../workflow/scripts/corrupt.py"

@@ -1,6 +1,6 @@
 rule inspect_model:
     input:
-        checkpoint=checkpoint_file,
+        checkpoint=lambda wildcards: ancient(inputs.checkpoint(config, wildcards.model)),
     output:
         card="results/{dataset}/features/{model}/card.json",
     log:
@@ -15,9 +15,9 @@ rule inspect_model:
         mem_mb=8000,
         runtime=30,
     params:
-        spec=model_spec,
-        weights=packaged_weights,
-        code=source_code("inspect_model"),
+        spec=lambda wildcards: spec(specs.model_card(config, wildcards.dataset, wildcards.model)),
+        weights=lambda wildcards: inputs.packaged_weights(config, wildcards.model),
+        code=lambda wildcards: code("inspect_model", *inputs.model_modules(config, wildcards.model)),
     script:
         "../workflow/scripts/inspect_model.py"
 
@@ -27,7 +27,7 @@ rule extract:
         store=ancient("results/{dataset}/tiles/{corruption}.zarr"),
         manifest="results/{dataset}/tiles/{corruption}.manifest.json",
         card="results/{dataset}/features/{model}/card.json",
-        checkpoint=checkpoint_file,
+        checkpoint=lambda wildcards: ancient(inputs.checkpoint(config, wildcards.model)),
     output:
         store=directory("results/{dataset}/features/{model}/{corruption}.zarr"),
         manifest="results/{dataset}/features/{model}/{corruption}.manifest.json",
@@ -43,7 +43,9 @@ rule extract:
         mem_mb=16000,
         runtime=480,
     params:
-        spec=extraction_spec,
-        code=source_code("extract"),
+        spec=lambda wildcards: spec(
+            specs.extraction(config, wildcards.dataset, wildcards.model, wildcards.corruption)
+        ),
+        code=lambda wildcards: code("extract", *inputs.model_modules(config, wildcards.model)),
     script:
         "../workflow/scripts/extract.py"

@@ -1,7 +1,7 @@
 rule prepare_full_images:
     input:
         images="results/{dataset}/images.csv",
-        generated=generated_folder,
+        generated=lambda wildcards: ancient(inputs.generated_folder(config, wildcards.dataset)),
     output:
         store=directory("results/{dataset}/full_images/images.zarr"),
         manifest="results/{dataset}/full_images/images.manifest.json",
@@ -18,8 +18,8 @@ rule prepare_full_images:
         mem_mb=4000,
         runtime=120,
     params:
-        spec=tiling_spec,
-        code=reader_code("prepare_full_images"),
+        spec=lambda wildcards: spec(specs.tiles(config, wildcards.dataset)),
+        code=lambda wildcards: code("prepare_full_images", inputs.adapter_module(config, wildcards.dataset)),
     script:
         "../workflow/scripts/prepare_full_images.py"
 
@@ -28,7 +28,7 @@ rule inspect_full_images:
     input:
         images="results/{dataset}/images.csv",
         card="results/{dataset}/features/{model}/card.json",
-        checkpoint=checkpoint_file,
+        checkpoint=lambda wildcards: ancient(inputs.checkpoint(config, wildcards.model)),
     output:
         card="results/{dataset}/full_images/features/{model}/card.json",
     log:
@@ -43,9 +43,9 @@ rule inspect_full_images:
         mem_mb=8000,
         runtime=30,
     params:
-        spec=full_images_model_spec,
-        weights=packaged_weights,
-        code=source_code("inspect_full_images"),
+        spec=lambda wildcards: spec(specs.full_images_card(config, wildcards.dataset, wildcards.model)),
+        weights=lambda wildcards: inputs.packaged_weights(config, wildcards.model),
+        code=lambda wildcards: code("inspect_full_images", *inputs.model_modules(config, wildcards.model)),
     script:
         "../workflow/scripts/inspect_full_images.py"
 
@@ -56,7 +56,7 @@ rule extract_full_images:
         manifest="results/{dataset}/full_images/images.manifest.json",
         tile_card="results/{dataset}/features/{model}/card.json",
         card="results/{dataset}/full_images/features/{model}/card.json",
-        checkpoint=checkpoint_file,
+        checkpoint=lambda wildcards: ancient(inputs.checkpoint(config, wildcards.model)),
     output:
         store=directory("results/{dataset}/full_images/features/{model}/clean.zarr"),
         manifest="results/{dataset}/full_images/features/{model}/clean.manifest.json",
@@ -72,7 +72,7 @@ rule extract_full_images:
         mem_mb=16000,
         runtime=480,
     params:
-        spec=full_images_extraction_spec,
-        code=source_code("extract_full_images"),
+        spec=lambda wildcards: spec(specs.full_images_extraction(config, wildcards.model)),
+        code=lambda wildcards: code("extract_full_images", *inputs.model_modules(config, wildcards.model)),
     script:
         "../workflow/scripts/extract_full_images.py"

@@ -15,7 +15,7 @@ rule generate:
         mem_mb=2000,
         runtime=60,
     params:
-        spec=generation_spec,
-        code=generator_code,
+        spec=lambda wildcards: spec(specs.generation(config, wildcards.dataset)),
+        code=lambda wildcards: code("generate", inputs.generator_module(config, wildcards.dataset)),
     script:
         "../workflow/scripts/generate.py"

@@ -17,7 +17,7 @@ rule fit_probe:
         mem_mb=8000,
         runtime=240,
     params:
-        spec=probe_spec,
+        spec=lambda wildcards: spec(specs.probe(config, wildcards.model, wildcards.variant.removeprefix("@"))),
         code=code("fit_probe"),
     script:
         "../workflow/scripts/fit_probe.py"
@@ -50,7 +50,15 @@ rule patch_classification:
         mem_mb=8000,
         runtime=240,
     params:
-        spec=patch_classification_spec,
+        spec=lambda wildcards: spec(
+            specs.patch_classification(
+                config,
+                wildcards.dataset,
+                wildcards.model,
+                wildcards.variant.removeprefix("@"),
+                wildcards.corruption,
+            )
+        ),
         code=code("patch_classification"),
     script:
         "../workflow/scripts/patch_classification.py"

@@ -1,12 +1,12 @@
 # One rule with the objective as wildcard, not one rule each: a new objective is one new module and nothing here.
 # Those that reconstruct pixels have one more output, and so a rule of their own made from the first.
 OBJECTIVES = sorted(config["pretraining"]["objectives"])
-RECONSTRUCTING = sorted({"mae", "simmim"}.intersection(OBJECTIVES))
+RECONSTRUCTING = [name for name in OBJECTIVES if inputs.has_decoder(name)]
 
 
 rule pretraining_images:
     input:
-        raw=pretraining_folders,
+        raw=inputs.pretraining_folders(config),
     output:
         store=directory("results/pretraining/images.zarr"),
         manifest="results/pretraining/images.manifest.json",
@@ -21,8 +21,8 @@ rule pretraining_images:
         mem_mb=4000,
         runtime=120,
     params:
-        spec=pretraining_images_spec,
-        code=image_source_code("pretraining_images"),
+        spec=spec(specs.pretraining_images(config)),
+        code=code("pretraining_images", inputs.image_source_module(config)),
     script:
         "../workflow/scripts/pretraining_images.py"
 
@@ -49,8 +49,8 @@ rule pretrain:
         mem_mb=16000,
         runtime=1440,
     params:
-        spec=pretraining_spec,
-        code=objective_code("pretrain"),
+        spec=lambda wildcards: spec(specs.pretraining(config, wildcards.objective)),
+        code=lambda wildcards: code("pretrain", inputs.objective_module(wildcards.objective)),
     script:
         "../workflow/scripts/pretrain.py"
 
@@ -92,7 +92,7 @@ rule loss_curves_figure:
         mem_mb=2000,
         runtime=30,
     params:
-        spec=objectives_spec,
+        spec=spec({"objectives": OBJECTIVES}),
         code=code("loss_curves_figure"),
     script:
         "../workflow/scripts/loss_curves_figure.py"
@@ -123,7 +123,7 @@ rule training_of_models_figure:
         mem_mb=2000,
         runtime=30,
     params:
-        spec=packaged_losses_spec,
+        spec=spec(specs.packaged_losses(config)),
         code=code("training_of_models_figure"),
     script:
         "../workflow/scripts/training_of_models_figure.py"
@@ -136,4 +136,4 @@ localrules:
 rule pretraining:
     input:
         cards=expand("results/pretraining/{objective}/card.json", objective=OBJECTIVES),
-        figures=expand("results/figures/loss_curves.{ext}", ext=FIGURE_FORMATS),
+        figures=expand("results/figures/loss_curves.{ext}", ext=["svg", "png"]),

@@ -1,7 +1,7 @@
 rule present_classes:
     input:
-        raw=raw_files,
-        generated=generated_folder,
+        raw=lambda wildcards: inputs.raw_files(config, wildcards.dataset),
+        generated=lambda wildcards: ancient(inputs.generated_folder(config, wildcards.dataset)),
     output:
         table="results/{dataset}/present_classes/{source}.csv",
     log:
@@ -17,17 +17,17 @@ rule present_classes:
         mem_mb=2000,
         runtime=60,
     params:
-        spec=present_classes_spec,
-        code=reader_code("present_classes"),
+        spec=lambda wildcards: spec(specs.dataset(config, wildcards.dataset)),
+        code=lambda wildcards: code("present_classes", inputs.adapter_module(config, wildcards.dataset)),
     script:
         "../workflow/scripts/present_classes.py"
 
 
 rule index:
     input:
-        raw=raw_files,
-        generated=generated_folder,
-        present=present_classes_files,
+        raw=lambda wildcards: inputs.raw_files(config, wildcards.dataset),
+        generated=lambda wildcards: ancient(inputs.generated_folder(config, wildcards.dataset)),
+        present=lambda wildcards: inputs.present_classes(config, wildcards.dataset),
     output:
         images=report(
             "results/{dataset}/images.csv",
@@ -48,8 +48,8 @@ rule index:
         mem_mb=2000,
         runtime=60,
     params:
-        spec=index_spec,
-        code=reader_code("index"),
+        spec=lambda wildcards: spec(specs.index(config, wildcards.dataset)),
+        code=lambda wildcards: code("index", inputs.adapter_module(config, wildcards.dataset)),
     script:
         "../workflow/scripts/index.py"
 
@@ -57,7 +57,7 @@ rule index:
 rule tile:
     input:
         images="results/{dataset}/images.csv",
-        generated=generated_folder,
+        generated=lambda wildcards: ancient(inputs.generated_folder(config, wildcards.dataset)),
     output:
         store=directory("results/{dataset}/tiles/clean.zarr"),
         manifest="results/{dataset}/tiles/clean.manifest.json",
@@ -72,8 +72,8 @@ rule tile:
         mem_mb=4000,
         runtime=120,
     params:
-        spec=tiling_spec,
-        code=reader_code("tile"),
+        spec=lambda wildcards: spec(specs.tiles(config, wildcards.dataset)),
+        code=lambda wildcards: code("tile", inputs.adapter_module(config, wildcards.dataset)),
     script:
         "../workflow/scripts/tile.py"
 
@@ -81,7 +81,7 @@ rule tile:
 rule label:
     input:
         images="results/{dataset}/images.csv",
-        generated=generated_folder,
+        generated=lambda wildcards: ancient(inputs.generated_folder(config, wildcards.dataset)),
     output:
         store=directory("results/{dataset}/labels.zarr"),
         manifest="results/{dataset}/labels.manifest.json",
@@ -96,7 +96,7 @@ rule label:
         mem_mb=4000,
         runtime=120,
     params:
-        spec=tiling_spec,
-        code=reader_code("label"),
+        spec=lambda wildcards: spec(specs.tiles(config, wildcards.dataset)),
+        code=lambda wildcards: code("label", inputs.adapter_module(config, wildcards.dataset)),
     script:
         "../workflow/scripts/label.py"

@@ -1,5 +1,6 @@
 """Files that are whole or absent, also after a power cut, and locks that end with the process that holds them."""
 
+import ast
 import contextlib
 import errno
 import fcntl
@@ -10,6 +11,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from patchprobe.errors import ConfigError, StoreError
 
@@ -247,3 +249,15 @@ def _fingerprint(path: Path, size: int, _modified: int) -> str:
                 file.seek((size - _SAMPLE) * sample // (_SAMPLES - 1))
                 digest.update(file.read(_SAMPLE))
     return digest.hexdigest()[:16]
+
+
+def constant(module: Path, name: str) -> Any:
+    """Return what a module's text gives a name at its top level, written out, or None; the module is not imported.
+
+    Importing one that computes takes a second; the workflow asks for such facts whenever it is parsed. Raises ValueError
+    if the value is not written out.
+    """
+    for node in ast.parse(module.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and name in [t.id for t in node.targets if isinstance(t, ast.Name)]:
+            return ast.literal_eval(node.value)
+    return None

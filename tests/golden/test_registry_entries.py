@@ -9,7 +9,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from patchprobe.config.validation import ground_sample_distance, load_schema, validate
+from patchprobe.config.specs import ground_sample_distance
+from patchprobe.config.validation import load_schema, validate
 from patchprobe.models.backbone import load_model
 
 REDUCED = {"embed_dim": 48, "depth": 3, "num_heads": 3}

@@ -6,7 +6,8 @@ import re
 import pytest
 import yaml
 
-from patchprobe.config.validation import ground_sample_distance, load_schema, validate
+from patchprobe.config.specs import ground_sample_distance
+from patchprobe.config.validation import load_schema, validate
 from patchprobe.datasets.dataset import open_dataset
 from patchprobe.errors import ConfigError
 from patchprobe.reference.config import reference

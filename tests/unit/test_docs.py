@@ -24,6 +24,8 @@ from patchprobe.datasets.dataset import open_dataset
 from patchprobe.datasets.index import build_index
 from patchprobe.models.backbone import load_model
 from patchprobe.models.decoders.mae import MAEDecoder
+from patchprobe.reference import analyses as analyses_reference
+from patchprobe.reference.generated import with_part
 from patchprobe.run import records
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,8 +128,7 @@ def outputs() -> list[str]:
     found += [path.replace("{variant}", "") for path in found]
     for analysis in analyses():
         found += [analysis.path(), *map(analysis.path, analysis.also.values())]
-        found += [f"results/tables/{analysis.name}.{suffix}" for suffix in ("csv", "md", "tex", "html")]
-        found += map(analysis.figure_path, ("svg", "png"))
+        found += [path for what in analysis.shows for path in analysis.shown_paths(what).values()]
     return [re.sub(r"\{+\w+\}+", "x", path) for path in found] + [
         re.sub(r"\{+\w+\}+", "x", path.replace("{corruption}", "clean")) for path in found
     ]
@@ -353,3 +354,10 @@ def test_ci_runs_what_developers_run():
 def test_pages_name_no_place_of_this_machine():
     for page in PAGES:
         assert not re.search(r"/(?:work|tmp|home)/\w|\.\./shared", text(page)), page
+
+
+@pytest.mark.parametrize("name", sorted(analyses_reference.PAGES))
+def test_tables_of_analyses_are_those_of_the_declarations(name):
+    page = text(ROOT / "docs" / name)
+    made = with_part(page, analyses_reference.BEGIN, analyses_reference.PAGES[name]())
+    assert page == made, "run: python -m patchprobe.reference.analyses docs"

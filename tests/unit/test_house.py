@@ -97,13 +97,13 @@ def test_code_that_writes_stores_is_in_no_digest_of_what_only_reads_them(tmp_pat
     """Tables, figures and measurements of all analyses."""
     shutil.copytree(PACKAGE, tmp_path / "src/patchprobe")
     scripts = shutil.copytree(SOURCE.parent / "workflow/scripts", tmp_path / "scripts")
-    parts = {"measure": "measure", "table": "report", "figure": "report"}
-    jobs = [(part, a.name, file) for a in analyses() for part, file in parts.items() if a.has(part)]
+    jobs = [("measure", f"{a.name}.measure") for a in analyses() if a.measures]
+    jobs += [("show", f"{a.name}.report") for a in analyses() if a.shows]
 
     def digests():
         return {
-            (part, name): code_digest(scripts / f"{part}.py", tmp_path / "src", [f"patchprobe.analyses.{name}.{file}"])
-            for part, name, file in jobs
+            job: code_digest(scripts / f"{job[0]}.py", tmp_path / "src", [f"patchprobe.analyses.{job[1]}"])
+            for job in jobs
         }
 
     def edit(path):

@@ -5,7 +5,8 @@ import json
 import pandas as pd
 import pytest
 
-from patchprobe.analyses.paired_differences import COLUMNS as PAIR_COLUMNS
+from patchprobe.analyses.paired_differences import report as paired_differences
+from patchprobe.analyses.paired_differences.measure import COLUMNS as PAIR_COLUMNS
 from patchprobe.analyses.protocols import report as protocols
 from patchprobe.datasets.index_tables import read_classes, read_index
 from patchprobe.datasets.present_classes import read_present_classes
@@ -14,7 +15,6 @@ from patchprobe.measurements import SCHEMA_ID, read
 from patchprobe.own_files import read_mapping, read_table
 from patchprobe.pretraining import report as loss_curves
 from patchprobe.probes.linear import LinearProbe
-from patchprobe.report import paired_differences
 from patchprobe.tiles.full_images import read_card
 
 NO_TEXT = bytes(range(128, 256))

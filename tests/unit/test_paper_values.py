@@ -2,8 +2,8 @@
 
 import pytest
 
+from patchprobe.analyses.paper_comparison.paper_values import comparable, paper_images
 from patchprobe.config.validation import load_schema, validate
-from patchprobe.report.paper_values import comparable, paper_images
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,9 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
+import safetensors.numpy
 from sklearn.neighbors import NearestCentroid
 
 from patchprobe import measurements
@@ -58,7 +60,7 @@ def test_an_incomplete_folder_is_named_before_the_first_job(repository, project)
     (project.folder / "src/patchprobe/analyses/class_means/report.py").unlink()
     done = project.snakemake("--cores", "2", "--dry-run", "all", check=False)
     assert done.returncode != 0 and "Traceback" not in done.stdout
-    assert "the analysis class_means has no report.py: add it to " in done.stdout
+    assert "the analysis class_means has no report.py: add to " in done.stdout
 
 
 def test_the_corruption_runs_alone_and_does_what_it_says(repository, project):
@@ -78,3 +80,22 @@ def test_the_corruption_runs_alone_and_does_what_it_says(repository, project):
     evaluated = clean.sel(tile=haze.tile.values).values[0].astype(float)
     # Corrupted before tiles are cut and resized, so rounding and resizing come after.
     assert np.abs(haze.values[0] - (evaluated * 0.5 + 127.5)).max() <= 2
+
+
+def test_the_objective_is_trained_alone(repository, project):
+    assert len(copy_files(repository, project, "adding-an-objective.md")) == 1
+    assert not project.plan()
+    config = project.config()
+    arguments = {"patch_size": 8, "embed_dim": 48, "num_heads": 3, "depth": 2}
+    objectives = {"rotation": {"steps": 20, "batch_size": 8}, "mae": {"steps": 20, "batch_size": 8}}
+    architecture = {"arguments": arguments, "input_size": 32}
+    config["pretraining"] = {"images": {"count": 8}, "architecture": architecture, "objectives": objectives}
+    project.write_config(config)
+    target = "results/pretraining/rotation/card.json"
+    assert set(project.plan(target)) == {"pretraining_images", "pretrain rotation"}
+    project.snakemake("--cores", "2", "--resources", "gpu=1", "--", target)
+    losses = pd.read_csv(project.folder / "results/pretraining/rotation/loss.csv")["loss"]
+    # Four equal odds, before anything is learnt.
+    assert losses.iloc[0] == pytest.approx(np.log(4), abs=0.4)
+    weights = safetensors.numpy.load_file(project.folder / "results/pretraining/rotation/encoder.safetensors")
+    assert weights["patch_embed.proj.weight"].shape == (48, 3, 8, 8)

@@ -223,9 +223,10 @@ def test_variant_removed(project):
 
 
 def test_drawing_code_edited(project):
-    with (project.folder / "src/patchprobe/report/tables.py").open("a") as file:
+    with (project.folder / "src/patchprobe/analyses/patch_classification/report.py").open("a") as file:
         file.write("\nEDITED = True\n")
-    assert set(project.plan()) == TABLES
+    drawn = {"clean_scores_figure", "robustness_figure streets", "class_iou_figure streets"}
+    assert set(project.plan()) == {"patch_classification_table", *drawn}
 
 
 def test_module_found_by_name_edited(project):

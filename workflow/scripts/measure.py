@@ -4,9 +4,7 @@ import importlib
 
 import _source  # noqa: F401
 
-from patchprobe import measurements
-from patchprobe.analyses.opened import opened, parted
-from patchprobe.files import write_atomic
+from patchprobe.analyses.opened import opened, write_made
 from patchprobe.run.devices import claim_device
 from patchprobe.run.jobs import run_job
 from patchprobe.run.provenance import spec_hash
@@ -15,7 +13,4 @@ with run_job(snakemake) as job:
     measure = importlib.import_module(job.params.module).measure
     search = {"threads": job.threads, "device": claim_device(job.device)} if job.params.searches else {}
     inputs = {name: opened(given) for name, given in job.input.by_name().items()}
-    rows, texts = parted(measure(**inputs, **job.spec, **search, spec=spec_hash(job.spec_text)))
-    measurements.write(rows, job.output.rows)
-    for name, text in texts.items():
-        write_atomic(getattr(job.output, name), text)
+    write_made(measure(**inputs, **job.spec, **search, spec=spec_hash(job.spec_text)), job.output.by_name())

@@ -3,7 +3,7 @@
 import _source  # noqa: F401
 
 from patchprobe import measurements
-from patchprobe.analyses.patch_classification import (
+from patchprobe.analyses.patch_classification.classification import (
     PatchClassifier,
     read_predictions,
     score,

@@ -1,26 +1,27 @@
 """What the workflow has to know of an analysis before anything of it runs: its declaration.
 
 An analysis is a folder ``analyses/<name>`` that is found by being there. ``declaration.py`` holds ``DECLARATION``, an
-object of a subclass of :class:`Analysis`. ``measure.py`` with a function ``measure`` makes its measurements; ``report.py``
-with ``table`` and ``figure`` shows them, with the captions ``table.rst`` and ``figure.rst``. What is not there is not
-made. A declaration is read whenever the workflow is, so it imports nothing heavy; it is in no digest of code, its values
-are in the specs of jobs.
+object of a subclass of :class:`Analysis`. ``measure.py`` with a function ``measure`` makes its measurements, if it has
+any; ``report.py`` has a function for each table and figure that the declaration ``shows``, with a caption
+``<function>.rst``. A declaration is read whenever the workflow is, so it imports nothing heavy; it is in no digest of
+code, its values are in the specs of jobs.
 """
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 from patchprobe import analyses as package
+from patchprobe.analyses.shown import Shown, Table
+from patchprobe.datasets.annotations import LABEL_MAPS, annotations
 from patchprobe.errors import PatchprobeError
 
 Config = Mapping[str, Any]
 Inputs = dict[str, str | list[str]]
 
 _FOLDER = Path(package.__file__).parent
-_MADE_OF = {"measure": ("measure.py",), "table": ("report.py", "table.rst"), "figure": ("report.py", "figure.rst")}
 
 
 class Analysis:
@@ -28,30 +29,34 @@ class Analysis:
 
     name: str
     """That of its folder, which :func:`analyses` sets."""
-    title: ClassVar[str]
-    """Its name in the report."""
-    figure_title: ClassVar[str] = ""
-    """The name of its figure there, if it is another."""
-    section: ClassVar[str]
-    """The section of the report's tables that its table stands in."""
+    needs: ClassVar[frozenset[str]] = frozenset({LABEL_MAPS})
+    """What a data set has to be annotated with, see :mod:`patchprobe.datasets.annotations`."""
+    shows: ClassVar[tuple[Shown, ...]] = ()
+    """Its tables and figures in the report."""
     rows: ClassVar[str] = "results/{dataset}/{analysis}/{model}.parquet"
-    """The file of measurements; without ``{dataset}`` there is one for each model."""
+    """The file of measurements, or the CSV of what fits no measurement; without ``{dataset}`` there is one for each model,
+    without ``{model}`` one for each data set."""
     also: ClassVar[Mapping[str, str]] = {}
     """Other files of a job of measurements, by the name of the text that ``measure`` returns for each."""
     searches: ClassVar[bool] = False
     """Whether neighbours are searched: ``measure`` takes ``threads`` and ``device`` then."""
     minutes: ClassVar[int] = 60
     """The time that a job of measurements asks for on a cluster."""
-    figure: ClassVar[str] = "results/figures/{analysis}.{dataset}"
-    """Its figure without suffix; without ``{dataset}`` there is one of all data sets."""
 
-    def has(self, part: str) -> bool:
-        """Tell whether the folder has what makes ``measure``, ``table`` or ``figure``."""
-        return all((_FOLDER / self.name / file).is_file() for file in _MADE_OF[part])
+    @property
+    def folder(self) -> Path:
+        """The folder that all of it lies in."""
+        return _FOLDER / self.name
+
+    @property
+    def measures(self) -> bool:
+        """Whether the folder has what makes measurements by the rule that analyses share."""
+        return (self.folder / "measure.py").is_file()
 
     def datasets(self, config: Config) -> list[str]:
-        """Return the data sets that it is asked for; none, and it is not asked for at all."""
-        return sorted(config["datasets"])
+        """Return the data sets that it is asked for, of those with the annotations; none, and it is not asked for at all."""
+        entries = config["datasets"]
+        return sorted(name for name in entries if self.needs <= annotations(entries[name]["adapter"], name))
 
     def models(self, config: Config) -> list[str]:
         """Return the models that it is asked for."""
@@ -67,42 +72,66 @@ class Analysis:
         """Return exactly the values of the config that measurements depend on: they are arguments of ``measure``."""
         return {"bootstrap": config["patch_classification"]["bootstrap"], "seed": config["seed"]}
 
-    def notes(self, config: Config) -> dict[str, Any]:
-        """Return the arguments of ``table`` beside rows, outputs and ``models``."""
-        return {"interval": config["patch_classification"]["bootstrap"]["level"]}
+    def conflicts(self, config: Config) -> Iterator[str]:
+        """Say which of its keys do not go together with others, though each is valid by itself."""
+        yield from ()
 
-    def shown(self, config: Config, datasets: Iterable[str]) -> list[str]:
-        """Return the files of measurements that table and figure show of some data sets."""
-        return self.files(config, datasets)
+    def shown_datasets(self, config: Config, what: Shown) -> list[str]:
+        """Return the data sets that a table or figure is asked for."""
+        return self.datasets(config)
 
-    def shown_beside(self, config: Config) -> dict[str, list[str]]:
-        """Return other files that ``table`` takes, by argument, as lists of paths."""
-        return {}
+    def shown(self, config: Config, what: Shown, datasets: Iterable[str]) -> Inputs:
+        """Return the files that a table or figure of some data sets takes, by argument, as ``inputs`` does."""
+        return {"rows": self.files(config, datasets)}
 
-    def path(self, suffix: str = "parquet") -> str:
-        """Return the pattern of the file of measurements, or with another ``suffix`` of another file of its job."""
-        return self.rows.replace("{analysis}", self.name).removesuffix("parquet") + suffix
+    def notes(self, config: Config, what: Shown) -> dict[str, Any]:
+        """Return the arguments of a table or figure beside files, outputs and the data set of one that has its own."""
+        models = {"models": sorted(config["models"])}
+        level = config["patch_classification"]["bootstrap"]["level"]
+        return {**models, "interval": level} if isinstance(what, Table) else models
 
-    def figure_path(self, suffix: str) -> str:
-        """Return the pattern of the file of its figure."""
-        return f"{self.figure.replace('{analysis}', self.name)}.{suffix}"
+    def path(self, suffix: str = "") -> str:
+        """Return the pattern of the file of measurements, or with a ``suffix`` of another file of its job."""
+        pattern = self.rows.replace("{analysis}", self.name)
+        return str(Path(pattern).with_suffix(f".{suffix}")) if suffix else pattern
 
     def files(
         self,
         config: Config,
         datasets: Iterable[str] | None = None,
         models: Iterable[str] | None = None,
-        suffix: str = "parquet",
+        suffix: str = "",
     ) -> list[str]:
-        """Return the files of measurements that are asked for, of some data sets and models or of all."""
-        if not self.has("measure"):
+        """Return the files of measurements that are asked for, of some data sets or all, and all models or some alone."""
+        if not self.measures:
             return []
         asked = [name for name in self.datasets(config) if datasets is None or name in set(datasets)]
         own = [name for name in self.models(config) if models is None or name in set(models)]
         pattern = self.path(suffix)
         if "{dataset}" not in pattern:
             asked = asked[:1]
+        if "{model}" not in pattern:
+            own = own[:1] if models is None else []
         return [pattern.format(dataset=dataset, model=model) for dataset in asked for model in own]
+
+    def rule(self, what: Shown) -> str:
+        """Return the name of the rule of a table or figure."""
+        return f"{self.name}_{what.function}" if what.function in ("table", "figure") else what.function
+
+    def shown_paths(self, what: Shown) -> dict[str, str]:
+        """Return the patterns of the files of a table or figure, by their suffix."""
+        stem = f"results/{what.folder}/{what.file or self.name}" + (".{dataset}" if what.each_dataset else "")
+        return {suffix: f"{stem}.{suffix}" for suffix in what.formats}
+
+    def report_files(self, config: Config) -> list[str]:
+        """Return the files of the tables and figures that are asked for."""
+        files: list[str] = []
+        for what in self.shows:
+            datasets = self.shown_datasets(config, what)
+            for pattern in self.shown_paths(what).values():
+                # Of a table of all data sets there is one.
+                files += dict.fromkeys(pattern.replace("{dataset}", dataset) for dataset in datasets)
+        return files
 
 
 @cache
@@ -116,11 +145,30 @@ def analyses() -> tuple[Analysis, ...]:
         name = file.parent.name
         declared: Analysis = importlib.import_module(f"{package.__name__}.{name}.declaration").DECLARATION
         declared.name = name
-        reports = [part for part in ("table", "figure") if (file.parent / f"{part}.rst").is_file()]
-        if bool(reports) != (file.parent / "report.py").is_file():
-            missing = "report.py" if reports else "table.rst or figure.rst"
-            raise PatchprobeError(f"the analysis {name} has no {missing}: add it to {file.parent}")
-        if not (reports or declared.has("measure")):
-            raise PatchprobeError(f"the analysis {name} has no measure.py and no report.py: add them to {file.parent}")
+        wanted = ["report.py", *(f"{what.function}.rst" for what in declared.shows)] if declared.shows else []
+        if missing := [part for part in wanted if not (file.parent / part).is_file()]:
+            raise PatchprobeError(f"the analysis {name} has no {', '.join(missing)}: add to {file.parent}")
+        captions = {path.stem for path in file.parent.glob("*.rst")}
+        if unknown := sorted(captions - {what.function for what in declared.shows}):
+            raise PatchprobeError(
+                f"the analysis {name} has the caption {unknown[0]}.rst of nothing that it shows: add a table or figure with "
+                f"function={unknown[0]!r} to its declaration, or remove the file from {file.parent}"
+            )
+        if not (declared.shows or declared.measures):
+            raise PatchprobeError(
+                f"the analysis {name} has no measure.py and shows nothing: add measure.py to {file.parent}, or tables or "
+                "figures to its declaration"
+            )
         found.append(declared)
     return tuple(found)
+
+
+def views(config: Config) -> list[tuple[str, str]]:
+    """Return all models and their variants as pairs, a model as it is with an empty name first."""
+    models = config["models"]
+    return [(model, variant) for model in sorted(models) for variant in ["", *sorted(models[model]["variants"])]]
+
+
+def view_name(model: str, variant: str) -> str:
+    """Return how files of a model or of its variant are called, such as ``mae@no-top-200``."""
+    return f"{model}@{variant}" if variant else model

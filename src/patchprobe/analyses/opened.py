@@ -1,18 +1,21 @@
-"""The files that an analysis takes, opened as its functions expect them."""
+"""The files that an analysis takes, opened as its functions expect them, and what it makes, written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from patchprobe import measurements
 from patchprobe.datasets.index_tables import read_index
+from patchprobe.files import write_atomic
 from patchprobe.stores.reading import open_store
 
-Rows = list[dict[str, Any]]
+Made = list[dict[str, Any]] | pd.DataFrame
 
 
 def opened(given: Path | Sequence[Path]) -> Any:
-    """Open an input of ``measure``; a list of files as a list.
+    """Open an input of ``measure`` or of a function of ``report.py``; a list of files as a list.
 
     A store (``.zarr``) is a labelled data set, measurements (``.parquet``, one file or more) are one table, ``images.csv``
     is the table of a data set's images; anything else stays a path.
@@ -24,9 +27,18 @@ def opened(given: Path | Sequence[Path]) -> Any:
     return found[0] if isinstance(given, Path) else found
 
 
-def parted(made: Rows | tuple[Rows, dict[str, str]]) -> tuple[Rows, dict[str, str]]:
-    """Return what ``measure`` returned as rows and other texts by name, which it may leave out."""
-    return made if isinstance(made, tuple) else (made, {})
+def write_made(made: Made | tuple[Made, dict[str, str]], outputs: Mapping[str, Path]) -> None:
+    """Write what ``measure`` returned: measurements or a table of its own as ``rows``, and other texts, if any, by name.
+
+    Raises StoreError for rows that are no measurements.
+    """
+    rows, texts = made if isinstance(made, tuple) else (made, {})
+    if isinstance(rows, pd.DataFrame):
+        write_atomic(outputs["rows"], rows.to_csv(index=False, lineterminator="\n"))
+    else:
+        measurements.write(rows, outputs["rows"])
+    for name, text in texts.items():
+        write_atomic(outputs[name], text)
 
 
 def _open(path: Path) -> Any:

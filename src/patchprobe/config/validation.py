@@ -12,9 +12,8 @@ from typing import Any
 import jsonschema
 import yaml
 
-from patchprobe.errors import ConfigError, ModelError, suggestion
-from patchprobe.files import folder_below
-from patchprobe.models.checkpoints.files import check_address, check_layout, checkpoint_path
+from patchprobe.config.conflicts import conflicts
+from patchprobe.errors import ConfigError, suggestion
 from patchprobe.models.registered import FOLDER, resolve
 
 _LIBRARY = Path(__file__).parents[1]
@@ -52,37 +51,10 @@ def validate(config: Mapping[str, Any], schema: Mapping[str, Any], registry: Pat
     messages += [message for error in errors for message in _messages(error)]
     if not messages:
         _fill(filled, schema, schema)
-        messages = list(_conflicts(filled))
+        messages = list(conflicts(filled))
     if messages:
         raise ConfigError("the configuration is not valid:\n" + "\n".join(f"  - {m}" for m in dict.fromkeys(messages)))
     return filled
-
-
-def ground_sample_distance(config: Mapping[str, Any], dataset: str, model: str) -> float | None:
-    """Return the side of a pixel of the model's input on the ground, in metres, or None if the model does not use it.
-
-    That is the model's own ``ground_sample_distance``, or the data set's per pixel of its images times the factor by
-    which a tile is made smaller for the model. ``config`` is validated.
-    """
-    entry, data = config["models"][model], config["datasets"][dataset]
-    if _position_embedding(entry) != "gsd":
-        return None
-    if isinstance(entry["input_size"], list) and len(set(entry["input_size"])) > 1:
-        raise ConfigError(
-            f"key models.{model}.input_size is {entry['input_size']}, but position_embedding gsd is defined for square "
-            "images: give one number"
-        )
-    if entry["ground_sample_distance"] is not None:
-        return float(entry["ground_sample_distance"])
-    if data["ground_sample_distance"] is None:
-        raise ConfigError(
-            f"the position embedding of models.{model} depends on the ground sample distance: give "
-            f"datasets.{dataset}.ground_sample_distance (metres per pixel of its images) or "
-            f"models.{model}.ground_sample_distance (metres per pixel of the model's input)"
-        )
-    size = entry["input_size"] or data["tiling"]["resize"]
-    side = size if isinstance(size, int) else size[0]
-    return float(data["ground_sample_distance"]) * data["tiling"]["size"] / side
 
 
 def _resolved(config: Mapping[str, Any], registry: Path) -> tuple[dict[str, Any], list[str]]:
@@ -102,77 +74,6 @@ def _resolved(config: Mapping[str, Any], registry: Path) -> tuple[dict[str, Any]
     return filled, messages
 
 
-def _conflicts(config: Mapping[str, Any]) -> Iterator[str]:
-    """Say which keys do not go together, though each is valid by itself."""
-    for model, entry in config["models"].items():
-        yield from _misnamed(model, entry, Path(config["checkpoint_root"]))
-        method = _position_embedding(entry)
-        if method != "gsd" and entry.get("ground_sample_distance") is not None:
-            yield (
-                f"key models.{model}.ground_sample_distance has no effect, since models.{model}.position_embedding is "
-                "not gsd: remove it"
-            )
-        for dataset in config["datasets"]:
-            try:
-                ground_sample_distance(config, dataset, model)
-            except ConfigError as error:
-                yield str(error)
-    yield from _unfit_for_full_images(config)
-    yield from _outside(config)
-    asked = max(config["training_size"]["per_group"] or [0])
-    for dataset, entry in config["datasets"].items():
-        draws = {key: entry["splits"]["train"][key] for key in ("per_group", "per_class")}
-        for key, drawn in draws.items():
-            if drawn is not None and asked > drawn:
-                yield (
-                    f"key training_size.per_group asks for {asked} images, but datasets.{dataset}.splits.train.{key} "
-                    f"draws {drawn}: draw more, or ask for at most {drawn}"
-                )
-
-
-def _unfit_for_full_images(config: Mapping[str, Any]) -> Iterator[str]:
-    """Say which names under ``full_images`` are of nothing, or of models without a position embedding to interpolate."""
-    for part in ("models", "datasets"):
-        for name in config["full_images"][part] or ():
-            if name not in config[part]:
-                hint = suggestion(name, config[part], f"there are {', '.join(sorted(config[part]))}")
-                yield f"key full_images.{part} names {name}, which is not under {part}: {hint}"
-    for name in config["full_images"]["models"]:
-        entry = config["models"].get(name, {})
-        if entry.get("source") == "random":
-            yield f"key full_images.models names {name}, whose random weights are those of one input size: take it out"
-        if _position_embedding(entry) == "gsd":
-            yield (
-                f"key full_images.models names {name}, whose position embedding gsd is defined for square images and not "
-                "interpolated: take it out"
-            )
-
-
-def _misnamed(model: str, entry: Mapping[str, Any], checkpoint_root: Path) -> Iterator[str]:
-    """Say what can be told from the text of a checkpoint's keys alone."""
-    try:
-        if entry.get("layout"):
-            check_layout(f"models.{model}.layout", entry["layout"])
-        if entry.get("url"):
-            check_address(f"models.{model}.url", entry["url"])
-        if entry.get("checkpoint"):
-            checkpoint_path(model, entry, checkpoint_root)
-    except (ConfigError, ModelError) as error:
-        yield str(error)
-
-
-def _outside(config: Mapping[str, Any]) -> Iterator[str]:
-    """Say which folders of data lie outside ``data_root``."""
-    folders = {f"datasets.{name}.root": entry["root"] for name, entry in config["datasets"].items()}
-    folders["pretraining.images.folder"] = config["pretraining"]["images"]["folder"]
-    for key, folder in folders.items():
-        try:
-            if folder:
-                folder_below(key, folder, Path(config["data_root"]))
-        except ConfigError as error:
-            yield str(error)
-
-
 def _infinite(value: object, key: str) -> Iterator[str]:
     """Say which numbers are none; the schema's limits let NaN pass, and JSON cannot hold it."""
     if isinstance(value, float) and not math.isfinite(value):
@@ -180,12 +81,6 @@ def _infinite(value: object, key: str) -> Iterator[str]:
     elif isinstance(value, dict | list):
         for name, part in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _infinite(part, f"{key}.{name}" if key else str(name))
-
-
-def _position_embedding(entry: Mapping[str, Any]) -> str | None:
-    """Return the method of an entry; the layout of Scale-MAE is the only one that computes positions by itself."""
-    method: str | None = entry.get("position_embedding")
-    return "gsd" if method is None and entry.get("layout") == "scalemae" else method
 
 
 def _messages(error: jsonschema.ValidationError) -> Iterator[str]:

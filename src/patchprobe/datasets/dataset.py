@@ -1,12 +1,11 @@
 """Data sets for semantic segmentation behind one interface.
 
 The data set adapter called ``camvid`` is the module ``patchprobe.datasets.adapters.camvid`` with ``ADAPTER = CamVid``
-in it. A new data set is a new module; nothing else has to be edited. An adapter is built as ``ADAPTER(root,
-options)`` and raises ConfigError messages that begin with the option, such as ``options.images must be ...``.
+and ``ANNOTATIONS = ("label_maps",)`` in it (:mod:`patchprobe.datasets.annotations`). A new data set is a new module;
+nothing else has to be edited. An adapter is built as ``ADAPTER(root, options)`` and raises ConfigError messages that begin with the option, such as ``options.images must be ...``.
 """
 
 import importlib
-import pkgutil
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from patchprobe.datasets import adapters
+from patchprobe.datasets.annotations import adapter_names
 from patchprobe.errors import ConfigError, DataError, suggestion
 from patchprobe.files import folder_below
 
@@ -117,13 +117,6 @@ def _find_adapter(adapter: str, name: str) -> Any:
         except ModuleNotFoundError as error:
             if error.name != module_name:
                 raise
-    known = _adapter_names()
+    known = adapter_names()
     hint = suggestion(adapter, known, f"known are {', '.join(known)}")
     raise ConfigError(f"datasets.{name}.adapter: there is no data set adapter {adapter!r}; {hint}")
-
-
-def _adapter_names() -> list[str]:
-    modules = (module.name for module in pkgutil.iter_modules(adapters.__path__))
-    return sorted(
-        name for name in modules if hasattr(importlib.import_module(f"{adapters.__name__}.{name}"), "ADAPTER")
-    )

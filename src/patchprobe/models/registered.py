@@ -115,3 +115,9 @@ def _part(content: Any, key: str, file: Path) -> dict[str, Any]:
     if not isinstance(part, dict):
         raise ConfigError(f"{file} has no mapping {key!r}")
     return part
+
+
+def position_method(entry: Mapping[str, Any]) -> str | None:
+    """Return the method of a model's position embedding; the layout of Scale-MAE alone computes positions by itself."""
+    method: str | None = entry.get("position_embedding")
+    return "gsd" if method is None and entry.get("layout") == "scalemae" else method

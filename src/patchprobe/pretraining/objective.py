@@ -75,7 +75,10 @@ class Objective(nn.Module, ABC):
         return self.network
 
     def decoder(self) -> dict[str, torch.Tensor]:
-        """Return the weights that turn tokens into pixels, by their official names; empty if there are none."""
+        """Return the weights that turn tokens into pixels, by their official names; empty if there are none.
+
+        The module of an objective that has some says so, ``HAS_DECODER = True``: one more file comes of its training then.
+        """
         return {}
 
 

@@ -23,7 +23,7 @@ def open_store(store: Path, *, keep_spare: bool = False) -> xr.Dataset:
     """Open a finished store as a lazily read, labelled data set.
 
     Arrays named like a dimension, and all one-dimensional ones, become coordinates. A file's checksum is compared when
-    the file is first read. Raises StoreError, here or on reading, if the manifest is missing, belongs to another build,
+    the file is first read. Where it lies is ``encoding["source"]``. Raises StoreError, here or on reading, if the manifest is missing, belongs to another build,
     or files of the store are missing or changed. The first reader drops the hard links that a rerun of the job that
     made the store would take over, unless it ``keep_spare``: for that job itself.
     """
@@ -43,7 +43,9 @@ def open_store(store: Path, *, keep_spare: bool = False) -> xr.Dataset:
         _drop_spare(store, manifest["digest"])
     # In full: workers of a cluster read it too, from folders of their own.
     source = VerifiedStore((store / GROUP).resolve(), manifest["file_list_sha256"], files=listed)
-    return _with_coordinates(xr.open_zarr(source, consolidated=False))
+    opened = _with_coordinates(xr.open_zarr(source, consolidated=False))
+    opened.encoding["source"] = str(store)
+    return opened
 
 
 def _drop_spare(store: Path, digest: str) -> None:

@@ -1,37 +1,51 @@
 """Declarations of analyses: what is asked for, of which files, and how inputs arrive."""
 
+import importlib
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from patchprobe import measurements
 from patchprobe.analyses.declaring import Analysis, analyses
-from patchprobe.analyses.opened import opened, parted
-from patchprobe.errors import PatchprobeError
+from patchprobe.analyses.opened import opened, write_made
+from patchprobe.analyses.shown import Figure, Table
+from patchprobe.errors import PatchprobeError, StoreError
 
 CONFIG = {
     "seed": 3,
-    "datasets": {"b": {}, "a": {}},
+    "datasets": {"b": {"adapter": "camvid"}, "a": {"adapter": "camvid"}},
     "models": {"n": {}, "m": {}},
     "patch_classification": {"bootstrap": {"level": 0.9}},
 }
 
 
+TABLE = Table(title="numbers", section="plain")
+LINES = Figure(title="lines", function="lines", file="plain_lines", each_dataset=False)
+POINTS = Figure(title="points")
+
+
 class Plain(Analysis):
-    """What there is without saying anything."""
+    """What there is without saying much."""
 
-    title = "plain"
-    section = "plain"
+    shows = (TABLE, LINES, POINTS)
 
 
-class OfRun(Plain):
+class OfModel(Plain):
     """One file for each model."""
 
     rows = "results/models/{model}.{analysis}.parquet"
 
 
+class OfDataset(Plain):
+    """One file for each data set, that is no table of measurements."""
+
+    rows = "results/{dataset}/{analysis}.csv"
+
+
 @pytest.fixture(autouse=True)
 def with_files(monkeypatch):
-    monkeypatch.setattr(Analysis, "has", lambda self, part: True)
+    monkeypatch.setattr(Analysis, "measures", True)
 
 
 def test_files_are_those_of_data_sets_and_models_that_are_asked_for():
@@ -40,37 +54,101 @@ def test_files_are_those_of_data_sets_and_models_that_are_asked_for():
     assert plain.files(CONFIG) == [f"results/{d}/plain/{m}.parquet" for d in "ab" for m in "mn"]
     assert plain.files(CONFIG, ["b", "c"], ["n"]) == ["results/b/plain/n.parquet"]
     assert plain.files(CONFIG, ["a"], ["n"], suffix="json") == ["results/a/plain/n.json"]
-    assert plain.shown(CONFIG, ["a"]) == plain.files(CONFIG, ["a"])
-    of_run = OfRun()
-    of_run.name = "overlap"
-    assert of_run.files(CONFIG) == ["results/models/m.overlap.parquet", "results/models/n.overlap.parquet"]
+    assert plain.shown(CONFIG, TABLE, ["a"]) == {"rows": plain.files(CONFIG, ["a"])}
+    of_model = OfModel()
+    of_model.name = "overlap"
+    assert of_model.files(CONFIG) == ["results/models/m.overlap.parquet", "results/models/n.overlap.parquet"]
+    of_dataset = OfDataset()
+    of_dataset.name = "pairs"
+    assert of_dataset.files(CONFIG) == ["results/a/pairs.csv", "results/b/pairs.csv"]
+    assert of_dataset.files(CONFIG, models=["m"]) == []
+
+
+def test_tables_and_figures_have_files_rules_and_labels():
+    plain = Plain()
+    plain.name = "plain"
+    assert [plain.rule(what) for what in plain.shows] == ["plain_table", "lines", "plain_figure"]
+    assert plain.shown_paths(POINTS) == {s: f"results/figures/plain.{{dataset}}.{s}" for s in ("svg", "png")}
+    assert sorted(plain.report_files(CONFIG)) == sorted(
+        [f"results/tables/plain.{suffix}" for suffix in ("csv", "md", "tex", "html")]
+        + [f"results/figures/plain_lines.{suffix}" for suffix in ("svg", "png")]
+        + [f"results/figures/plain.{name}.{suffix}" for name in "ab" for suffix in ("svg", "png")]
+    )
+    assert TABLE.labels("html") == {"table": "numbers", "format": "page"} and TABLE.subcategory == "plain"
+    assert LINES.labels("svg") == {"dataset": "all", "figure": "lines", "format": "SVG"}
+    assert POINTS.labels("png")["dataset"] == POINTS.subcategory == "{dataset}"
+
+
+def test_data_sets_are_those_with_the_annotations(monkeypatch):
+    monkeypatch.setattr(Plain, "needs", frozenset({"label_maps", "boxes"}))
+    known = {"camvid": {"label_maps"}, "ships": {"label_maps", "boxes", "identities"}}
+    monkeypatch.setattr("patchprobe.analyses.declaring.annotations", lambda adapter, name: known[adapter])
+    config = CONFIG | {"datasets": {"a": {"adapter": "camvid"}, "b": {"adapter": "ships"}}}
+    plain = Plain()
+    plain.name = "plain"
+    assert plain.datasets(config) == ["b"]
+    assert not [path for path in plain.report_files(config) if "plain.a" in path]
 
 
 def test_options_are_the_values_that_rows_depend_on():
     assert Plain().options(CONFIG, "a", "m") == {"bootstrap": {"level": 0.9}, "seed": 3}
-    assert Plain().notes(CONFIG) == {"interval": 0.9}
+    assert Plain().notes(CONFIG, TABLE) == {"interval": 0.9, "models": ["m", "n"]}
+    assert Plain().notes(CONFIG, POINTS) == {"models": ["m", "n"]}
 
 
 def test_the_names_of_all_analyses_are_those_of_their_folders(monkeypatch):
     monkeypatch.undo()
     names = [analysis.name for analysis in analyses()]
     assert names == sorted(names) and {"layers", "protocols", "variance_overlap"} <= set(names)
-    measuring = {analysis.name for analysis in analyses() if analysis.has("measure")}
+    measuring = {analysis.name for analysis in analyses() if analysis.measures}
     assert "protocols" not in measuring and "capi" in measuring
 
 
-@pytest.mark.parametrize(
-    ("files", "missing"), [(["table.rst"], "report.py"), (["report.py"], "table.rst or figure.rst"), ([], "measure.py")]
-)
-def test_an_incomplete_folder_is_refused(tmp_path, monkeypatch, files, missing):
+@pytest.mark.parametrize("analysis", [a for a in analyses() if a.measures or a.shows], ids=lambda a: a.name)
+def test_functions_that_declarations_name_are_there(analysis, monkeypatch):
     monkeypatch.undo()
+    for module, functions in {
+        "measure": ["measure"] * analysis.measures,
+        "report": [w.function for w in analysis.shows],
+    }.items():
+        for function in functions:
+            found = importlib.import_module(f"patchprobe.analyses.{analysis.name}.{module}")
+            assert callable(getattr(found, function))
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["table.rst", "figure.rst"], "layers has no report.py: add"),
+        (["report.py", "table.rst"], "layers has no figure.rst: add"),
+        ([], "layers has no report.py, table.rst, figure.rst: add"),
+        (
+            ["report.py", "table.rst", "figure.rst", "more.rst"],
+            "layers has the caption more.rst of nothing that it shows",
+        ),
+    ],
+)
+def test_an_incomplete_folder_is_refused(tmp_path, monkeypatch, files, message):
     (tmp_path / "layers").mkdir()
     for name in ("declaration.py", *files):
         (tmp_path / "layers" / name).touch()
     monkeypatch.setattr("patchprobe.analyses.declaring._FOLDER", tmp_path)
     analyses.cache_clear()
     try:
-        with pytest.raises(PatchprobeError, match=f"the analysis layers has no {missing}"):
+        with pytest.raises(PatchprobeError, match=message):
+            analyses()
+    finally:
+        analyses.cache_clear()
+
+
+def test_a_folder_that_makes_nothing_is_refused(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    (tmp_path / "capi").mkdir()
+    (tmp_path / "capi/declaration.py").touch()
+    monkeypatch.setattr("patchprobe.analyses.declaring._FOLDER", tmp_path)
+    analyses.cache_clear()
+    try:
+        with pytest.raises(PatchprobeError, match=r"capi has no measure\.py and shows nothing"):
             analyses()
     finally:
         analyses.cache_clear()
@@ -90,5 +168,9 @@ def test_inputs_arrive_as_functions_expect_them(tmp_path):
     assert opened([tmp_path / "a.csv"]) == [tmp_path / "a.csv"]
 
 
-def test_measure_may_return_other_texts_or_none():
-    assert parted([{"a": 1}]) == ([{"a": 1}], {}) and parted(([], {"setting": "text"})) == ([], {"setting": "text"})
+def test_what_measure_returns_is_written(tmp_path):
+    outputs = {"rows": tmp_path / "rows.csv", "setting": tmp_path / "setting.json"}
+    write_made((pd.DataFrame({"a": [1.5], "b": ["x"]}), {"setting": "text"}), outputs)
+    assert outputs["rows"].read_text() == "a,b\n1.5,x\n" and outputs["setting"].read_text() == "text"
+    with pytest.raises(StoreError, match=r"rows\.parquet"):
+        write_made([{"unknown": 1}], {"rows": tmp_path / "rows.parquet"})

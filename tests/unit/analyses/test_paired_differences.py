@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from sklearn.metrics import accuracy_score, jaccard_score
 
-from patchprobe.analyses import paired_differences
+from patchprobe.analyses.paired_differences import measure as paired_differences
 from patchprobe.errors import DataError
 
 IMAGES, TILES, RESAMPLES, SEED, LEVEL = 9, 2, 200, 5, 0.9
@@ -44,7 +44,9 @@ def made(seed=0, images=IMAGES):
 
 def rows_of(stores, labels):
     bootstrap = {"resamples": RESAMPLES, "level": LEVEL}
-    return paired_differences.differences(stores, labels, dataset="d", bootstrap=bootstrap, seed=SEED, spec="s")
+    return paired_differences.measure(
+        list(stores.values()), labels, views=list(stores), dataset="d", bootstrap=bootstrap, seed=SEED, spec="s"
+    )
 
 
 def by_hand(stores, labels, view, method):

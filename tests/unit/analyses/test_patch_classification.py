@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from token_stores import BOOTSTRAP, stores
 
-from patchprobe.analyses.patch_classification import PatchClassifier, read_predictions, score, write_predictions
+from patchprobe.analyses.patch_classification.classification import (
+    PatchClassifier,
+    read_predictions,
+    score,
+    write_predictions,
+)
 from patchprobe.probes.fitting import ProbeOptions, fit_probe
 from patchprobe.stores.file_list import read_manifest
 from patchprobe.stores.reading import open_store

@@ -15,8 +15,9 @@ import pandas as pd
 import pytest
 
 from patchprobe import measurements
-from patchprobe.analyses import paired_differences, patch_classification
 from patchprobe.analyses.layers import measure as layers
+from patchprobe.analyses.paired_differences import measure as paired_differences
+from patchprobe.analyses.patch_classification import classification as patch_classification
 from patchprobe.analyses.removal_sweep import measure as removal_sweep
 from patchprobe.analyses.variance_spectrum import measure as variance_spectrum
 from patchprobe.probes.fitting import ProbeOptions, fit_probe
@@ -122,8 +123,11 @@ def planted(tmp_path_factory):
         layers=read_back(
             layers.measure(features, labels, easy_classes=["road"], threads=1, **COLUMNS), folder / "layers.parquet"
         ),
-        pairs=paired_differences.differences(
-            predictions, labels, **{key: value for key, value in COLUMNS.items() if key != "model"}
+        pairs=paired_differences.measure(
+            list(predictions.values()),
+            labels,
+            views=list(predictions),
+            **{key: value for key, value in COLUMNS.items() if key != "model"},
         ),
     )
 

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, jaccard_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from patchprobe import measurements
-from patchprobe.analyses import patch_classification
+from patchprobe.analyses.patch_classification import classification as patch_classification
 from patchprobe.analyses.removal_sweep import measure as removal_sweep
 from patchprobe.analyses.variance_spectrum import measure as variance_spectrum
 from patchprobe.errors import ConfigError, DataError

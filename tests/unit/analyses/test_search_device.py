@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from token_stores import BOOTSTRAP, stores
 
-from patchprobe.analyses import patch_classification
 from patchprobe.analyses.capi import measure as capi
 from patchprobe.analyses.declaring import analyses
 from patchprobe.analyses.full_images import measure as full_images
 from patchprobe.analyses.hummingbird import measure as hummingbird
 from patchprobe.analyses.layers import measure as layers
+from patchprobe.analyses.patch_classification import classification as patch_classification
 from patchprobe.analyses.removal_sweep import measure as removal_sweep
 from patchprobe.analyses.training_size import measure as training_size
 from patchprobe.neighbors import memory_bank as neighbors

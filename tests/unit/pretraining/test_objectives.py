@@ -7,6 +7,7 @@ import pytest
 import torch
 from pretraining_data import OBJECTIVES, SIDE, build, run, sampler
 
+from patchprobe.config.inputs import has_decoder
 from patchprobe.errors import ConfigError
 from patchprobe.pretraining.crops import to_batch
 from patchprobe.pretraining.objective import Batch, build_objective
@@ -171,3 +172,9 @@ def test_options_are_checked_before_the_first_job():
         preflight.check(config, device="cpu")
     objectives["mae"]["options"] = {"mask_ratio": 0.5}
     preflight.check(config, device="cpu")
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_modules_say_whether_they_have_a_decoder(name):
+    """Rules are made from it, so that the file of a decoder is an output where there is one."""
+    assert has_decoder(name) == bool(build(name).decoder())

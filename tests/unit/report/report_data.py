@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from patchprobe.analyses.sheets import report as sheets
+from patchprobe.stores.reading import open_store
 from patchprobe.stores.writing import build_store
 
 LEVELS = {
@@ -149,3 +151,16 @@ def label_stores(folder, corruptions=None, models=("dino",), images=2, tiles=3, 
             patch_row=("patch", row), patch_col=("patch", col),
         )  # fmt: skip
     return paths
+
+
+def corruption_sheet(tiles, labels, outputs, *, images):
+    """Draw the sheet of stores at paths, tile stores by corruption."""
+    opened = [open_store(path) for path in tiles.values()]
+    sheets.corruption_sheet(opened, open_store(labels), outputs, versions=list(tiles), images=images, dataset="camvid")
+
+
+def segmentation_sheet(tiles, labels, predictions, outputs, *, images):
+    """Draw the sheet of stores at paths, prediction stores by model."""
+    opened = [open_store(path) for path in predictions.values()]
+    own = {"models": list(predictions), "images": images, "dataset": "camvid"}
+    sheets.segmentation_sheet(open_store(tiles), open_store(labels), opened, outputs, **own)

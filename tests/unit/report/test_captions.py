@@ -26,10 +26,9 @@ def test_captions_are_those_that_rules_name(repository):
     )
     named = {repository / f"workflow/report/{name}" for name in re.findall(r"workflow/report/(\w+\.rst)", rules)}
     found = {
-        repository / f"src/patchprobe/analyses/{a.name}/{part}.rst"
-        for a in analyses()
-        for part in ("table", "figure")
-        if a.has(part)
+        repository / f"src/patchprobe/analyses/{analysis.name}/{what.function}.rst"
+        for analysis in analyses()
+        for what in analysis.shows
     }
     assert set(CAPTIONS) == named | found and len(found) > 12
 

@@ -8,14 +8,15 @@ import pytest
 from PIL import Image
 from report_data import CLASSES, LEVELS, MODELS, classes_csv, measurement_rows, variant_rows
 
-from patchprobe.report import figures, style
+from patchprobe.analyses.patch_classification import report
+from patchprobe.report import style
 
 
 @pytest.fixture
 def drawn(monkeypatch):
     """The figures that were saved, as objects."""
     kept = []
-    monkeypatch.setattr(figures, "save", lambda figure, outputs: kept.append(figure))
+    monkeypatch.setattr(report, "save", lambda figure, outputs: kept.append(figure))
     return kept
 
 
@@ -27,9 +28,9 @@ def test_equal_rows_give_equal_files(tmp_path):
         def files(name, turn=turn):
             return [tmp_path / turn / f"{name}.{suffix}" for suffix in ("svg", "png")]
 
-        figures.clean_scores(part, files("clean"), models=MODELS)
-        figures.robustness(part, files("robustness"), models=MODELS, dataset="camvid")
-        figures.class_iou(part, files("classes"), models=MODELS, dataset="camvid", classes=classes)
+        report.clean_scores_figure(part, files("clean"), models=MODELS)
+        report.robustness_figure(part, files("robustness"), models=MODELS, dataset="camvid")
+        report.class_iou_figure(part, files("classes"), models=MODELS, dataset="camvid", classes=classes)
     first = sorted((tmp_path / "a").iterdir())
     assert len(first) == 6
     for path in first:
@@ -44,7 +45,7 @@ def test_equal_rows_give_equal_files(tmp_path):
 
 def test_marks_and_whiskers_are_the_numbers_of_the_rows(drawn):
     rows = measurement_rows(datasets=("camvid", "cityscapes"), corruptions={})
-    figures.clean_scores(rows, [], models=MODELS)
+    report.clean_scores_figure(rows, [], models=MODELS)
     panel = drawn[0].axes[2]  # mIoU of the second data set
     marks = [line for line in panel.lines if line.get_marker() != "None"]
     whiskers = [line for line in panel.lines if line.get_marker() == "None"]
@@ -74,7 +75,7 @@ def test_marks_and_whiskers_are_the_numbers_of_the_rows(drawn):
 )
 def test_curves_go_through_the_numbers_of_the_rows(drawn, corruption, ticks, unit):
     rows = measurement_rows(models=MODELS[:2], corruptions={corruption: LEVELS.get(corruption, [1, 2])})
-    figures.robustness(rows, [], models=MODELS, dataset="camvid")
+    report.robustness_figure(rows, [], models=MODELS, dataset="camvid")
     for ax, method in zip(drawn[0].axes, ("1-nn", "linear"), strict=True):
         assert [t.get_text() for t in ax.get_xticklabels()] == ticks
         for line, model in zip(ax.lines, MODELS, strict=False):
@@ -100,7 +101,7 @@ def test_heat_map_of_many_classes_fits_a_page(drawn, tmp_path, variants, down, s
     rows = variant_rows(rows, "simmim", [f"v{i}" for i in range(variants)])
     order = np.random.default_rng(0).permutation(150)  # of pixels, the evaluation split has i + 1 thousand of the i-th
     classes = classes_csv(tmp_path / "c.csv", [names[i] for i in order])
-    figures.class_iou(rows, [tmp_path / "c.png"], models=MODELS, dataset="camvid", classes=classes)
+    report.class_iou_figure(rows, [tmp_path / "c.png"], models=MODELS, dataset="camvid", classes=classes)
     width, height = drawn[0].get_size_inches()
     assert width <= style.WIDTH and height <= style.PAGE
     panels = drawn[0].axes[: len(("1-nn", "linear"))]
@@ -117,7 +118,7 @@ def test_heat_map_of_many_classes_fits_a_page(drawn, tmp_path, variants, down, s
 
 def test_heat_map_shows_the_numbers_in_official_order(drawn, tmp_path):
     rows = measurement_rows(corruptions={})
-    figures.class_iou(rows, [], models=MODELS, dataset="camvid", classes=classes_csv(tmp_path / "c.csv"))
+    report.class_iou_figure(rows, [], models=MODELS, dataset="camvid", classes=classes_csv(tmp_path / "c.csv"))
     ax = drawn[0].axes[1]
     assert [t.get_text() for t in drawn[0].axes[0].get_yticklabels()] == CLASSES
     assert drawn[0].get_figwidth() <= style.WIDTH
@@ -131,8 +132,8 @@ def test_heat_map_shows_the_numbers_in_official_order(drawn, tmp_path):
 def test_one_model_without_intervals_and_long_names_are_drawn(tmp_path):
     names = ["vit_base_patch14_reg4_dinov2_lvd142m"]
     rows = measurement_rows(models=names, corruptions={"blur": [3]}, intervals=False)
-    figures.clean_scores(rows, [tmp_path / "a.png"], models=names)
-    figures.robustness(rows, [tmp_path / "b.png"], models=names, dataset="camvid")
+    report.clean_scores_figure(rows, [tmp_path / "a.png"], models=names)
+    report.robustness_figure(rows, [tmp_path / "b.png"], models=names, dataset="camvid")
     for name in ("a.png", "b.png"):
         with Image.open(tmp_path / name) as image:
             edges = np.asarray(image.convert("L"))
@@ -142,14 +143,14 @@ def test_one_model_without_intervals_and_long_names_are_drawn(tmp_path):
 def test_unknown_formats_are_refused(tmp_path):
     rows = measurement_rows(models=["dino"], corruptions={})
     with pytest.raises(ValueError, match=r"a\.gif: figures are written as \.svg and \.png"):
-        figures.clean_scores(rows, [tmp_path / "a.png", tmp_path / "a.gif"], models=["dino"])
+        report.clean_scores_figure(rows, [tmp_path / "a.png", tmp_path / "a.gif"], models=["dino"])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_model_looks_the_same_in_every_figure(drawn):
     rows = measurement_rows(corruptions={"blur": [3]})
-    figures.robustness(rows, [], models=MODELS, dataset="camvid")
-    figures.robustness(rows[rows["model"].isin(MODELS[3:])], [], models=MODELS, dataset="camvid")
+    report.robustness_figure(rows, [], models=MODELS, dataset="camvid")
+    report.robustness_figure(rows[rows["model"].isin(MODELS[3:])], [], models=MODELS, dataset="camvid")
     looks = [
         {
             text.get_text(): (line.get_color(), line.get_marker())

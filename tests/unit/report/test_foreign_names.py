@@ -5,14 +5,25 @@ import re
 import xml.etree.ElementTree as ElementTree
 
 import matplotlib.mathtext
+import pandas
 import pytest
 import report_data
-from report_data import classes_csv, label_stores, measurement_rows, spectrum_rows, sweep_rows, variant_rows
+from report_data import (
+    classes_csv,
+    corruption_sheet,
+    label_stores,
+    measurement_rows,
+    segmentation_sheet,
+    spectrum_rows,
+    sweep_rows,
+    variant_rows,
+)
 
 from patchprobe.analyses.layers import report as layers
+from patchprobe.analyses.patch_classification import report
 from patchprobe.analyses.removal_sweep import report as removal_sweep
 from patchprobe.analyses.variance_spectrum import report as variance_spectrum
-from patchprobe.report import figures, formats, sheets, tables
+from patchprobe.report import formats
 from patchprobe.report.formats import Score, Table
 from patchprobe.report.style import plain
 
@@ -71,11 +82,11 @@ def hostile(request, tmp_path):
 
 def test_figures_draw_names_as_they_are(hostile, drawn, tmp_path):
     rows, models, dataset, classes = hostile
-    figures.clean_scores(rows, outputs(tmp_path), models=models)
+    report.clean_scores_figure(rows, outputs(tmp_path), models=models)
     ElementTree.parse(tmp_path / "figure.svg")
-    figures.robustness(rows, outputs(tmp_path), models=models, dataset=dataset)
+    report.robustness_figure(rows, outputs(tmp_path), models=models, dataset=dataset)
     ElementTree.parse(tmp_path / "figure.svg")
-    figures.class_iou(rows, outputs(tmp_path), models=models, dataset=dataset, classes=classes)
+    report.class_iou_figure(rows, outputs(tmp_path), models=models, dataset=dataset, classes=classes)
     ElementTree.parse(tmp_path / "figure.svg")
     assert not drawn
 
@@ -95,9 +106,9 @@ def test_sheets_draw_names_as_they_are(drawn, tmp_path, monkeypatch):
     monkeypatch.setattr(report_data, "CLASSES", NAMES)
     paths = label_stores(tmp_path, {"blur": [3]}, models=["mae"])
     predictions = {r"$\frac$ mae": paths["predictions"]["mae"]}
-    sheets.segmentation_sheet(paths["tiles"]["clean"], paths["labels"], predictions, outputs(tmp_path), images=1)
+    segmentation_sheet(paths["tiles"]["clean"], paths["labels"], predictions, outputs(tmp_path), images=1)
     ElementTree.parse(tmp_path / "figure.svg")
-    sheets.corruption_sheet(paths["tiles"], paths["labels"], outputs(tmp_path), images=1)
+    corruption_sheet(paths["tiles"], paths["labels"], outputs(tmp_path), images=1)
     assert not drawn
 
 
@@ -167,7 +178,12 @@ def test_latex_has_no_command_and_no_line_of_theirs():
 def test_csv_is_data_and_stays_as_it_is(tmp_path):
     rows = measurement_rows(["mae"], ["camvid"], {}, ["=1+1", "@sum", *NAMES[:12], "absent"])
     path = tmp_path / "t.csv"
-    tables.patch_classification(
-        rows, [path], models=["mae"], classes={"camvid": classes_csv(tmp_path / "c.csv", ["=1+1"])}, interval=0.95
+    report.table(
+        rows,
+        [path],
+        models=["mae"],
+        datasets=["camvid"],
+        classes=[classes_csv(tmp_path / "c.csv", ["=1+1"])],
+        interval=0.95,
     )
-    assert set(tables.pd.read_csv(path, keep_default_na=False)["class"]) == {"", *rows["class"]}
+    assert set(pandas.read_csv(path, keep_default_na=False)["class"]) == {"", *rows["class"]}

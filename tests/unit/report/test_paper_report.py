@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from report_data import measurement_rows, sweep_rows, variant_rows
 
-from patchprobe.report import paper
+from patchprobe.analyses.paper_comparison import report as paper
 
 
 def value(where="table 2", analysis="patch_classification", model="mae", paper=0.1, **more):
@@ -33,10 +33,12 @@ def rows():
 
 @pytest.fixture
 def written(tmp_path):
-    pd.DataFrame({"split": ["train"] * 72 + ["evaluation"] * 3}).to_csv(tmp_path / "images.csv", index=False)
     outputs = [tmp_path / f"t.{suffix}" for suffix in ("csv", "md", "tex", "html")]
-    images, drawn = {"towns": {"train": 72, "evaluation": 30}}, {"towns": tmp_path / "images.csv"}
-    paper.table(rows(), outputs, values=VALUES, images=images, drawn=drawn)
+    images, drawn = (
+        {"towns": {"train": 72, "evaluation": 30}},
+        pd.DataFrame({"split": ["train"] * 72 + ["evaluation"] * 3}),
+    )
+    paper.paper_comparison(rows(), outputs, values=VALUES, images=images, datasets=["towns"], drawn=[drawn])
     return pd.read_csv(outputs[0], keep_default_na=False), outputs[1].read_text()
 
 

@@ -8,9 +8,10 @@ import pytest
 from report_data import MODELS, measurement_rows
 
 from patchprobe import measurements
+from patchprobe.analyses.paired_differences import report as paired_differences
 from patchprobe.analyses.protocols import report as protocols
 from patchprobe.errors import StoreError
-from patchprobe.report import dots, paired_differences, style
+from patchprobe.report import dots, style
 
 METHODS = {"1-nn": "1-NN", "linear": "linear probe", "capi": "CAPI k-NN", "hummingbird": "Hummingbird"}
 
@@ -138,10 +139,11 @@ def test_pairs_have_their_numbers_and_bold_leaves_out_zero(tmp_path):
     rows = pair_rows()
     for dataset, part in rows.groupby("dataset"):
         part.to_csv(tmp_path / f"{dataset}.csv", index=False)
-    back = paired_differences.read([tmp_path / "camvid.csv", tmp_path / "streets.csv"])
+    paths = [tmp_path / "camvid.csv", tmp_path / "streets.csv"]
+    back = paired_differences.read(paths)
     pd.testing.assert_frame_equal(back, rows)
     outputs = [tmp_path / f"t.{suffix}" for suffix in ("csv", "md", "tex", "html")]
-    paired_differences.table(back, outputs, interval=0.9)
+    paired_differences.table(paths, outputs, interval=0.9)
     text = (tmp_path / "t.md").read_text()
     lines = text.split("## streets: differences between models over pixels")[1].splitlines()
     lines = [line.split("|")[1:-1] for line in lines if line.startswith("|")][2:]

@@ -4,10 +4,10 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from report_data import CLASSES, label_stores
+from report_data import CLASSES, corruption_sheet, label_stores, segmentation_sheet
 
+from patchprobe.analyses.sheets import report as sheets
 from patchprobe.errors import StoreError
-from patchprobe.report import sheets
 from patchprobe.stores.reading import open_store
 
 
@@ -57,7 +57,7 @@ def test_the_tile_with_most_classes_of_each_evaluation_image_is_chosen(stores):
 
 
 def test_tiles_stand_under_every_corruption_and_level(stores, drawn):
-    sheets.corruption_sheet(stores["tiles"], stores["labels"], [], images=1)
+    corruption_sheet(stores["tiles"], stores["labels"], [], images=1)
     tile = sheets.choose_tiles(open_store(stores["labels"]), 1)[0]
     image = {name: open_store(path)["image"].sel(tile=tile).values for name, path in stores["tiles"].items()}
     clean = image["clean"][0]
@@ -71,7 +71,7 @@ def test_tiles_stand_under_every_corruption_and_level(stores, drawn):
 
 
 def test_predictions_are_painted_in_the_colours_of_the_classes(stores, drawn):
-    sheets.segmentation_sheet(stores["tiles"]["clean"], stores["labels"], stores["predictions"], [], images=2)
+    segmentation_sheet(stores["tiles"]["clean"], stores["labels"], stores["predictions"], [], images=2)
     labels = open_store(stores["labels"])
     colors = np.array(labels.attrs["class_colors"], np.uint8)
     found = _panels(drawn[0])
@@ -93,7 +93,7 @@ def test_predictions_are_painted_in_the_colours_of_the_classes(stores, drawn):
 
 def test_many_models_go_on_below(stores, drawn):
     many = {f"vit_small_patch16_number_{i}": stores["predictions"]["dino"] for i in range(9)}
-    sheets.segmentation_sheet(stores["tiles"]["clean"], stores["labels"], many, [], images=1)
+    segmentation_sheet(stores["tiles"]["clean"], stores["labels"], many, [], images=1)
     assert len(drawn[0].axes) == 2 * 2 + 9 * 2
     assert drawn[0].get_figwidth() <= 7.01
     boxes = [ax.get_position() for ax in drawn[0].axes]
@@ -103,9 +103,9 @@ def test_many_models_go_on_below(stores, drawn):
 def test_equal_stores_give_equal_files(stores, tmp_path):
     for turn in "ab":
         files = [tmp_path / turn / name for name in ("c.svg", "c.png")]
-        sheets.corruption_sheet(stores["tiles"], stores["labels"], files, images=2)
+        corruption_sheet(stores["tiles"], stores["labels"], files, images=2)
         files = [tmp_path / turn / name for name in ("s.svg", "s.png")]
-        sheets.segmentation_sheet(stores["tiles"]["clean"], stores["labels"], stores["predictions"], files, images=1)
+        segmentation_sheet(stores["tiles"]["clean"], stores["labels"], stores["predictions"], files, images=1)
     for name in ("c.svg", "c.png", "s.svg", "s.png"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     root = ET.parse(tmp_path / "a/c.svg").getroot()
@@ -115,7 +115,7 @@ def test_equal_stores_give_equal_files(stores, tmp_path):
 
 
 def test_a_run_without_corruptions_shows_clean_tiles(stores, drawn):
-    sheets.corruption_sheet({"clean": stores["tiles"]["clean"]}, stores["labels"], [], images=2)
+    corruption_sheet({"clean": stores["tiles"]["clean"]}, stores["labels"], [], images=2)
     assert [title for title, _ in _panels(drawn[0])] == ["clean", "clean"]
 
 
@@ -123,7 +123,7 @@ def test_a_store_without_the_tile_is_named(stores, tmp_path, drawn):
     other = label_stores(tmp_path, {"blur": [3]}, [], images=1)
     with pytest.raises(StoreError, match=r"tiles/blur\.zarr holds tile 'val/1#r0c[12]' 0 times"):
         tiles = stores["tiles"] | {"blur": other["tiles"]["blur"]}
-        sheets.corruption_sheet(tiles, stores["labels"], [], images=2)
+        corruption_sheet(tiles, stores["labels"], [], images=2)
     labels = open_store(stores["labels"])
     with pytest.raises(StoreError, match="no tile of the evaluation split"):
         sheets.choose_tiles(labels.isel(tile=labels["split"].values == "train"), 1)

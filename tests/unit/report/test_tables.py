@@ -10,9 +10,18 @@ import pytest
 from report_data import CLASSES, LEVELS, MODELS, classes_csv, label_stores, measurement_rows
 
 from patchprobe import measurements
+from patchprobe.analyses.data_sets.report import datasets_table
+from patchprobe.analyses.patch_classification import report
 from patchprobe.errors import StoreError
-from patchprobe.report import formats, tables
+from patchprobe.report import formats
 from patchprobe.report.formats import Score, Table
+from patchprobe.stores.reading import open_store
+
+
+def by_dataset(classes):
+    """Classes tables by data set as the table takes them."""
+    return {"datasets": list(classes), "classes": list(classes.values())}
+
 
 METRICS = ["pixel_miou", "patch_miou", "pixel_accuracy", "patch_accuracy"]
 
@@ -26,7 +35,7 @@ def written(tmp_path_factory):
     rows = measurements.read([folder / "rows.parquet"])
     classes = {name: classes_csv(folder / name / "classes.csv") for name in ("camvid", "city_scapes")}
     files = {suffix: folder / f"t.{suffix}" for suffix in ("csv", "md", "tex", "html")}
-    tables.patch_classification(rows, list(files.values()), models=MODELS, classes=classes, interval=0.95)
+    report.table(rows, list(files.values()), models=MODELS, **by_dataset(classes), interval=0.95)
     return rows, files, classes
 
 
@@ -154,7 +163,7 @@ def test_only_the_deepest_layer_is_shown(tmp_path):
     inner = rows.assign(layer=3, value=rows["value"] * 0, ci_low=0.0, ci_high=0.0)
     classes = {"camvid": classes_csv(tmp_path / "classes.csv")}
     out = tmp_path / "t.md"
-    tables.patch_classification(pd.concat([rows, inner]), [out], models=["dino"], classes=classes, interval=0.9)
+    report.table(pd.concat([rows, inner]), [out], models=["dino"], **by_dataset(classes), interval=0.9)
     assert "0.000" not in out.read_text().split("IoU of every class")[0]
     assert "Tokens of block 12; intervals hold 90 %" in out.read_text()
 
@@ -164,14 +173,14 @@ def test_seeds_and_protocols_are_not_mixed(tmp_path):
     for column, other in (("seed", 1), ("protocol", "patch-classification-v2")):
         mixed = pd.concat([rows, rows.assign(**{column: other})])
         with pytest.raises(StoreError, match=f"measurements with {column} .* cannot share a table"):
-            tables.patch_classification(mixed, [], models=[], classes={}, interval=0.95)
+            report.table(mixed, [], models=[], datasets=[], classes=[], interval=0.95)
 
 
 def test_unknown_formats_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"t\.pdf: tables are written as \.csv, \.md, \.tex, \.html"):
-        tables.patch_classification(
+        report.table(
             measurement_rows(models=["dino"], corruptions={}), [tmp_path / "t.pdf"], models=[],
-            classes={"camvid": classes_csv(tmp_path / "classes.csv")}, interval=0.95,
+            **by_dataset({"camvid": classes_csv(tmp_path / "classes.csv")}), interval=0.95,
         )  # fmt: skip
     assert not (tmp_path / "t.pdf").exists()
 
@@ -187,7 +196,7 @@ def test_no_rows_but_their_order_decides_the_bytes(written, tmp_path):
     rows, files, classes = written
     again = [tmp_path / f"t.{suffix}" for suffix in ("md", "tex", "html")]
     shuffled = rows.sample(frac=1, random_state=1)
-    tables.patch_classification(shuffled, again, models=MODELS, classes=classes, interval=0.95)
+    report.table(shuffled, again, models=MODELS, **by_dataset(classes), interval=0.95)
     for path in again:
         assert path.read_bytes() == files[path.suffix[1:]].read_bytes()
 
@@ -229,18 +238,17 @@ def test_long_tables_go_on_in_further_latex_floats():
 
 def test_data_sets_are_counted(tmp_path):
     paths = label_stores(tmp_path, models=["dino"], images=2, tiles=3)
-    images = tmp_path / "images.csv"
     names = [("val/0", "evaluation"), ("val/1", "evaluation"), ("train/2", "train")]
-    pd.DataFrame(names, columns=["image_id", "split"]).to_csv(images, index=False)
+    images = pd.DataFrame(names, columns=["image_id", "split"])
     classes = classes_csv(tmp_path / "classes.csv")
     out = [tmp_path / f"d.{suffix}" for suffix in ("csv", "md", "tex", "html")]
-    one = {"camvid": paths["labels"]}
-    tables.datasets({"camvid": images}, {"camvid": classes}, one, {"camvid": list(paths["predictions"].values())}, out)
+    labels, predictions = open_store(paths["labels"]), [open_store(path) for path in paths["predictions"].values()]
+    datasets_table([images], [classes], [labels], predictions, out, datasets=["camvid"])
     table = pd.read_csv(out[0])
     given = pd.read_csv(classes)
     assert list(table["pixels"]) == list(given["pixels"]) and list(table["name"]) == list(given["name"])
     # One patch is one block of equal labels in these stores, so patches can be counted by hand.
-    maps = np.asarray(tables.open_store(paths["labels"])["label"])[:, ::16, ::16]
+    maps = np.asarray(labels["label"])[:, ::16, ::16]
     for split, part in (("evaluation", maps[:6]), ("train", maps[6:])):
         patches = table[table["split"] == split].set_index("id")["patches_4x4"]
         assert patches.to_dict() == {i: int((part == i).sum()) for i in patches.index}

@@ -7,9 +7,10 @@ from matplotlib.collections import PolyCollection
 from report_data import MODELS, classes_csv, measurement_rows, spectrum_rows, sweep_rows, variant_rows
 
 from patchprobe import measurements
+from patchprobe.analyses.patch_classification import report
 from patchprobe.analyses.removal_sweep import report as removal_sweep
 from patchprobe.analyses.variance_spectrum import report as variance_spectrum
-from patchprobe.report import curves, figures, style, tables
+from patchprobe.report import curves, style
 from patchprobe.report.selection import prepare
 
 
@@ -21,7 +22,7 @@ def cells(text, title):
 @pytest.fixture
 def drawn(monkeypatch):
     kept = []
-    for module in (curves, figures, variance_spectrum):
+    for module in (curves, report, variance_spectrum):
         monkeypatch.setattr(module, "save", lambda figure, outputs: kept.append(figure))
     return kept
 
@@ -149,11 +150,12 @@ def test_every_variant_of_the_paper_has_a_line_of_its_own(repository):
 
 def test_variants_have_lines_of_their_own_in_tables_and_figures(tmp_path, drawn):
     rows = variant_rows(measurement_rows(corruptions={"blur": [3, 5]}), "mae", ["no-top"])
-    tables.patch_classification(
+    report.table(
         rows,
         [tmp_path / "t.md"],
         models=MODELS,
-        classes={"camvid": classes_csv(tmp_path / "classes.csv")},
+        datasets=["camvid"],
+        classes=[classes_csv(tmp_path / "classes.csv")],
         interval=0.95,
     )
     found = cells((tmp_path / "t.md").read_text(), "camvid: clean tiles")
@@ -163,7 +165,7 @@ def test_variants_have_lines_of_their_own_in_tables_and_figures(tmp_path, drawn)
         "value"
     ].item()
     assert found[2 + names.index("mae no-top")][1] == f"{value:.3f}"
-    figures.robustness(rows, [], models=MODELS, dataset="camvid")
+    report.robustness_figure(rows, [], models=MODELS, dataset="camvid")
     lines = drawn[0].axes[0].lines
     assert len(lines) == 8 and lines[4].get_color() == lines[5].get_color()
     assert lines[4].get_linestyle() != lines[5].get_linestyle()

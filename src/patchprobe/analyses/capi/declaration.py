@@ -9,8 +9,6 @@ from patchprobe.analyses.declaring import Analysis, Config
 class Capi(Analysis):
     """Asked for where it is enabled; says which setting it chose."""
 
-    title = "CAPI"
-    section = "patch classification"
     also: ClassVar[Mapping[str, str]] = {"setting": "json"}
     searches = True
     minutes = 240

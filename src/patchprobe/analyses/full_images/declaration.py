@@ -1,16 +1,21 @@
 """What the workflow has to know of this analysis; see :mod:`patchprobe.analyses.declaring`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from patchprobe.analyses.declaring import Analysis, Config, Inputs
+from patchprobe.analyses.shown import Figure, Shown, Table
+from patchprobe.errors import suggestion
+from patchprobe.models.registered import position_method
 
 
 class FullImages(Analysis):
     """Asked for by the models and data sets that ``full_images`` names; shown beside their tiles."""
 
-    title = "full images beside tiles"
-    section = "patch classification"
+    shows = (
+        Table(title="full images beside tiles", section="patch classification"),
+        Figure(title="full images beside tiles"),
+    )
     searches = True
     minutes = 240
 
@@ -34,7 +39,7 @@ class FullImages(Analysis):
         more = {"linear": config["patch_classification"]["linear"], "probe": config["models"][model]["probe"]}
         return {**super().options(config, dataset, model), **more}
 
-    def shown(self, config: Config, datasets: Iterable[str]) -> list[str]:
+    def shown(self, config: Config, what: Shown, datasets: Iterable[str]) -> Inputs:
         """See Analysis."""
         asked = [name for name in self.datasets(config) if name in set(datasets)]
         tiles = [
@@ -42,7 +47,24 @@ class FullImages(Analysis):
             for name in asked
             for model in self.models(config)
         ]
-        return [*tiles, *self.files(config, asked)]
+        return {"rows": [*tiles, *self.files(config, asked)]}
+
+    def conflicts(self, config: Config) -> Iterator[str]:
+        """Say which names are of nothing, or of models without a position embedding to interpolate."""
+        for part in ("models", "datasets"):
+            for name in config["full_images"][part] or ():
+                if name not in config[part]:
+                    hint = suggestion(name, config[part], f"there are {', '.join(sorted(config[part]))}")
+                    yield f"key full_images.{part} names {name}, which is not under {part}: {hint}"
+        for name in config["full_images"]["models"]:
+            entry = config["models"].get(name, {})
+            if entry.get("source") == "random":
+                yield f"key full_images.models names {name}, whose random weights are those of one input size: take it out"
+            if position_method(entry) == "gsd":
+                yield (
+                    f"key full_images.models names {name}, whose position embedding gsd is defined for square images and not "
+                    "interpolated: take it out"
+                )
 
 
 DECLARATION = FullImages()

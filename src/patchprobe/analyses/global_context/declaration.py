@@ -3,13 +3,13 @@
 from typing import Any
 
 from patchprobe.analyses.declaring import Analysis, Config, Inputs
+from patchprobe.analyses.shown import Figure, Shown, Table
 
 
 class GlobalContext(Analysis):
     """Asked for where classes are named; takes the variance of features from its own analysis."""
 
-    title = "global context"
-    section = "global context"
+    shows = (Table(title="global context", section="global context"), Figure(title="global context"))
 
     def datasets(self, config: Config) -> list[str]:
         """See Analysis."""
@@ -26,9 +26,10 @@ class GlobalContext(Analysis):
         more = {"classes": own["classes"], "part": own["features"], "penalties": own["penalties"]}
         return {**super().options(config, dataset, model), **more}
 
-    def notes(self, config: Config) -> dict[str, Any]:
+    def notes(self, config: Config, what: Shown) -> dict[str, Any]:
         """See Analysis."""
-        return {**super().notes(config), "classes": config["global_context"]["classes"]}
+        own = {"classes": config["global_context"]["classes"]} if what.function == "table" else {}
+        return {**super().notes(config, what), **own}
 
 
 DECLARATION = GlobalContext()

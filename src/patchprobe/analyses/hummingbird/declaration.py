@@ -8,8 +8,6 @@ from patchprobe.analyses.declaring import Analysis, Config
 class Hummingbird(Analysis):
     """Asked for where it is enabled."""
 
-    title = "Hummingbird"
-    section = "patch classification"
     searches = True
     minutes = 240
 

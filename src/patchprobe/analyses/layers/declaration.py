@@ -3,13 +3,13 @@
 from typing import Any
 
 from patchprobe.analyses.declaring import Analysis, Config
+from patchprobe.analyses.shown import Figure, Shown, Table
 
 
 class Layers(Analysis):
     """Asked for where the tokens of all blocks of clean tiles are kept."""
 
-    title = "layer by layer"
-    section = "patch classification"
+    shows = (Table(title="layer by layer", section="patch classification"), Figure(title="layer by layer"))
     searches = True
     minutes = 600
 
@@ -21,9 +21,10 @@ class Layers(Analysis):
         """See Analysis."""
         return {**super().options(config, dataset, model), "easy_classes": config["layers"]["easy_classes"]}
 
-    def notes(self, config: Config) -> dict[str, Any]:
+    def notes(self, config: Config, what: Shown) -> dict[str, Any]:
         """See Analysis."""
-        return {**super().notes(config), "easy_classes": config["layers"]["easy_classes"]}
+        own = {"easy_classes": config["layers"]["easy_classes"]} if what.function == "table" else {}
+        return {**super().notes(config, what), **own}
 
 
 DECLARATION = Layers()

@@ -4,27 +4,26 @@ from collections.abc import Iterable
 from typing import Any
 
 from patchprobe.analyses.capi.declaration import DECLARATION as CAPI
-from patchprobe.analyses.declaring import Analysis, Config
+from patchprobe.analyses.declaring import Analysis, Config, Inputs
 from patchprobe.analyses.hummingbird.declaration import DECLARATION as HUMMINGBIRD
+from patchprobe.analyses.shown import Figure, Shown, Table
 
 
 class Protocols(Analysis):
     """Shows what others measured, where there is something beside patch classification; measures nothing."""
 
-    title = "protocols"
-    figure_title = "protocols side by side"
-    section = "patch classification"
+    shows = (Table(title="protocols", section="patch classification"), Figure(title="protocols side by side"))
 
     def datasets(self, config: Config) -> list[str]:
         """See Analysis."""
         return super().datasets(config) if CAPI.datasets(config) or HUMMINGBIRD.datasets(config) else []
 
-    def notes(self, config: Config) -> dict[str, Any]:
+    def notes(self, config: Config, what: Shown) -> dict[str, Any]:
         """See Analysis."""
         quirks = config["hummingbird"]["quirks"] if config["hummingbird"]["enabled"] else {}
-        return {**super().notes(config), "quirks": quirks}
+        return {**super().notes(config, what), **({"quirks": quirks} if what.function == "table" else {})}
 
-    def shown(self, config: Config, datasets: Iterable[str]) -> list[str]:
+    def shown(self, config: Config, what: Shown, datasets: Iterable[str]) -> Inputs:
         """See Analysis."""
         names = sorted(datasets)
         plain = [
@@ -32,11 +31,9 @@ class Protocols(Analysis):
             for name in names
             for model in self.models(config)
         ]
-        return [*plain, *CAPI.files(config, names), *HUMMINGBIRD.files(config, names)]
-
-    def shown_beside(self, config: Config) -> dict[str, list[str]]:
-        """See Analysis."""
-        return {"settings": CAPI.files(config, suffix="json")}
+        rows = [*plain, *CAPI.files(config, names), *HUMMINGBIRD.files(config, names)]
+        settings = {"settings": CAPI.files(config, suffix="json")} if what.function == "table" else {}
+        return {"rows": rows, **settings}
 
 
 DECLARATION = Protocols()

@@ -3,13 +3,13 @@
 from typing import Any
 
 from patchprobe.analyses.declaring import Analysis, Config
+from patchprobe.analyses.shown import Figure, Table
 
 
 class RemovalSweep(Analysis):
     """Asked for where numbers of features are given."""
 
-    title = "removal sweep"
-    section = "variance of features"
+    shows = (Table(title="removal sweep", section="variance of features"), Figure(title="removal sweep"))
     searches = True
     minutes = 600
 

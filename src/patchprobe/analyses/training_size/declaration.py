@@ -1,15 +1,16 @@
 """What the workflow has to know of this analysis; see :mod:`patchprobe.analyses.declaring`."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from patchprobe.analyses.declaring import Analysis, Config, Inputs
+from patchprobe.analyses.shown import Figure, Table
 
 
 class TrainingSize(Analysis):
     """Asked for where sizes are given for the way in which a data set's images are drawn."""
 
-    title = "training-set size"
-    section = "patch classification"
+    shows = (Table(title="training-set size", section="patch classification"), Figure(title="training-set size"))
     searches = True
     minutes = 600
 
@@ -30,6 +31,18 @@ class TrainingSize(Analysis):
             "linear": {**linear, "steps": config["training_size"]["steps"] or linear["steps"]},
             "probe": config["models"][model]["probe"],
         }
+
+    def conflicts(self, config: Config) -> Iterator[str]:
+        """Say where more images are asked for than are drawn."""
+        asked = max(config["training_size"]["per_group"] or [0])
+        for dataset, entry in config["datasets"].items():
+            for key in ("per_group", "per_class"):
+                drawn = entry["splits"]["train"][key]
+                if drawn is not None and asked > drawn:
+                    yield (
+                        f"key training_size.per_group asks for {asked} images, but datasets.{dataset}.splits.train.{key} "
+                        f"draws {drawn}: draw more, or ask for at most {drawn}"
+                    )
 
 
 def _sizes(config: Config, dataset: str) -> dict[str, Any]:

@@ -3,16 +3,18 @@
 from typing import Any
 
 from patchprobe.analyses.declaring import Analysis, Config, Inputs
+from patchprobe.analyses.shown import Figure, Shown, Table
 
 
 class VarianceOverlap(Analysis):
     """Asked for where there are two data sets."""
 
-    title = "overlap of features of highest variance"
-    section = "variance of features"
+    shows = (
+        Table(title="overlap of features of highest variance", section="variance of features"),
+        Figure(title="overlap of features of highest variance", each_dataset=False),
+    )
     rows = "results/models/{model}.{analysis}.parquet"
     minutes = 30
-    figure = "results/figures/{analysis}"
 
     def datasets(self, config: Config) -> list[str]:
         """See Analysis."""
@@ -28,9 +30,9 @@ class VarianceOverlap(Analysis):
         """See Analysis."""
         return {"features": config["variance_overlap"]["features"], "seed": config["seed"]}
 
-    def notes(self, config: Config) -> dict[str, Any]:
+    def notes(self, config: Config, what: Shown) -> dict[str, Any]:
         """See Analysis."""
-        return {}
+        return {"models": sorted(config["models"])}
 
 
 DECLARATION = VarianceOverlap()

@@ -3,21 +3,21 @@
 from typing import Any
 
 from patchprobe.analyses.declaring import Analysis, Config
+from patchprobe.analyses.shown import Figure, Shown, Table
 
 
 class VarianceSpectrum(Analysis):
     """The only one without options."""
 
-    title = "variance spectrum"
-    section = "variance of features"
+    shows = (Table(title="variance spectrum", section="variance of features"), Figure(title="variance spectrum"))
 
     def options(self, config: Config, dataset: str, model: str) -> dict[str, Any]:
         """See Analysis."""
         return {"seed": config["seed"]}
 
-    def notes(self, config: Config) -> dict[str, Any]:
+    def notes(self, config: Config, what: Shown) -> dict[str, Any]:
         """See Analysis."""
-        return {}
+        return {"models": sorted(config["models"])}
 
 
 DECLARATION = VarianceSpectrum()

@@ -117,6 +117,7 @@ class ADE20K(FileDataset):
 
 
 ADAPTER = ADE20K
+ANNOTATIONS = ("label_maps",)
 
 
 def _find(root: Path, kind: str, split: str, suffix: str) -> dict[str, Path]:

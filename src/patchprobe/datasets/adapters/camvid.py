@@ -80,3 +80,4 @@ class CamVid(FileDataset):
 
 
 ADAPTER = CamVid
+ANNOTATIONS = ("label_maps",)

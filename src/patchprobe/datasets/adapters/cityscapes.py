@@ -102,6 +102,7 @@ class Cityscapes(FileDataset):
 
 
 ADAPTER = Cityscapes
+ANNOTATIONS = ("label_maps",)
 
 _SUFFIXES = {IMAGES: "leftImg8bit.png", LABELS: "gtFine_labelIds.png"}
 

@@ -88,6 +88,7 @@ class Synthetic:
 
 
 ADAPTER = Synthetic
+ANNOTATIONS = ("label_maps",)
 
 
 def draw_scene(image_id: str, shape: tuple[int, int]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:

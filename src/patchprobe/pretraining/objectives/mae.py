@@ -102,3 +102,4 @@ def normalised_patches(patches: torch.Tensor) -> torch.Tensor:
 
 
 OBJECTIVE = MaskedAutoencoder
+HAS_DECODER = True

@@ -56,3 +56,4 @@ class SimMIM(Objective):
 
 
 OBJECTIVE = SimMIM
+HAS_DECODER = True

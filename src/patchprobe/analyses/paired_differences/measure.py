@@ -27,10 +27,11 @@ COLUMNS = (
 _METRICS = {"pixel_miou": mean_iou, "pixel_accuracy": accuracy}
 
 
-def differences(
-    predictions: Mapping[tuple[str, str], xr.Dataset],
+def measure(
+    predictions: Sequence[xr.Dataset],
     labels: xr.Dataset,
     *,
+    views: Sequence[tuple[str, str]],
     dataset: str,
     bootstrap: Mapping[str, Any],
     seed: int,
@@ -38,16 +39,17 @@ def differences(
 ) -> pd.DataFrame:
     """Return a row of ``COLUMNS`` for every pair, method and metric: ``value`` is the first minus the other.
 
-    ``predictions`` are stores of clean tiles by (model, variant), which pair up in their order; ``labels`` is the label
-    store. ``excludes_zero`` says whether the interval lies on one side of 0; without an interval, with fewer than two
+    ``predictions`` are stores of clean tiles, one for each (model, variant) of ``views``, which pair up in their order;
+    ``labels`` is the label store. ``excludes_zero`` says whether the interval lies on one side of 0; without an interval, with fewer than two
     evaluation images, both ends are NaN and it is false. Intervals are those of single pairs, not corrected for their
     number. Raises DataError if no evaluation pixel has a class.
     """
+    pairs = [(model, variant) for model, variant in views]
     points: dict[tuple[tuple[str, str], str, str], float] = {}
     resampled: dict[tuple[tuple[str, str], str, str], npt.NDArray[np.float64]] = {}
     methods: list[str] = []
     images = 0
-    for view, store in predictions.items():
+    for view, store in zip(pairs, predictions, strict=True):
         methods = [str(method) for method in store.method.values]
         for place, method in enumerate(methods):
             confusions = _confusions(store, place, labels, dataset)
@@ -59,7 +61,7 @@ def differences(
                 points[view, method, metric] = float(function(confusions.sum(axis=0)))
                 resampled[view, method, metric] = values[metric]
     rows = []
-    for (first, other), method, metric in _pairs(list(predictions), methods):
+    for (first, other), method, metric in _pairs(pairs, methods):
         value = points[first, method, metric] - points[other, method, metric]
         low, high = np.nan, np.nan
         if images > 1:

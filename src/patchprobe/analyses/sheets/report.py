@@ -1,7 +1,7 @@
 """Sheets of tiles: under every corruption, and as every model segments them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from matplotlib.patches import Patch
 from patchprobe.errors import StoreError
 from patchprobe.report.selection import METHOD_NAMES, axis_of, order_corruptions, order_known
 from patchprobe.report.style import RC, WIDTH, new_figure, plain, save
-from patchprobe.stores.reading import open_store
 from patchprobe.tiles.patches import paint
 
 Image = npt.NDArray[np.uint8]
@@ -48,15 +47,23 @@ def choose_tiles(labels: xr.Dataset, images: int) -> list[str]:
     return chosen
 
 
-def corruption_sheet(tiles: Mapping[str, Path], labels: Path, outputs: Sequence[Path], *, images: int) -> None:
-    """Draw example tiles under every corruption: a row per corruption, the clean tile first, then its levels.
+def corruption_sheet(
+    tiles: Sequence[xr.Dataset],
+    labels: xr.Dataset,
+    outputs: Sequence[Path],
+    *,
+    versions: Sequence[str],
+    images: int,
+    dataset: str,
+) -> None:
+    """Draw example tiles of a data set under every corruption: a row per corruption, the clean tile first, then its levels.
 
-    ``tiles`` are the tile stores by corruption, ``clean`` among them; ``labels`` is the label store, by which
+    ``tiles`` are the tile stores of ``versions``, the corruptions and ``clean``; ``labels`` is the label store, by which
     :func:`choose_tiles` takes one tile from each of the first ``images`` evaluation images. Raises StoreError
-    for an unfinished store or one that lacks the tile, ValueError for an unknown suffix in ``outputs``.
+    for a store that lacks the tile, ValueError for an unknown suffix in ``outputs``.
     """
-    stores = {name: open_store(path) for name, path in tiles.items()}
-    chosen, names = choose_tiles(open_store(labels), images), order_corruptions(stores)
+    stores = dict(zip(versions, tiles, strict=True))
+    chosen, names = choose_tiles(labels, images), order_corruptions(stores)
     columns = 1 + max((stores[name].sizes["level"] for name in names), default=0)
     across = min(2, len(chosen))
     side = min(1.35, (WIDTH / across - 0.25) / columns)
@@ -66,32 +73,38 @@ def corruption_sheet(tiles: Mapping[str, Path], labels: Path, outputs: Sequence[
         for t, tile in enumerate(chosen):
             left, top = t % across * width + 0.2, t // across * height + _TITLE
             _write(figure, left, top - _GAP, tile, ha="left", va="baseline", weight="bold")
-            clean = _pick(stores["clean"]["image"].isel(level=0), tile, tiles["clean"])
+            clean = _pick(stores["clean"].isel(level=0), "image", tile)
             if not names:
                 _show(figure, left, top + _TITLE, side, clean, "clean")
             for r, name in enumerate(names):
                 y = top + _TITLE + r * (side + _TITLE)
                 _write(figure, left - 0.06, y + side / 2, name, ha="right", va="center", rotation=90)
                 _show(figure, left, y, side, clean, "clean")
-                versions = _pick(stores[name]["image"], tile, tiles[name])
+                every = _pick(stores[name], "image", tile)
                 levels = stores[name]["level"].to_numpy().tolist()
-                for i, (level, image) in enumerate(zip(levels, versions, strict=True), start=1):
+                for i, (level, image) in enumerate(zip(levels, every, strict=True), start=1):
                     _show(figure, left + i * side, y, side, image, axis_of(name).title(level))
         save(figure, outputs)
 
 
 def segmentation_sheet(
-    tiles: Path, labels: Path, predictions: Mapping[str, Path], outputs: Sequence[Path], *, images: int
+    tiles: xr.Dataset,
+    labels: xr.Dataset,
+    predictions: Sequence[xr.Dataset],
+    outputs: Sequence[Path],
+    *,
+    models: Sequence[str],
+    images: int,
+    dataset: str,
 ) -> None:
     """Draw image, truth and the predictions of every model, painted over pixels, with a legend of the classes.
 
-    ``tiles`` and ``labels`` are the clean tile store and the label store, ``predictions`` the prediction stores
-    of clean tiles by model, in the order to show. Each tile has a row per method, with the image and its truth
+    ``tiles`` and ``labels`` are the clean tile store and the label store of the data set, ``predictions`` the prediction
+    stores of clean tiles of ``models``, in the order to show. Each tile has a row per method, with the image and its truth
     at the left; more than seven models go on in further rows. Void is black with grey stripes. Raises as
     :func:`corruption_sheet`.
     """
-    images_of, truths = open_store(tiles)["image"].isel(level=0), open_store(labels)
-    stores = {model: open_store(path)["prediction"].isel(level=0) for model, path in predictions.items()}
+    stores = {model: store.isel(level=0) for model, store in zip(models, predictions, strict=True)}
     methods = order_known({m for store in stores.values() for m in store["method"].values.tolist()}, METHOD_NAMES)
     bands = [list(stores)[i : i + _MODELS_PER_BAND] for i in range(0, len(stores), _MODELS_PER_BAND)]
     side = min(1.35, WIDTH / (1 + len(bands[0])))
@@ -103,46 +116,47 @@ def segmentation_sheet(
     panels: list[tuple[float, float, Ids | Image, str]] = []
     names: list[tuple[float, float, str]] = []
     top = 0.0
-    for tile in choose_tiles(truths, images):
-        truth = _pick(truths["label"], tile, labels)
+    for tile in choose_tiles(labels, images):
+        truth = _pick(labels, "label", tile)
         for band in bands:
             rows = [top + head + _TITLE + r * (side + _TITLE) for r in range(max(2, len(methods)))]
-            panels.append((0, rows[0], _pick(images_of, tile, tiles), "image"))
+            panels.append((0, rows[0], _pick(tiles.isel(level=0), "image", tile), "image"))
             panels.append((0, rows[1], truth, "truth"))
             for column, model in enumerate(band, start=1):
                 names.append((column * side, top + head, heads[model]))
                 for y, method in zip(rows, methods, strict=False):
-                    ids = _painted(stores[model], method, tile, truth.shape, predictions[model])
+                    ids = _painted(stores[model], method, tile, truth.shape)
                     panels.append((column * side, y, ids, METHOD_NAMES.get(method, method)))
             top += block
 
     handles = _legend_handles(
-        truths, {int(i) for _, _, panel, _ in panels if panel.ndim == 2 for i in np.unique(panel)}
+        labels, {int(i) for _, _, panel, _ in panels if panel.ndim == 2 for i in np.unique(panel)}
     )
     width = (1 + len(bands[0])) * side
     columns = max(1, int(width / (0.4 + _LETTER * max(len(str(handle.get_label())) for handle in handles))))
     with matplotlib.rc_context(RC):
         figure = new_figure(width, top + 0.1 + 0.16 * -(-len(handles) // columns))
         for x, y, panel, title in panels:
-            _show(figure, x, y, side, panel if panel.ndim == 3 else _colour(panel, truths), title)
+            _show(figure, x, y, side, panel if panel.ndim == 3 else _colour(panel, labels), title)
         for x, y, name in names:
             _write(figure, x + side / 2, y, name, ha="center", va="bottom", weight="bold")
         figure.legend(handles=handles, loc="lower center", ncols=columns, fontsize=6.5, borderaxespad=0.2)
         save(figure, outputs)
 
 
-def _pick(array: xr.DataArray, tile: str, store: Path) -> npt.NDArray[np.uint8]:
-    """Read one tile of an array, its other dimensions in their order; raises StoreError if it is not there."""
-    found = np.flatnonzero(array["tile"].to_numpy() == tile)
+def _pick(store: xr.Dataset, name: str, tile: str) -> npt.NDArray[np.uint8]:
+    """Read one tile of an array of a store, its other dimensions in their order; raises StoreError if it is not there."""
+    found = np.flatnonzero(store["tile"].to_numpy() == tile)
     if len(found) != 1:
-        raise StoreError(f"{store} holds tile {tile!r} {len(found)} times, expected once; delete it and run again")
-    return array.isel(tile=int(found[0])).to_numpy()
+        where = store.encoding["source"]
+        raise StoreError(f"{where} holds tile {tile!r} {len(found)} times, expected once; delete it and run again")
+    return store[name].isel(tile=int(found[0])).to_numpy()
 
 
-def _painted(prediction: xr.DataArray, method: str, tile: str, shape: tuple[int, ...], store: Path) -> Ids:
+def _painted(store: xr.Dataset, method: str, tile: str, shape: tuple[int, ...]) -> Ids:
     # As a dictionary, since sel has a parameter called method.
-    ids = _pick(prediction.sel({"method": method}), tile, store)
-    rows, columns = int(prediction["patch_row"].max()) + 1, int(prediction["patch_col"].max()) + 1
+    ids = _pick(store.sel({"method": method}), "prediction", tile)
+    rows, columns = int(store["patch_row"].max()) + 1, int(store["patch_col"].max()) + 1
     return paint(ids.reshape(rows, columns), (shape[0], shape[1]))
 
 

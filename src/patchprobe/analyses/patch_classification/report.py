@@ -1,4 +1,4 @@
-"""Figures of the measurements, as SVG and PNG, legible at the width of a printed page."""
+"""Tables and figures of patch classification."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from patchprobe.report.dots import upper_limit
+from patchprobe.report.formats import Score, Table
+from patchprobe.report.layout import lay_out_scores, write_tables
 from patchprobe.report.selection import (
     METHOD_NAMES,
     axis_of,
@@ -24,11 +26,46 @@ from patchprobe.report.selection import (
 )
 from patchprobe.report.style import PAGE, RC, WIDTH, Style, legend_columns, line_handles, looks, new_figure, plain, save
 
+_HEADLINE = {
+    "pixel_miou": "mIoU, pixels",
+    "patch_miou": "mIoU, patches",
+    "pixel_accuracy": "accuracy, pixels",
+    "patch_accuracy": "accuracy, patches",
+}
 _PANELS = 3  # corruptions side by side
 _CELL = (0.17, 0.15)  # the least width and height in inches of a cell with a number
 
 
-def clean_scores(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str]) -> None:
+def table(
+    rows: pd.DataFrame,
+    outputs: Sequence[Path],
+    *,
+    models: Sequence[str],
+    datasets: Sequence[str],
+    classes: Sequence[Path],
+    interval: float,
+) -> None:
+    """Write the tables of patch classification, one file per path in ``outputs``, its format by suffix.
+
+    ``rows`` are those of :func:`patchprobe.measurements.read`; ``.csv`` holds all of them. ``.md``, ``.tex``
+    and ``.html`` hold, per data set, the scores on clean tiles with intervals, the mean mIoU under every
+    corruption, and the IoU of every class. ``models`` gives the order of rows, ``classes`` the classes tables
+    of ``datasets``, ``interval`` the level of the intervals, such as 0.95. Raises StoreError if seeds or
+    protocols are mixed, ValueError for an unknown suffix.
+    """
+    shown, tables_of_classes = prepare(rows), dict(zip(datasets, classes, strict=True))
+    labels = order_labels(shown, models)
+    tables: list[Table] = []
+    for dataset, part in shown.groupby("dataset", sort=True):
+        name = str(dataset)
+        tables.append(_headline(name, part, labels, interval))
+        if (part["corruption"] != "clean").any():
+            tables.append(_robustness(name, part, labels))
+        tables += _per_class(name, part, labels, class_names(tables_of_classes[name]))
+    write_tables(outputs, "Patch classification", rows, tables)
+
+
+def clean_scores_figure(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str]) -> None:
     """Draw mIoU and accuracy over pixels of clean tiles: a row per model, a band of panels per data set.
 
     ``rows`` are measurements as read, ``models`` all models of the run, which fixes order and colours. Filled marks
@@ -56,11 +93,11 @@ def clean_scores(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequenc
         save(figure, outputs)
 
 
-def robustness(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str], dataset: str) -> None:
+def robustness_figure(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str], dataset: str) -> None:
     """Draw mIoU over pixels of one data set against the level of every corruption, clean tiles included.
 
     A row of panels per method, a line per model; levels are evenly spaced. Clean tiles stand where the level changes
-    nothing, and apart from the line where levels have no order of strength. Raises as :func:`clean_scores`.
+    nothing, and apart from the line where levels have no order of strength. Raises as :func:`clean_scores_figure`.
     """
     shown = prepare(rows)
     shown = shown[(shown["dataset"] == dataset) & (shown["metric"] == "pixel_miou")]
@@ -92,14 +129,14 @@ def robustness(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[
         save(figure, outputs)
 
 
-def class_iou(
+def class_iou_figure(
     rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str], dataset: str, classes: Path
 ) -> None:
     """Draw the IoU over clean pixels of every class of one data set as a heat map, a block of columns per method.
 
     ``classes`` is the classes table of the data set, for the order of rows; a class in neither truth nor prediction
     is hatched. Where numbers would not fit into the cells, methods stand below each other. Of classes that do not fit on
-    a page, those with most evaluation pixels are shown, and the figure says so. Raises as :func:`clean_scores`.
+    a page, those with most evaluation pixels are shown, and the figure says so. Raises as :func:`clean_scores_figure`.
     """
     shown = prepare(rows)
     shown = shown[(shown["dataset"] == dataset) & (shown["corruption"] == "clean") & (shown["metric"] == "pixel_iou")]
@@ -126,6 +163,57 @@ def class_iou(
                 f"The {len(names)} classes of {total} with most evaluation pixels", fontsize=7, x=0, ha="left"
             )
         save(figure, outputs)
+
+
+def _headline(dataset: str, rows: pd.DataFrame, labels: Sequence[str], interval: float) -> Table:
+    clean = rows[rows["corruption"] == "clean"]
+    keys = [(method, metric) for method in order_methods(clean) for metric in _HEADLINE]
+    scores = lay_out_scores(clean, ["method", "metric"], labels, keys)
+    columns = [(METHOD_NAMES.get(method, method), _HEADLINE[metric]) for method, metric in keys]
+    blocks = clean.drop_duplicates("label").set_index("label")["layer"]
+    same = f"block {blocks.iloc[0]}" if blocks.nunique() == 1 else "the last block"
+    notes = (
+        f"Tokens of {same}; intervals hold {100 * interval:g} % of the bootstrap over evaluation images.",
+        "Pixel scores compare models of any patch size; patch scores depend on the patch grid.",
+        f"Protocol {clean['protocol'].iloc[0]}, seed {clean['seed'].iloc[0]}.",
+    )
+    return Table(f"{dataset}-clean", f"{dataset}: clean tiles", "model", columns, scores, notes)
+
+
+def _robustness(dataset: str, rows: pd.DataFrame, labels: Sequence[str]) -> Table:
+    miou = rows[rows["metric"] == "pixel_miou"]
+    mean = miou.groupby(["label", "method", "corruption"], as_index=False)["value"].mean()
+    mean = mean.assign(ci_low=np.nan, ci_high=np.nan)
+    names = ["clean", *order_corruptions(mean["corruption"])]
+    keys = [(method, corruption) for method in order_methods(mean) for corruption in names]
+    columns = [(METHOD_NAMES.get(method, method), corruption) for method, corruption in keys]
+    scores = lay_out_scores(mean, ["method", "corruption"], labels, keys)
+    levels = (
+        f"{name} {', '.join(f'{level:g}' for level in sorted(miou.loc[miou['corruption'] == name, 'level'].unique()))}"
+        for name in names[1:]
+    )
+    notes = (
+        "mIoU over pixels, mean over the levels of each corruption; classifiers saw clean tiles only.",
+        f"Levels: {'; '.join(levels)}.",
+    )
+    return Table(f"{dataset}-robustness", f"{dataset}: corrupted tiles", "model", columns, scores, notes)
+
+
+def _per_class(dataset: str, rows: pd.DataFrame, labels: Sequence[str], official: Sequence[str]) -> list[Table]:
+    iou = rows[(rows["metric"] == "pixel_iou") & (rows["corruption"] == "clean")]
+    names = order_known(set(iou["class"]), official)
+    shown = [label for label in labels if label in set(iou["label"])]
+    tables = []
+    for method in order_methods(iou):
+        part = iou[iou["method"] == method]
+        by_class = part.assign(label=part["class"], model=part["label"])
+        scores = lay_out_scores(by_class, ["model"], names, [(label,) for label in shown], best_of="row")
+        plain = [(name, [Score(s.value, best=s.best) for s in cells]) for name, cells in scores]
+        title = f"{dataset}: IoU of every class, {METHOD_NAMES.get(method, method)}"
+        notes = ("IoU over pixels of clean tiles; - marks a class in neither truth nor prediction.",)
+        columns = [("", label) for label in shown]
+        tables.append(Table(f"{dataset}-classes-{method}", title, "class", columns, plain, notes))
+    return tables
 
 
 def _dots(ax: Axes, rows: pd.DataFrame, labels: Sequence[str], look: dict[str, Style]) -> None:

@@ -1,10 +1,11 @@
 """The paper's values that belong to the data sets and models of a configuration.
 
-The values are data, ``patchprobe/report/paper_values.yaml``. A run compares with those whose data set it reads with the
+The values are data, ``paper_values.yaml``. A run compares with those whose data set it reads with the
 same adapter from real files, and whose model it loads from the same weights, whatever names the configuration gives them.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def paper_images(config: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     return {name: images[known] for known in images for name in _datasets(config, known)}
 
 
+@cache
 def _content() -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     return content

@@ -20,20 +20,21 @@ _METRICS = {"pixel_miou": "mIoU", "pixel_accuracy": "accuracy"}
 
 
 def read(paths: Sequence[Path]) -> pd.DataFrame:
-    """Read files of :func:`patchprobe.analyses.paired_differences.differences` into one frame.
+    """Read files of :func:`patchprobe.analyses.paired_differences.measure.measure` into one frame.
 
     Raises StoreError that names a file that cannot be read.
     """
     return pd.concat([read_table(path, _COLUMNS, may_be_empty=True) for path in paths], ignore_index=True)
 
 
-def table(rows: pd.DataFrame, outputs: Sequence[Path], *, interval: float) -> None:
+def table(rows: Sequence[Path], outputs: Sequence[Path], *, interval: float) -> None:
     """Write a table per data set: a line per pair, mIoU and accuracy over pixels for both classifiers.
 
-    ``rows`` are those of :func:`read`; ``.csv`` holds all of them. ``interval`` is the level of the intervals.
+    ``rows`` are files for :func:`read`; ``.csv`` holds all of them. ``interval`` is the level of the intervals.
     """
-    tables = [_pairs(str(dataset), part, interval) for dataset, part in rows.groupby("dataset", sort=True)]
-    write_tables(outputs, "Paired differences", rows, tables)
+    found = read(rows)
+    tables = [_pairs(str(dataset), part, interval) for dataset, part in found.groupby("dataset", sort=True)]
+    write_tables(outputs, "Paired differences", found, tables)
 
 
 def _pairs(dataset: str, rows: pd.DataFrame, interval: float) -> Table:

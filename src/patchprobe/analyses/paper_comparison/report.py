@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from patchprobe.own_files import read_table
 from patchprobe.report.formats import Cell, Score, Table
 from patchprobe.report.layout import write_tables
 from patchprobe.report.selection import METHOD_NAMES
@@ -37,7 +36,7 @@ _OURS = {
 def compare(rows: pd.DataFrame, values: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return a row for every paper's value that has a measurement, over pixels and over patches where it has both.
 
-    ``values`` are those of :func:`patchprobe.report.paper_values.comparable`; ``difference`` is ours minus the paper's. Names of
+    ``values`` are those of :func:`patchprobe.analyses.paper_comparison.paper_values.comparable`; ``difference`` is ours minus the paper's. Names of
     classes count in lower and upper case alike.
     """
     clean = rows[rows["corruption"] == "clean"]
@@ -48,22 +47,23 @@ def compare(rows: pd.DataFrame, values: Sequence[Mapping[str, Any]]) -> pd.DataF
     return found.assign(difference=found["value"] - found["paper"]).loc[:, list(_COLUMNS)].reset_index(drop=True)
 
 
-def table(
+def paper_comparison(
     rows: pd.DataFrame,
     outputs: Sequence[Path],
     *,
     values: Sequence[Mapping[str, Any]],
     images: Mapping[str, Mapping[str, int]],
-    drawn: Mapping[str, Path],
+    datasets: Sequence[str],
+    drawn: Sequence[pd.DataFrame],
 ) -> None:
     """Write the comparison, a table per data set and analysis: the paper's value, ours, and the difference.
 
     ``rows`` are measurements as read, ``values`` as for :func:`compare`, ``images`` the paper's numbers of images by
-    data set and split, ``drawn`` the images tables of this run. ``.csv`` holds every row of :func:`compare`.
+    data set and split, ``drawn`` the images tables of this run, of ``datasets``. ``.csv`` holds every row of :func:`compare`.
     """
-    compared = compare(rows, values)
+    compared, drawn_of = compare(rows, values), dict(zip(datasets, drawn, strict=True))
     tables = [
-        _beside(str(dataset), str(analysis), part, _images_note(images[str(dataset)], drawn[str(dataset)]))
+        _beside(str(dataset), str(analysis), part, _images_note(images[str(dataset)], drawn_of[str(dataset)]))
         for (dataset, analysis), part in compared.groupby(["dataset", "analysis"], sort=False)
     ]
     write_tables(outputs, "Beside the paper", compared, tables)
@@ -126,8 +126,8 @@ def _name(row: pd.Series, metric: str) -> str:
     return ", ".join([*words, names[metric]])
 
 
-def _images_note(paper: Mapping[str, int], drawn: Path) -> str:
-    counts = read_table(drawn, {"split": str})["split"].value_counts()
+def _images_note(paper: Mapping[str, int], drawn: pd.DataFrame) -> str:
+    counts = drawn["split"].value_counts()
     ours = {split: int(counts.get(split, 0)) for split in ("train", "evaluation")}
     said = f"{ours['train']} training and {ours['evaluation']} evaluation images"
     if ours == dict(paper):

@@ -1,0 +1,1 @@
+"""Scores of a run beside those that the paper prints (arXiv 2401.00463)."""

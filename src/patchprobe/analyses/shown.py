@@ -1,0 +1,78 @@
+"""What an analysis shows in the report: tables and figures, as its declaration names them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A table or a figure; see :class:`Table` and :class:`Figure`."""
+
+    title: str
+    """Its name in the report."""
+    function: str
+    """The function of ``report.py`` that makes it; its caption is ``<function>.rst``."""
+    file: str = ""
+    """The name of its files without data set and suffix; that of the analysis if left out."""
+    each_dataset: bool = False
+    """Whether there is one for each data set, and not one of all: the function takes ``dataset`` then."""
+    category: str
+    """Where the report has it."""
+
+    folder: ClassVar[str]
+    formats: ClassVar[Mapping[str, str]]
+    """How the report calls each suffix; nothing for one that is not in the report."""
+
+    @property
+    def subcategory(self) -> str:
+        """Where in its category the report has it."""
+        raise NotImplementedError
+
+    def labels(self, suffix: str) -> dict[str, str]:
+        """Return the labels of one file in the report."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table(Shown):
+    """A table of all data sets, in every format; the ones for reading are in the report."""
+
+    section: str
+    """The section of the report's tables that it stands in."""
+    function: str = "table"
+    category: str = "Tables"
+
+    folder = "tables"
+    formats = {"csv": "CSV", "md": "", "tex": "", "html": "page"}  # noqa: RUF012 (a ClassVar of the base)
+
+    @property
+    def subcategory(self) -> str:
+        """See Shown."""
+        return self.section
+
+    def labels(self, suffix: str) -> dict[str, str]:
+        """See Shown."""
+        return {"table": self.title, "format": self.formats[suffix]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure(Shown):
+    """A figure, of each data set if nothing else is said."""
+
+    function: str = "figure"
+    each_dataset: bool = True
+    category: str = "Figures"
+
+    folder = "figures"
+    formats = {"svg": "SVG", "png": "PNG"}  # noqa: RUF012 (a ClassVar of the base)
+
+    @property
+    def subcategory(self) -> str:
+        """See Shown."""
+        return "{dataset}" if self.each_dataset else "all data sets"
+
+    def labels(self, suffix: str) -> dict[str, str]:
+        """See Shown."""
+        of = "{dataset}" if self.each_dataset else "all"
+        return {"dataset": of, "figure": self.title, "format": self.formats[suffix]}

@@ -1,0 +1,62 @@
+"""Which keys of a configuration do not go together, though each is valid by itself."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from patchprobe.analyses.declaring import analyses
+from patchprobe.config.specs import ground_sample_distance
+from patchprobe.datasets.annotations import annotations
+from patchprobe.errors import ConfigError, ModelError
+from patchprobe.files import folder_below
+from patchprobe.models.checkpoints.files import check_address, check_layout, checkpoint_path
+from patchprobe.models.registered import position_method
+
+
+def conflicts(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a message for each conflict in a configuration that is valid key by key; those of analyses come last."""
+    for dataset, entry in config["datasets"].items():
+        try:
+            annotations(entry["adapter"], dataset)
+        except ConfigError as error:
+            yield str(error)
+    for model, entry in config["models"].items():
+        yield from _misnamed(model, entry, Path(config["checkpoint_root"]))
+        if position_method(entry) != "gsd" and entry.get("ground_sample_distance") is not None:
+            yield (
+                f"key models.{model}.ground_sample_distance has no effect, since models.{model}.position_embedding is "
+                "not gsd: remove it"
+            )
+        for dataset in config["datasets"]:
+            try:
+                ground_sample_distance(config, dataset, model)
+            except ConfigError as error:
+                yield str(error)
+    yield from _outside(config)
+    for analysis in analyses():
+        yield from analysis.conflicts(config)
+
+
+def _misnamed(model: str, entry: Mapping[str, Any], checkpoint_root: Path) -> Iterator[str]:
+    """Say what can be told from the text of a checkpoint's keys alone."""
+    try:
+        if entry.get("layout"):
+            check_layout(f"models.{model}.layout", entry["layout"])
+        if entry.get("url"):
+            check_address(f"models.{model}.url", entry["url"])
+        if entry.get("checkpoint"):
+            checkpoint_path(model, entry, checkpoint_root)
+    except (ConfigError, ModelError) as error:
+        yield str(error)
+
+
+def _outside(config: Mapping[str, Any]) -> Iterator[str]:
+    """Say which folders of data lie outside ``data_root``."""
+    folders = {f"datasets.{name}.root": entry["root"] for name, entry in config["datasets"].items()}
+    folders["pretraining.images.folder"] = config["pretraining"]["images"]["folder"]
+    for key, folder in folders.items():
+        try:
+            if folder:
+                folder_below(key, folder, Path(config["data_root"]))
+        except ConfigError as error:
+            yield str(error)

@@ -1,0 +1,127 @@
+"""What jobs read that no other job makes, and the modules that a configuration names.
+
+Files are given as paths relative to the folder of the run, as the workflow knows them. Modules found by name at run time
+are part of the code of the jobs that find them.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from patchprobe.files import constant, fingerprint
+from patchprobe.models.checkpoints.files import checkpoint_name, checkpoint_path
+
+Config = Mapping[str, Any]
+
+_LIBRARY = Path(__file__).parents[1]
+# Folders change with the files in them; three levels are where known layouts keep images.
+_LEVELS = 3
+
+
+def raw_files(config: Config, dataset: str) -> list[str]:
+    """Return what tells that raw data changed: the manifest of a generated data set, otherwise the folders that are there."""
+    entry = config["datasets"][dataset]
+    if entry["generate"]:
+        return [f"results/{dataset}/raw.manifest.json"]
+    root = Path(config["data_root"]) / (entry["root"] or "")
+    if not entry["root"] or not root.is_dir():
+        return []
+    levels = [[root]]
+    for _ in range(_LEVELS):
+        levels.append([path for folder in levels[-1] for path in folder.iterdir() if path.is_dir()])
+    return sorted(str(folder) for level in levels for folder in level)
+
+
+def generated_folder(config: Config, dataset: str) -> list[str]:
+    """Return the folder of a generated data set, so that it is there for whoever reads it."""
+    return [f"results/{dataset}/raw"] if config["datasets"][dataset]["generate"] else []
+
+
+def present_classes(config: Config, dataset: str) -> list[str]:
+    """Return the classes of every image of a data set's own splits, where a draw asks for images of every class."""
+    splits = config["datasets"][dataset]["splits"].values()
+    sources = {split["source"] for split in splits if split["per_class"] is not None}
+    return [f"results/{dataset}/present_classes/{source}.csv" for source in sorted(sources)]
+
+
+def checkpoint(config: Config, model: str) -> list[str]:
+    """Return the model's file below ``checkpoint_root``, there or not; none if the package brings it along."""
+    name = checkpoint_name(config["models"][model])
+    return [str(Path(config["checkpoint_root"]) / name)] if name else []
+
+
+def packaged_weights(config: Config, model: str) -> str:
+    """Return what tells that the weights are others that the package brings along."""
+    entry = config["models"][model]
+    if not entry.get("checkpoint") or checkpoint_name(entry):
+        return ""
+    path = checkpoint_path(model, entry, Path(config["checkpoint_root"]))
+    return f"weights {fingerprint(path) if path.is_file() else ''}"
+
+
+def absent_checkpoints(config: Config) -> str:
+    """Return a pattern of the checkpoints that are not there; one that is there is no output, so nothing deletes it."""
+    root = Path(config["checkpoint_root"])
+    names = {checkpoint_name(entry) for entry in config["models"].values()}
+    return "|".join(re.escape(name) for name in sorted(names) if name and not (root / name).exists()) or "(?!)"
+
+
+def fetched(config: Config, checkpoint: str) -> dict[str, Any]:
+    """Return where to get a checkpoint, from the first model with its address."""
+    models = [name for name in sorted(config["models"]) if checkpoint_name(config["models"][name]) == checkpoint]
+    name = next((name for name in models if config["models"][name]["url"]), models[0])
+    entry = config["models"][name]
+    return {"name": name, "url": entry["url"], "sha256": entry["sha256"]}
+
+
+def pretraining_folders(config: Config) -> list[str]:
+    """Return the user's folder of images and those in it, so that added or removed files make the store stale."""
+    name = config["pretraining"]["images"]["folder"]
+    root = Path(config["data_root"]) / (name or "")
+    if name is None or not root.is_dir():
+        return []
+    return sorted(str(folder) for folder in (root, *root.iterdir()) if folder.is_dir())
+
+
+def adapter_module(config: Config, dataset: str) -> str:
+    """Return the module of a data set's adapter."""
+    return f"patchprobe.datasets.adapters.{config['datasets'][dataset]['adapter']}"
+
+
+def generator_module(config: Config, dataset: str) -> str:
+    """Return the module of a data set's generator."""
+    return f"patchprobe.datasets.demo.{config['datasets'][dataset]['generate']['generator']}_data"
+
+
+def corruption_module(kind: str) -> str:
+    """Return the module of a kind of corruption."""
+    return f"patchprobe.corruptions.kinds.{_module(kind)}"
+
+
+def model_modules(config: Config, model: str) -> list[str]:
+    """Return the modules of a model's source and of the layout of its checkpoint."""
+    entry = config["models"][model]
+    layout = [f"patchprobe.models.layouts.{_module(entry['layout'])}"] if entry.get("layout") else []
+    return [f"patchprobe.models.sources.{_module(entry['source'])}", *layout]
+
+
+def objective_module(objective: str) -> str:
+    """Return the module of an objective of pretraining."""
+    return f"patchprobe.pretraining.objectives.{_module(objective)}"
+
+
+def has_decoder(objective: str) -> bool:
+    """Return whether an objective of pretraining has a decoder as one more result, as its module says."""
+    module = _LIBRARY.joinpath(*objective_module(objective).split(".")[1:]).with_suffix(".py")
+    return module.is_file() and bool(constant(module, "HAS_DECODER"))
+
+
+def image_source_module(config: Config) -> str:
+    """Return the module of the source of images to pretrain on."""
+    source = "scenes" if config["pretraining"]["images"]["folder"] is None else "folder"
+    return f"patchprobe.pretraining.{source}_source"
+
+
+def _module(name: str) -> str:
+    return name.replace("-", "_")

@@ -1,0 +1,48 @@
+"""What the images of a data set are annotated with, as its adapter says, known without importing it.
+
+The adapter's module has ``ANNOTATIONS``, a tuple of names among :data:`KINDS`, written out.
+"""
+
+from functools import cache
+from pathlib import Path
+
+from patchprobe.datasets import adapters
+from patchprobe.errors import ConfigError, PatchprobeError, suggestion
+from patchprobe.files import constant
+
+_FOLDER = Path(adapters.__file__).parent
+
+LABEL_MAPS = "label_maps"
+KINDS = (LABEL_MAPS, "boxes", "identities", "image_classes", "key_points")
+"""A class for every pixel; boxes around objects; which object of one image is which of another; a class for every
+image; named points of objects."""
+
+
+def annotations(adapter: str, dataset: str = "<name>") -> frozenset[str]:
+    """Return what the data sets of an adapter are annotated with.
+
+    ``dataset`` is the entry's key in the configuration, for messages. Raises ConfigError for an unknown adapter,
+    PatchprobeError for one that does not say it.
+    """
+    known = adapter_names()
+    if adapter not in known:
+        hint = suggestion(adapter, known, f"known are {', '.join(known)}")
+        raise ConfigError(f"datasets.{dataset}.adapter: there is no data set adapter {adapter!r}; {hint}")
+    return _declared(_FOLDER / f"{adapter}.py")
+
+
+@cache
+def adapter_names() -> tuple[str, ...]:
+    """Return the names of all adapters."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("[a-z]*.py")))
+
+
+@cache
+def _declared(module: Path) -> frozenset[str]:
+    found = constant(module, "ANNOTATIONS")
+    if isinstance(found, tuple) and found and set(found) <= set(KINDS):
+        return frozenset(found)
+    raise PatchprobeError(
+        f"{module} does not say what its images are annotated with: add a line such as ANNOTATIONS = "
+        f"({LABEL_MAPS!r},), of {', '.join(KINDS)}"
+    )

@@ -1,0 +1,46 @@
+"""What adapters say of themselves, without being imported."""
+
+import subprocess
+import sys
+
+import pytest
+
+from patchprobe.datasets import annotations as module
+from patchprobe.datasets.annotations import adapter_names, annotations
+from patchprobe.errors import ConfigError, PatchprobeError
+
+
+def test_every_adapter_of_the_project_says_it():
+    assert adapter_names() == ("ade20k", "camvid", "cityscapes", "synthetic")
+    assert {annotations(name) for name in adapter_names()} == {frozenset({"label_maps"})}
+
+
+def test_asking_imports_no_adapter():
+    code = (
+        "import sys; from patchprobe.datasets.annotations import annotations; annotations('cityscapes');"
+        "print('patchprobe.datasets.adapters.cityscapes' in sys.modules or 'numpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_unknown_adapters_are_named_with_the_nearest():
+    for name in ("camvids", "../dataset", "__init__"):
+        with pytest.raises(ConfigError, match=r"datasets\.towns\.adapter: there is no data set adapter"):
+            annotations(name, "towns")
+    with pytest.raises(ConfigError, match="did you mean camvid"):
+        annotations("camvids")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "ANNOTATIONS = ()", "ANNOTATIONS = ('masks',)", "ANNOTATIONS = 'label_maps'", "ANNOTATIONS: tuple = ()"],
+)
+def test_an_adapter_that_does_not_say_it_is_refused(tmp_path, monkeypatch, line):
+    (tmp_path / "ships.py").write_text(f"ADAPTER = None\n{line}\n")
+    monkeypatch.setattr(module, "_FOLDER", tmp_path)
+    adapter_names.cache_clear()
+    try:
+        with pytest.raises(PatchprobeError, match=r"ships\.py does not say what its images are annotated with"):
+            annotations("ships")
+    finally:
+        adapter_names.cache_clear()
