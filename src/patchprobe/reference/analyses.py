@@ -30,8 +30,10 @@ def files() -> str:
     """Return the table of the files that analyses make, with the first sentence of their captions, in Markdown."""
     lines = ["| file | content |", "| --- | --- |"]
     for analysis in analyses():
-        for what in analysis.shows:
-            lines.append(f"| {_listed(list(analysis.shown_paths(what).values()))} | {_sentence(analysis, what)} |")
+        lines += [
+            f"| {_listed(list(analysis.shown_paths(what).values()))} | {_sentence(analysis, what)} |"
+            for what in analysis.shows
+        ]
         if analysis.measures:
             lines.append(f"| {_listed(_measured(analysis))} | what `{analysis.name}` measured |")
     return "\n".join([*lines, ""])
