@@ -105,34 +105,3 @@ def test_ground_sample_distance_concerns_only_models_that_use_it(project):
     config["datasets"]["streets"]["ground_sample_distance"] = 2.0
     project.write_config(config)
     assert not project.plan()
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "stale"),
-    [("ground_sample_distance", 3.0, {"scalemae"}), ("url", "https://mirror.example.org/a", set())],
-)
-def test_what_is_part_of_a_models_values(empty, key, value, stale):
-    """The specs of the graph, without running it: the file written by ``--detailed-summary`` does not hold them."""
-    script = empty.folder / "print_specs.smk"
-    script.write_text(
-        (empty.folder / "Snakefile").read_text()
-        + "\nfrom types import SimpleNamespace\n"
-        + "for model in MODELS:\n"
-        + "    given = SimpleNamespace(dataset='streets', model=model, corruption='clean')\n"
-        + "    print('SPEC', model, model_spec(given), extraction_spec(given))\n"
-    )
-
-    def specs():
-        done = empty.snakemake("-s", "print_specs.smk", "--cores", "1", "--dry-run", "--quiet", "all")
-        return {line.split()[1]: line for line in done.stdout.splitlines() if line.startswith("SPEC ")}
-
-    config = empty.config()
-    config["models"] |= {"scalemae": {"ground_sample_distance": 2.0}, "mae": {}}
-    empty.write_config(config)
-    before = specs()
-    config["models"]["scalemae"][key] = value
-    empty.write_config(config)
-    after = specs()
-    assert before.keys() == after.keys() == {"scalemae", "mae", "pixels-a", "pixels-b"}
-    assert {model for model in before if before[model] != after[model]} == stale
-    assert "ground_sample_distance" not in before["mae"]

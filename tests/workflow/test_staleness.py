@@ -107,7 +107,9 @@ def test_script_edited(project):
 
 
 def test_module_of_one_analysis_edited(project):
-    project.edit("src/patchprobe/analyses/patch_classification.py", "PROTOCOL = ", "EDITED = True\nPROTOCOL = ")
+    project.edit(
+        "src/patchprobe/analyses/patch_classification/classification.py", "PROTOCOL = ", "EDITED = True\nPROTOCOL = "
+    )
     expected = (
         classification("pixels-a") | classification("pixels-b") | {"model_table pixels-a", "model_table pixels-b"}
     )

@@ -8,7 +8,8 @@ from patchprobe.datasets.dataset import open_dataset
 from patchprobe.datasets.index_tables import read_index
 from patchprobe.run.jobs import run_job
 from patchprobe.stores.writing import build_store
-from patchprobe.tiles.tiling import Tiling, write_labels
+from patchprobe.tiles.tiling import Tiling
+from patchprobe.tiles.writing import write_labels
 
 with run_job(snakemake) as job:
     spec, images = job.spec, job.input.images

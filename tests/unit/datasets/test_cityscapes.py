@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cityscapes_validation import FIRST_COUNTABLE_ID, validate_tree
 from cityscapesscripts.helpers.labels import id2label, labels, trainId2label
 from PIL import Image
 
 from patchprobe.datasets.adapters.cityscapes import TRAIN_IDS, Cityscapes
-from patchprobe.datasets.cityscapes_validation import FIRST_COUNTABLE_ID, LABEL_NAMES, validate_tree
 from patchprobe.datasets.dataset import open_dataset
+from patchprobe.datasets.demo.labels import LABEL_NAMES
 from patchprobe.datasets.index import build_index
 from patchprobe.errors import DataError
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cityscapes_validation import _check_instances
 from PIL import Image
 
 import patchprobe
-from patchprobe.datasets.cityscapes_validation import _check_instances
 from patchprobe.datasets.images import read_ids, read_rgb
 from patchprobe.errors import DataError
 

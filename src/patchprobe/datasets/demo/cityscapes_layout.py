@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from patchprobe.datasets.adapters.cityscapes import IMAGES, LABELS
-from patchprobe.datasets.cityscapes_validation import LABEL_NAMES
+from patchprobe.datasets.demo.labels import LABEL_NAMES
 from patchprobe.datasets.demo.scene import Scene
 
 # The last number of a name counts video frames; the annotated frame of Cityscapes' sequences is the 20th.

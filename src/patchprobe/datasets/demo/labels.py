@@ -1,7 +1,14 @@
 """Label ids of Cityscapes that street scenes use."""
 
-from patchprobe.datasets.cityscapes_validation import LABEL_NAMES
 from patchprobe.datasets.demo.scene import Tag
+
+# Names and ids of cityscapesscripts/helpers/labels.py.
+LABEL_NAMES = (
+    *("unlabeled", "ego vehicle", "rectification border", "out of roi", "static", "dynamic", "ground"),
+    *("road", "sidewalk", "parking", "rail track", "building", "wall", "fence", "guard rail", "bridge", "tunnel"),
+    *("pole", "polegroup", "traffic light", "traffic sign", "vegetation", "terrain", "sky", "person", "rider"),
+    *("car", "truck", "bus", "caravan", "trailer", "train", "motorcycle", "bicycle"),
+)
 
 
 def _stuff(name: str) -> Tag:

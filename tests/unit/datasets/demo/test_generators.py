@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cityscapes_validation import validate_tree
 from cityscapesscripts.helpers.labels import name2label
 from PIL import Image, ImageDraw
 
-from patchprobe.datasets.cityscapes_validation import validate_tree
 from patchprobe.datasets.dataset import open_dataset
 from patchprobe.datasets.demo.generators import open_generator, write_generated
 from patchprobe.datasets.demo.street_data import city_names

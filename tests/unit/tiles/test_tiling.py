@@ -18,7 +18,8 @@ from patchprobe.datasets.index import build_index, index_records
 from patchprobe.errors import ConfigError, DataError
 from patchprobe.stores.reading import open_store
 from patchprobe.stores.writing import build_store
-from patchprobe.tiles.tiling import Tiling, tile_table, write_labels, write_tiles
+from patchprobe.tiles.tiling import Tiling, tile_table
+from patchprobe.tiles.writing import write_labels, write_tiles
 
 TILING = Tiling(size=48, resize=32, interpolation="bilinear")
 

@@ -22,7 +22,8 @@ from patchprobe.scoring.clean_scores import clean_rows
 from patchprobe.stores.reading import open_store
 from patchprobe.stores.writing import build_store
 from patchprobe.tiles.full_images import describe_for_full_images, full_input_size, tiles_each
-from patchprobe.tiles.tiling import Tiling, write_labels, write_tiles
+from patchprobe.tiles.tiling import Tiling
+from patchprobe.tiles.writing import write_labels, write_tiles
 from patchprobe.tokens.extraction import extract
 from patchprobe.tokens.labelled import labelled_tokens, token_blocks
 

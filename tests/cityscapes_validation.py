@@ -9,16 +9,10 @@ import numpy.typing as npt
 
 from patchprobe.datasets.adapters.cityscapes import LABELS, Cityscapes
 from patchprobe.datasets.dataset import Record
+from patchprobe.datasets.demo.labels import LABEL_NAMES
 from patchprobe.datasets.images import DECODE_ERRORS, open_picture, read_ids
 from patchprobe.errors import DataError
 
-# Names and ids of cityscapesscripts/helpers/labels.py.
-LABEL_NAMES = (
-    *("unlabeled", "ego vehicle", "rectification border", "out of roi", "static", "dynamic", "ground"),
-    *("road", "sidewalk", "parking", "rail track", "building", "wall", "fence", "guard rail", "bridge", "tunnel"),
-    *("pole", "polegroup", "traffic light", "traffic sign", "vegetation", "terrain", "sky", "person", "rider"),
-    *("car", "truck", "bus", "caravan", "trailer", "train", "motorcycle", "bicycle"),
-)
 # Ids from this on are of countable things: json2instanceImg.py numbers their instances 1000 * id + n.
 FIRST_COUNTABLE_ID = LABEL_NAMES.index("person")
 
