@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from timm.layers import resample_abs_pos_embed
 
 from benchmarks.measure import THREADS
-from patchprobe.datasets.images import open_picture
+from patchprobe.datasets.pictures import open_picture
 
 SHARED = Path(os.environ.get("PATCHPROBE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 _WEIGHTS = SHARED / "weights" / "vit_small_patch14_dinov2_saliency.safetensors"

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from patchprobe.datasets.adapters.cityscapes import LABELS, Cityscapes
 from patchprobe.datasets.dataset import Record
 from patchprobe.datasets.demo.labels import LABEL_NAMES
-from patchprobe.datasets.images import DECODE_ERRORS, open_picture, read_ids
+from patchprobe.datasets.label_maps import read_ids
+from patchprobe.datasets.pictures import DECODE_ERRORS, open_picture
 from patchprobe.errors import DataError
 
 # Ids from this on are of countable things: json2instanceImg.py numbers their instances 1000 * id + n.

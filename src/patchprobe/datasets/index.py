@@ -14,11 +14,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from patchprobe.datasets.dataset import Classes, Dataset, Record
-from patchprobe.errors import ConfigError, DataError
+from patchprobe.datasets.pictures import orientation_of, turned
+from patchprobe.errors import ConfigError, DataError, printable
 from patchprobe.seeds import generator
 
 SPLITS = ("train", "evaluation")
 DRAWS = ("images", "per_group", "per_class")
+MANY = 20
+"""So many images show what a data set usually has."""
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +82,10 @@ def build_index(
         for (split, d), (fact, _) in zip(pairs, facts, strict=True)
     ]
     pixels = np.array([counts for _, counts in facts])
-    return pd.DataFrame(rows), _class_table(dataset, [split for split, _ in pairs], pixels)
+    images, classes = pd.DataFrame(rows), _class_table(dataset, [split for split, _ in pairs], pixels)
+    _notice_twice(name, images)
+    _notice_unusual(name, dataset, classes, images)
+    return images, classes
 
 
 def index_records(index: pd.DataFrame) -> list[Record]:
@@ -215,6 +221,33 @@ def _notice_absent_classes(
         )
 
 
+def _notice_twice(name: str, images: pd.DataFrame) -> None:
+    """Say which picture is among those to learn from and among those to evaluate, under whatever names."""
+    train, evaluation = (images[images["split"] == split] for split in SPLITS)
+    both = train.merge(evaluation, on="image_sha256", suffixes=("", "_evaluated"))
+    if len(both):
+        first = both.iloc[0]
+        _log.warning(
+            "%s: %d images are the same file in both splits, such as %s (train) and %s (evaluation): what is learnt from one "
+            "is no surprise in the other; take one out",
+            *(name, len(both), printable(first["image_id"]), printable(first["image_id_evaluated"])),
+        )
+
+
+def _notice_unusual(name: str, dataset: Dataset, classes: pd.DataFrame, images: pd.DataFrame) -> None:
+    """Say what a split lacks that official images have, since its label maps may be others than the adapter takes them for."""
+    usual: tuple[str, ...] = getattr(dataset, "usual", ())
+    for split, number in images["split"].value_counts(sort=False).items():
+        part = classes[classes["split"] == split].set_index("name")["pixels"]
+        lacking = [usual_name for usual_name in usual if not part[usual_name]]
+        if lacking and number >= MANY:
+            _log.warning(
+                "%s: of %d %s images none shows %s, which official ones do: the label maps may be %s; compare one with the "
+                "release",
+                *(name, number, split, ", ".join(lacking), getattr(dataset, "mistaken", "") or "others"),
+            )
+
+
 def _sorted(drawn: Iterable[Drawn]) -> list[Drawn]:
     return sorted(drawn, key=lambda d: d.record.image_id)
 
@@ -227,7 +260,7 @@ def _check(
     if image.shape[:2] != label.shape:
         raise DataError(
             f"image {record.image} is {image.shape[1]} x {image.shape[0]} pixels but its label map "
-            f"{record.label} is {width} x {height}; copy both again from the original data set"
+            f"{record.label} is {width} x {height}{_turned(dataset, record)}; copy both again from the original data set"
         )
     if tiling.get("image_size") is None and tiling["size"] > min(height, width):
         raise DataError(
@@ -245,6 +278,15 @@ def _check(
     image_sha256, label_sha256 = dataset.digests(record)
     fact = {"height": height, "width": width, "image_sha256": image_sha256, "label_sha256": label_sha256}
     return fact, counts
+
+
+def _turned(dataset: Dataset, record: Record) -> str:
+    """Say whether a viewer would turn the image, since its label map may have been drawn on the turned one."""
+    root = getattr(dataset, "root", None)
+    orientation = 1 if root is None else orientation_of(Path(root) / record.image)
+    if orientation == 1:
+        return ""
+    return f" (the image {turned(orientation)}; if its label map was drawn on it turned, save the image turned)"
 
 
 def _class_table(dataset: Dataset, splits: Sequence[str], pixels: npt.NDArray[np.int64]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from patchprobe.datasets.images import read_rgb
+from patchprobe.datasets.pictures import read_rgb
 from patchprobe.errors import DataError
 from patchprobe.files import folder_below
 from patchprobe.pretraining.images import NO_CLASS

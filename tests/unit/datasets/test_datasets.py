@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from patchprobe.datasets.dataset import Classes, open_dataset
-from patchprobe.datasets.images import read_ids, read_rgb
+from patchprobe.datasets.label_maps import read_ids
+from patchprobe.datasets.pictures import read_rgb
 from patchprobe.errors import ConfigError, DataError
 
 
@@ -71,9 +72,9 @@ def test_other_modes_become_rgb_with_one_notice(tmp_path: Path, mode: str, caplo
 def test_sixteen_bits_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "deep.png"
     Image.fromarray(np.full((4, 5), 3000, np.uint16)).save(path)
-    with pytest.raises(DataError, match=r"deep\.png has pixel format 'I;16'; convert"):
+    with pytest.raises(DataError, match=r"deep\.png has 16 bits per channel; convert"):
         read_rgb(path)
-    with pytest.raises(DataError, match=r"deep\.png has pixel format 'I;16'; it must hold one 8-bit class id"):
+    with pytest.raises(DataError, match=r"deep\.png has 16 bits and holds 3000: ids are 0 to 255"):
         read_ids(path)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from patchprobe.datasets.dataset import Classes, Record
-from patchprobe.datasets.images import FileDataset, read_ids
+from patchprobe.datasets.images import FileDataset
 from patchprobe.errors import DataError
 
 VOID = 0
@@ -51,6 +51,9 @@ def _color(class_id: int) -> tuple[int, int, int]:
 
 class ADE20K(FileDataset):
     """The 150 evaluated classes with ids 1 to 150; 0 is void. The group of a record is its scene, such as ``beach``."""
+
+    usual = ("void", "wall", "building", "sky", "tree", "floor")
+    mistaken = "ids counted from 0, without void"
 
     classes = Classes(ids=_IDS, names=_NAMES, void=VOID, colors=tuple(map(_color, _IDS)))
     counts: Mapping[str, int] = MappingProxyType({"training": 20210, "validation": 2000})
@@ -88,7 +91,7 @@ class ADE20K(FileDataset):
     def read_label(self, record: Record) -> npt.NDArray[np.uint8]:
         """Return the label map, uint8 (height, width): ids 1 to 150, and 0 for void."""
         path = self.root / record.label
-        ids = read_ids(path)
+        ids = self.read_ids(record, (VOID, *_IDS))
         if ids.max(initial=0) > _IDS[-1]:
             raise DataError(
                 f"label map {path} holds id {ids.max()}; ids are 0 to {_IDS[-1]}: copy the file from the release "

@@ -33,6 +33,9 @@ _CLASSES = (
 class CamVid(FileDataset):
     """The 11-class CamVid; the group of a record is its video, such as ``0001TP``."""
 
+    usual = ("void", "Sky", "Building", "Road", "Tree")
+    mistaken = "ids of the 32 classes of the original annotation, or ids counted from 1"
+
     classes = Classes(
         ids=tuple(range(len(_CLASSES))),
         names=tuple(name for name, _ in _CLASSES),

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from patchprobe.datasets.dataset import Classes, Record
-from patchprobe.datasets.images import FileDataset, read_ids
+from patchprobe.datasets.images import FileDataset
 from patchprobe.errors import DataError
 
 VOID = 255
@@ -56,6 +56,10 @@ TRAIN_IDS.flags.writeable = False
 class Cityscapes(FileDataset):
     """The 19 evaluated classes of Cityscapes as train ids; the group of a record is its city."""
 
+    # The bonnet of the car is void, in every image.
+    usual = ("void", "road", "building", "pole", "vegetation", "car")
+    mistaken = "train ids in place of label ids, or files of another annotation"
+
     classes = Classes(
         ids=tuple(range(len(_CLASSES))),
         names=tuple(name for _, name, _, _ in _CLASSES),
@@ -92,7 +96,7 @@ class Cityscapes(FileDataset):
     def read_label(self, record: Record) -> npt.NDArray[np.uint8]:
         """Return the label map, uint8 (height, width): train ids 0 to 18, and 255 for every other label id."""
         path = self.root / record.label
-        label_ids = read_ids(path)
+        label_ids = self.read_ids(record, range(_LAST_LABEL_ID + 1))
         if label_ids.max(initial=0) > _LAST_LABEL_ID:
             raise DataError(
                 f"label map {path} holds id {label_ids.max()}; label ids are 0 to {_LAST_LABEL_ID}: copy the file again "

@@ -1,0 +1,151 @@
+"""Reading label maps: the class ids that a file means, or a refusal where it could mean others.
+
+A map of few ids comes in forms that show the same picture and hold other numbers: 8 bits of grey, fewer bits (whose
+numbers a viewer spreads over black to white), a palette. Programs that write ids keep the numbers and not the picture;
+optimisers of PNG files keep the picture and not the numbers. So ids are taken by what a data set's ids can be, and a file
+that fits both ways is refused. Bit depths, palettes and their scaling: PNG specification (third edition), sections 11.2.1,
+11.2.2 and 13.12.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from patchprobe.datasets.pictures import Notice, decoded, header_of, turned
+from patchprobe.errors import DataError
+
+Ids = npt.NDArray[np.uint8]
+Color = tuple[int, int, int]
+
+# More frames than one, or values that a lossy compression has moved, are no label map.
+_LOSSY = ("JPEG", "WEBP")
+
+
+def read_ids(
+    path: Path,
+    *,
+    known: Collection[int] | None = None,
+    colors: Mapping[Color, int] | None = None,
+    notice: Notice | None = None,
+) -> Ids:
+    """Decode a label map completely: one id per pixel, uint8 (height, width).
+
+    ``known`` are the ids that maps of the data set can hold, ``colors`` the ids of its official colours, RGB. ``notice``
+    hears the kind and text of what has to be said once per data set. Raises DataError if the file is missing, broken,
+    lossy, has several channels or frames or ids above 255, and where its values could be read in two ways.
+    """
+    with decoded(path) as image:
+        header = header_of(image)
+        if image.format in _LOSSY:
+            raise DataError(f"label map {path} is a {image.format}, which changes ids: save it without loss, as PNG")
+        if header.frames > 1:
+            raise DataError(f"label map {path} holds {header.frames} pictures: save the right one as PNG")
+        if header.orientation != 1:
+            raise DataError(f"label map {path} {turned(header.orientation)}: save it as PNG, without an orientation")
+        if header.white_is_zero:
+            raise DataError(
+                f"label map {path} counts down from white (TIFF PhotometricInterpretation 0): save it as PNG"
+            )
+        pixels = np.array(image)
+        if image.mode == "P":
+            return _of_palette(path, pixels, _palette(path, image, pixels), known, colors, notice)
+        if image.mode == "1" or (image.mode == "L" and header.bits < 8):
+            return _of_few_bits(path, pixels, header.bits, known)
+        if image.mode in ("I;16", "I;16B", "I;16L", "I"):
+            if pixels.max(initial=0) > 255:
+                raise DataError(
+                    f"label map {path} has 16 bits and holds {pixels.max()}: ids are 0 to 255; save ids in 8 bits"
+                )
+            return pixels.astype(np.uint8)
+        if image.mode != "L":
+            raise DataError(
+                f"label map {path} has pixel format {image.mode!r}; it must hold one 8-bit class id per pixel: replace "
+                "colours by the ids of their classes, in one channel"
+            )
+        return np.asarray(pixels, np.uint8)
+
+
+def _palette(path: Path, image: Image.Image, indices: Ids) -> Ids:
+    """Return the colours of a palette, uint8 (entries, 3)."""
+    table = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    if indices.max(initial=0) >= len(table):
+        raise DataError(f"label map {path} has {len(table)} colours and names colour {indices.max()}: restore the file")
+    return table
+
+
+def _of_palette(
+    path: Path,
+    indices: Ids,
+    table: Ids,
+    known: Collection[int] | None,
+    colors: Mapping[Color, int] | None,
+    notice: Notice | None,
+) -> Ids:
+    """Return the ids of a map with a palette: the indices, or the greys that an optimiser keeps in place of them."""
+    used = np.unique(indices)
+    if (table != table[:, :1]).any():
+        by_color = [(colors or {}).get((int(r), int(g), int(b))) for r, g, b in table[used]]
+        if None not in by_color and by_color != used.tolist():
+            raise DataError(
+                f"label map {path} shows the official colours of ids {_few(by_color)}, and its palette numbers them "
+                f"{_few(used)}: a program has put the palette in another order; save the ids as grey values"
+            )
+        return indices
+    greys = table[:, 0]
+    if np.array_equal(greys[used], used):
+        return indices
+    shown, fits = greys[used], _fits(known)
+    if fits(shown) and fits(used) and set(shown.tolist()) <= {0, 255}:
+        raise DataError(
+            f"label map {path} is black and white: it holds ids 0 and 255, or {_few(used)} shown as these; save the ids as "
+            "8-bit grey values"
+        )
+    if fits(shown):
+        if notice:
+            notice(
+                "palette",
+                f"label map {path} has a palette of greys: it is read as the greys that it shows, as optimisers of PNG files "
+                "write ids, and not as the numbers of its colours",
+            )
+        return np.asarray(greys[indices], np.uint8)
+    if fits(used):
+        return indices
+    raise DataError(
+        f"label map {path} has a palette of greys {_few(shown)} with numbers {_few(used)}, and the data set has neither as "
+        "ids: use the label maps of the release"
+    )
+
+
+def _of_few_bits(path: Path, pixels: npt.NDArray[np.generic], bits: int, known: Collection[int] | None) -> Ids:
+    """Return the ids of a grey map of less than 8 bits: the numbers in it, or the greys that they show."""
+    step = 255 // (2**bits - 1)
+    # Pillow gives a single bit as false and true, and others as they show.
+    shown = pixels.astype(np.uint8) * (255 if pixels.dtype == np.bool_ else 1)
+    stored = np.asarray(shown // step, np.uint8)
+    fits = _fits(known)
+    as_stored, as_shown = fits(np.unique(stored)), fits(np.unique(shown))
+    if not shown.any() or (as_stored and not as_shown):
+        return stored
+    if as_shown and not as_stored:
+        return np.asarray(shown, np.uint8)
+    if as_stored:
+        raise DataError(
+            f"label map {path} has {bits} bits per pixel: it holds ids {_few(np.unique(stored))}, or an optimiser of PNG files "
+            f"has packed {_few(np.unique(shown))} into them; save the ids as 8-bit grey values"
+        )
+    raise DataError(
+        f"label map {path} has {bits} bits per pixel with values {_few(np.unique(stored))}, shown as "
+        f"{_few(np.unique(shown))}, and the data set has neither as ids: use the label maps of the release"
+    )
+
+
+def _fits(known: Collection[int] | None) -> Callable[[npt.NDArray[np.uint8]], bool]:
+    return lambda values: known is None or set(values.tolist()) <= set(known)
+
+
+def _few(values: Collection[object]) -> str:
+    texts = [str(value) for value in list(values)[:5]]
+    return ", ".join(texts) + (" ..." if len(values) > 5 else "")

@@ -1,0 +1,137 @@
+"""Opening pictures and reading them, with errors that name the file."""
+
+import contextlib
+import functools
+import logging
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image
+
+from patchprobe.errors import DataError, printable
+
+Notice = Callable[[str, str], None]
+"""Takes the kind and the text of something that has to be said once."""
+
+_log = logging.getLogger(__name__)
+
+_CONVERTIBLE = {
+    "1": "black and white",
+    "L": "grey",
+    "LA": "grey with alpha",
+    "RGBA": "RGB with alpha",
+    "P": "palette",
+    "PA": "palette",
+}
+# Tried by content, whatever the suffix. Left to itself, Pillow hands PostScript to Ghostscript, which is a language.
+FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+# What Pillow's decoders raise on broken files.
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+# Tags of TIFF 6.0: BitsPerSample and PhotometricInterpretation.
+_BITS, _PHOTOMETRIC = 258, 262
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its pixels and Pillow's mode does not: bits per channel, number of pictures, direction of grey,
+    and the orientation of EXIF (1 as stored, 2 to 8 turned or mirrored when shown)."""
+
+    bits: int
+    frames: int
+    white_is_zero: bool
+    orientation: int
+
+
+def header_of(image: Image.Image) -> Header:
+    """Return the header of an open picture."""
+    tags: Any = getattr(image, "tag_v2", {})
+    bits = tags.get(_BITS, 8)
+    if image.format == "PNG":
+        bits = _png_bits(Path(str(image.filename)))  # type: ignore[attr-defined]
+    elif image.mode == "1":
+        bits = 1
+    return Header(
+        bits=max(bits) if isinstance(bits, tuple) else int(bits),
+        frames=int(getattr(image, "n_frames", 1)),
+        white_is_zero=tags.get(_PHOTOMETRIC) == 0,
+        orientation=int(image.getexif().get(ExifTags.Base.Orientation, 1) or 1),
+    )
+
+
+def _png_bits(path: Path) -> int:
+    """Return the bit depth of a PNG file: the ninth byte of its first chunk, IHDR."""
+    with path.open("rb") as file:
+        return file.read(25)[24]
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Open a picture of one of ``FORMATS``; every file is opened by this. Raises one of ``DECODE_ERRORS``."""
+    return Image.open(path, formats=FORMATS)
+
+
+@contextlib.contextmanager
+def decoded(path: Path) -> Iterator[Image.Image]:
+    """Open a picture, decode it completely, and have it closed; raises DataError if it is missing or cannot be read."""
+    try:
+        with open_picture(path) as image:
+            if image.format == "TIFF" and header_of(image).orientation != 1:
+                # Pillow turns these when it decodes them, and no others.
+                raise DataError(
+                    f"{path} {turned(header_of(image).orientation)}: save it turned, without an orientation"
+                )
+            image.load()
+            yield image
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; copy it there from the original data set") from None
+    except Image.DecompressionBombError:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise DataError(
+            f"{path} has more than the {limit:,} pixels that are read of a picture: cut it into parts, its label map too, or "
+            "scale both down (label maps by nearest pixels)"
+        ) from None
+    except DECODE_ERRORS as error:
+        raise DataError(f"{path} cannot be decoded ({error}); copy it again from the original data set") from error
+
+
+def read_rgb(path: Path, *, notice: Notice | None = None) -> npt.NDArray[np.uint8]:
+    """Decode an image file completely: uint8 (height, width, 3), RGB, as it is stored.
+
+    Grey, palette and alpha images are converted, alpha dropped. An orientation in EXIF is not followed, since label maps
+    are drawn on one or the other. ``notice`` hears the kind and text of both, by default they are logged. Raises DataError
+    if the file is missing, broken, animated or has another pixel format, such as 16 bits per channel.
+    """
+    with decoded(path) as image:
+        header, mode = header_of(image), image.mode
+        if header.bits > 8 or mode not in (*_CONVERTIBLE, "RGB"):
+            found = f"{header.bits} bits per channel" if header.bits > 8 else f"pixel format {mode!r}"
+            raise DataError(f"image {path} has {found}; convert it to 8-bit RGB, from black to white over 0 to 255")
+        if header.frames > 1:
+            raise DataError(f"image {path} holds {header.frames} pictures: save the right one by itself")
+        array = np.array(image.convert("RGB") if mode in _CONVERTIBLE else image)
+    if mode in _CONVERTIBLE:
+        (notice or _notice)(f"mode {mode}", f"{path} is a {_CONVERTIBLE[mode]} image (mode {mode}); converted to RGB")
+    if header.orientation != 1:
+        (notice or _notice)("orientation", f"{path} {turned(header.orientation)}, and is read as it is stored")
+    return array
+
+
+def turned(orientation: int) -> str:
+    """Say what an orientation of EXIF means."""
+    return f"is shown turned or mirrored by viewers (EXIF orientation {orientation})"
+
+
+def orientation_of(path: Path) -> int:
+    """Return the orientation in EXIF, 1 for a picture that is shown as it is stored."""
+    with decoded(path) as image:
+        return header_of(image).orientation
+
+
+@functools.cache
+def _notice(kind: str, text: str) -> None:
+    _log.warning("%s", printable(text))
