@@ -8,6 +8,7 @@ from pathlib import Path
 from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.enums import RerunTrigger
+from snakemake.utils import update_config
 
 BASE = Path(workflow.basedir)
 # The library beside this workflow is the one whose code the digests vouch for; the launcher may have loaded another.
@@ -18,6 +19,7 @@ sys.path.insert(0, str(BASE / "src"))
 
 from patchprobe.analyses.declaring import analyses  # noqa: E402
 from patchprobe.config import inputs, specs  # noqa: E402
+from patchprobe.config.reading import from_command_line, read_file  # noqa: E402
 from patchprobe.config.validation import load_schema, validate  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
 from patchprobe.neighbors import cluster  # noqa: E402
@@ -25,6 +27,13 @@ from patchprobe.run import forkserver, lock, planning, preflight, provenance, st
 from patchprobe.run.devices import resolve_device  # noqa: E402
 
 try:
+    # Read again, since Snakemake's own reading forgets keys and takes numbers for text. A workflow that has this one as a
+    # module gives it a configuration of its own.
+    if not workflow.modifier.skip_configfile:
+        config = {}
+        for file in workflow.configfiles:
+            update_config(config, read_file(Path(file)))
+        update_config(config, from_command_line(workflow.config_settings.config))
     config = validate(
         config,
         load_schema(BASE / "config/schema/config.schema.yaml"),

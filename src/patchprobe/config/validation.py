@@ -13,6 +13,7 @@ import jsonschema
 import yaml
 
 from patchprobe.config.conflicts import conflicts
+from patchprobe.config.reading import whole_numbers
 from patchprobe.errors import ConfigError, suggestion
 from patchprobe.models.registered import FOLDER, resolve
 
@@ -42,15 +43,20 @@ def validate(config: Mapping[str, Any], schema: Mapping[str, Any], registry: Pat
     what follows sees values only and never the registry. Raises ConfigError with one line for each wrong key or value:
     its full name, what is allowed, and for an unknown key the nearest valid one.
     """
-    filled, messages = _resolved(config, registry)
+    filled, messages = _resolved(whole_numbers(dict(config)), registry)
     validator = jsonschema.Draft202012Validator(schema)
     errors = sorted(
         validator.iter_errors(filled), key=lambda error: (list(map(str, error.absolute_path)), error.message)
     )
-    messages += _infinite(filled, "")
-    messages += [message for error in errors for message in _messages(error)]
+    infinite = dict(_infinite(filled, ""))
+    messages += infinite.values()
+    # One message about a number is enough.
+    others = [error for error in errors if ".".join(map(str, error.absolute_path)) not in infinite]
+    messages += [message for error in others for message in _messages(error)]
     if not messages:
         _fill(filled, schema, schema)
+        # The defaults too, so that one that is written out is the same value.
+        filled = whole_numbers(filled)
         messages = list(conflicts(filled))
     if messages:
         raise ConfigError("the configuration is not valid:\n" + "\n".join(f"  - {m}" for m in dict.fromkeys(messages)))
@@ -74,10 +80,10 @@ def _resolved(config: Mapping[str, Any], registry: Path) -> tuple[dict[str, Any]
     return filled, messages
 
 
-def _infinite(value: object, key: str) -> Iterator[str]:
-    """Say which numbers are none; the schema's limits let NaN pass, and JSON cannot hold it."""
+def _infinite(value: object, key: str) -> Iterator[tuple[str, str]]:
+    """Yield key and message of numbers that are none; the schema's limits let NaN pass, and JSON cannot hold it."""
     if isinstance(value, float) and not math.isfinite(value):
-        yield f"key {key} is {value}: give a finite number"
+        yield key, f"key {key} is {value}: give a finite number"
     elif isinstance(value, dict | list):
         for name, part in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _infinite(part, f"{key}.{name}" if key else str(name))
@@ -119,17 +125,19 @@ def _messages(error: jsonschema.ValidationError) -> Iterator[str]:
             ", and not models, tables, figures or pretraining" if key == "datasets" else ""
         )
     else:
-        yield f"key {key}: {error.message}{_hint(instance) if error.validator == 'type' else ''}"
+        yield f"key {key}: {error.message}{_hint(instance, rule) if error.validator == 'type' else ''}"
 
 
-def _hint(value: object) -> str:
-    """Say what a number that arrived as text may come from."""
+def _hint(value: object, rule: object) -> str:
+    """Say what a number that arrived as text may come from, or a text that arrived as something else."""
+    wanted = rule if isinstance(rule, list) else [rule]
+    if isinstance(value, bool | int | float) and "string" in wanted:
+        return " (YAML reads it so: put it in quotes)"
     try:
-        number = float(value) if isinstance(value, str) else None
+        number = float(value) if isinstance(value, str) and {"number", "integer"} & set(wanted) else None
     except ValueError:
         number = None
-    # YAML 1.1 wants a dot before the exponent; values inside braces of --config arrive as text.
-    return "" if number is None else " (write 1.0e-3, not 1e-3, and give nested numbers in a file)"
+    return "" if number is None else " (--config passes nested numbers on as text, and quotes make text of them)"
 
 
 def _fill(values: dict[str, Any], schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:

@@ -5,6 +5,8 @@ In ``snakemake --resources gpu=1 all`` they take the target ``all`` too, and Sna
 launcher moves the words that are no assignment (no file name) behind such an option to the end of the line, after
 ``--``, which Snakemake reads as it was meant. Every other line is handed over unchanged.
 
+Configurations are read by :mod:`patchprobe.config.reading`, so that one that is no YAML is named with its line.
+
 Where Snakemake would print a traceback for a disk that is full, read-only or forbidden, or wrap one of our messages into
 its own, the message is printed alone, in one line.
 
@@ -25,7 +27,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
-from patchprobe.errors import PatchprobeError
+from patchprobe.errors import ConfigError, PatchprobeError
 from patchprobe.files import REMEDIES, explain
 
 _FILES = ("--configfile", "--configfiles")
@@ -84,12 +86,15 @@ def without_code(process: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(process)
     def guarded(source: Any, *arguments: Any, **options: Any) -> Any:
-        import yaml
         from snakemake.exceptions import WorkflowError
 
+        from patchprobe.config.reading import read_text
+
         text = source if isinstance(source, str) else source.read()
-        # As the original reads it: plain values, which cannot run anything.
-        content = yaml.load(text, Loader=yaml.FullLoader)
+        try:
+            content = read_text(text, str(getattr(source, "name", "a configuration")))
+        except ConfigError as error:
+            raise WorkflowError(str(error)) from None
         if isinstance(content, dict) and content.get("__use_yte__"):
             raise WorkflowError(
                 f"{getattr(source, 'name', 'a configuration')} says __use_yte__: true, so that Snakemake would run the Python "
