@@ -5,8 +5,6 @@ RECONSTRUCTING = [name for name in OBJECTIVES if inputs.has_decoder(name)]
 
 
 rule pretraining_images:
-    input:
-        raw=inputs.pretraining_folders(config),
     output:
         store=directory("results/pretraining/images.zarr"),
         manifest="results/pretraining/images.manifest.json",
@@ -22,6 +20,7 @@ rule pretraining_images:
         runtime=120,
     params:
         spec=spec(specs.pretraining_images(config)),
+        raw=inputs.pretraining_state(config),
         code=code("pretraining_images", inputs.image_source_module(config)),
     script:
         "../workflow/scripts/pretraining_images.py"

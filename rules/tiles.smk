@@ -1,6 +1,6 @@
 rule present_classes:
     input:
-        raw=lambda wildcards: inputs.raw_files(config, wildcards.dataset),
+        raw=lambda wildcards: inputs.raw_manifest(config, wildcards.dataset),
         generated=lambda wildcards: ancient(inputs.generated_folder(config, wildcards.dataset)),
     output:
         table="results/{dataset}/present_classes/{source}.csv",
@@ -18,6 +18,7 @@ rule present_classes:
         runtime=60,
     params:
         spec=lambda wildcards: spec(specs.dataset(config, wildcards.dataset)),
+        raw=lambda wildcards: inputs.raw_state(config, wildcards.dataset),
         code=lambda wildcards: code("present_classes", inputs.adapter_module(config, wildcards.dataset)),
     script:
         "../workflow/scripts/present_classes.py"
@@ -25,7 +26,7 @@ rule present_classes:
 
 rule index:
     input:
-        raw=lambda wildcards: inputs.raw_files(config, wildcards.dataset),
+        raw=lambda wildcards: inputs.raw_manifest(config, wildcards.dataset),
         generated=lambda wildcards: ancient(inputs.generated_folder(config, wildcards.dataset)),
         present=lambda wildcards: inputs.present_classes(config, wildcards.dataset),
     output:
@@ -49,6 +50,7 @@ rule index:
         runtime=60,
     params:
         spec=lambda wildcards: spec(specs.index(config, wildcards.dataset)),
+        raw=lambda wildcards: inputs.raw_state(config, wildcards.dataset),
         code=lambda wildcards: code("index", inputs.adapter_module(config, wildcards.dataset)),
     script:
         "../workflow/scripts/index.py"

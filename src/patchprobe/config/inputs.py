@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from patchprobe.datasets.listing import state_of_folders
 from patchprobe.files import constant, fingerprint
 from patchprobe.models.checkpoints.files import checkpoint_name, checkpoint_path
 
@@ -19,18 +20,22 @@ _LIBRARY = Path(__file__).parents[1]
 _LEVELS = 3
 
 
-def raw_files(config: Config, dataset: str) -> list[str]:
-    """Return what tells that raw data changed: the manifest of a generated data set, otherwise the folders that are there."""
+def raw_manifest(config: Config, dataset: str) -> list[str]:
+    """Return what tells that a generated data set changed, its manifest; nothing for any other."""
+    return [f"results/{dataset}/raw.manifest.json"] if config["datasets"][dataset]["generate"] else []
+
+
+def raw_state(config: Config, dataset: str) -> str:
+    """Return what tells that a file came or went in the folders of a data set; empty for one without files of its own.
+
+    An adapter may name the sub-folders that it reads, ``FOLDERS``, so that what else lies there costs nothing.
+    """
     entry = config["datasets"][dataset]
-    if entry["generate"]:
-        return [f"results/{dataset}/raw.manifest.json"]
     root = Path(config["data_root"]) / (entry["root"] or "")
-    if not entry["root"] or not root.is_dir():
-        return []
-    levels = [[root]]
-    for _ in range(_LEVELS):
-        levels.append([path for folder in levels[-1] for path in folder.iterdir() if path.is_dir()])
-    return sorted(str(folder) for level in levels for folder in level)
+    if entry["generate"] or not entry["root"] or not root.is_dir():
+        return ""
+    module = _LIBRARY.joinpath(*adapter_module(config, dataset).split(".")[1:]).with_suffix(".py")
+    return f"raw {state_of_folders(root, _LEVELS, constant(module, 'FOLDERS'))}"
 
 
 def generated_folder(config: Config, dataset: str) -> list[str]:
@@ -75,13 +80,11 @@ def fetched(config: Config, checkpoint: str) -> dict[str, Any]:
     return {"name": name, "url": entry["url"], "sha256": entry["sha256"]}
 
 
-def pretraining_folders(config: Config) -> list[str]:
-    """Return the user's folder of images and those in it, so that added or removed files make the store stale."""
+def pretraining_state(config: Config) -> str:
+    """Return what tells that a file came or went in the user's folder of images to pretrain on; empty without one."""
     name = config["pretraining"]["images"]["folder"]
     root = Path(config["data_root"]) / (name or "")
-    if name is None or not root.is_dir():
-        return []
-    return sorted(str(folder) for folder in (root, *root.iterdir()) if folder.is_dir())
+    return "" if name is None or not root.is_dir() else f"raw {state_of_folders(root, _LEVELS)}"
 
 
 def adapter_module(config: Config, dataset: str) -> str:

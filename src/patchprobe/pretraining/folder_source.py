@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from patchprobe.datasets.listing import files_below
 from patchprobe.datasets.pictures import read_rgb
 from patchprobe.errors import DataError
 from patchprobe.files import folder_below
@@ -32,11 +33,7 @@ class FolderImages:
         self._folder = folder_below(_KEY, options["folder"], data_root)
         if not self._folder.is_dir():
             raise DataError(f"{_KEY}: there is no folder {self._folder}; create it or correct the key")
-        found = sorted(
-            path.relative_to(self._folder)
-            for path in self._folder.rglob("*")
-            if path.suffix.lower() in _SUFFIXES and path.is_file()
-        )
+        found = [path.relative_to(self._folder) for path in files_below(self._folder, _SUFFIXES)]
         if not found:
             raise DataError(f"{_KEY}: {self._folder} holds no images ({', '.join(_SUFFIXES)})")
         folders = sorted({path.parts[0] for path in found if len(path.parts) > 1})

@@ -132,11 +132,14 @@ def test_modules_found_by_name_are_there(repository, schema):
 def test_what_is_read_that_no_job_makes(schema, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = validate(CONFIG, schema)
-    assert inputs.raw_files(config, "drawn") == ["results/drawn/raw.manifest.json"]
+    assert inputs.raw_manifest(config, "drawn") == ["results/drawn/raw.manifest.json"]
     assert inputs.generated_folder(config, "drawn") == ["results/drawn/raw"]
-    assert inputs.raw_files(config, "towns") == inputs.generated_folder(config, "towns") == []
-    (tmp_path / "data/towns/a/b/c/d").mkdir(parents=True)
-    assert inputs.raw_files(config, "towns") == [f"data/towns{part}" for part in ("", "/a", "/a/b", "/a/b/c")]
+    assert inputs.raw_manifest(config, "towns") == inputs.generated_folder(config, "towns") == []
+    assert inputs.raw_state(config, "towns") == inputs.raw_state(config, "drawn") == ""
+    (tmp_path / "data/towns/leftImg8bit/train/ulm").mkdir(parents=True)
+    before = inputs.raw_state(config, "towns")
+    (tmp_path / "data/towns/leftImg8bit/train/ulm/more.png").touch()
+    assert before != inputs.raw_state(config, "towns") != ""
     (name,) = inputs.checkpoint(config, "mae")
     assert inputs.checkpoint(config, "pixels") == []
     assert re.fullmatch(inputs.absent_checkpoints(config), Path(name).name)

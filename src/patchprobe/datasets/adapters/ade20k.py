@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from patchprobe.datasets.dataset import Classes, Record
 from patchprobe.datasets.images import FileDataset
+from patchprobe.datasets.listing import check_name, is_left_behind
 from patchprobe.errors import DataError
 
 VOID = 0
@@ -121,6 +122,7 @@ class ADE20K(FileDataset):
 
 ADAPTER = ADE20K
 ANNOTATIONS = ("label_maps",)
+FOLDERS = ("images", "annotations")
 
 
 def _find(root: Path, kind: str, split: str, suffix: str) -> dict[str, Path]:
@@ -131,8 +133,7 @@ def _find(root: Path, kind: str, split: str, suffix: str) -> dict[str, Path]:
             f"{folder} is missing: ADEChallengeData2016 has {IMAGES}/<split> and {LABELS}/<split> with the splits "
             f"{' and '.join(_PREFIXES)}; put them there or correct the root of the data set"
         )
-    # Hidden files are what file managers leave behind.
-    found = {path.stem: path for path in folder.glob(f"[!.]*{suffix}")}
+    found = {path.stem: check_name(path) for path in folder.glob(f"*{suffix}") if not is_left_behind(path.name)}
     for stem, path in found.items():
         if not re.fullmatch(rf"{_PREFIXES[split]}_\d{{8}}", stem):
             raise DataError(

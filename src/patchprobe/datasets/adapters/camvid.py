@@ -84,3 +84,4 @@ class CamVid(FileDataset):
 
 ADAPTER = CamVid
 ANNOTATIONS = ("label_maps",)
+FOLDERS = ("train", "val", "test", "trainannot", "valannot", "testannot")

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from patchprobe.datasets.dataset import Classes, Record
 from patchprobe.datasets.images import FileDataset
+from patchprobe.datasets.listing import is_left_behind
 from patchprobe.errors import DataError
 
 VOID = 255
@@ -107,6 +108,7 @@ class Cityscapes(FileDataset):
 
 ADAPTER = Cityscapes
 ANNOTATIONS = ("label_maps",)
+FOLDERS = ("leftImg8bit", "gtFine")
 
 _SUFFIXES = {IMAGES: "leftImg8bit.png", LABELS: "gtFine_labelIds.png"}
 
@@ -120,8 +122,9 @@ def _find(root: Path, kind: str, split: str) -> dict[tuple[str, str], Path]:
             "train and val; put them there or correct the root of the data set"
         )
     found = {}
-    # Hidden files are what file managers leave behind.
-    for path in folder.glob(f"[!.]*/[!.]*_{_SUFFIXES[kind]}"):
+    for path in folder.glob(f"*/*_{_SUFFIXES[kind]}"):
+        if is_left_behind(path.name) or is_left_behind(path.parent.name):
+            continue
         city, stem = path.parent.name, path.name.removesuffix(f"_{_SUFFIXES[kind]}")
         if not re.fullmatch(rf"{re.escape(city)}_\d{{6}}_\d{{6}}", stem):
             raise DataError(
