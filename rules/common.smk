@@ -135,7 +135,8 @@ def start_run():
         # What is to be made gets a new time. That of the lock is the file system's own.
         preflight.check_times(given, now=max(time.time(), Path(".snakemake/patchprobe.lock").stat().st_mtime))
         here = workflow.executor_plugin.common_settings.local_exec
-        preflight.check(config, device=config["device"] if here else "cpu")
+        rules_to_run = {job.rule.name for job in jobs}
+        preflight.check(config, device=config["device"] if here else "cpu", rules=rules_to_run)
         current[-1].begin(job.output[0] for job in jobs if job.output)
         if here and config["fork_jobs"]:
             forkserver.start(Path(".snakemake"))

@@ -32,6 +32,8 @@ def conflicts(config: Mapping[str, Any]) -> Iterator[str]:
                 ground_sample_distance(config, dataset, model)
             except ConfigError as error:
                 yield str(error)
+    yield from _beyond_the_tile(config)
+    yield from _undivided(config)
     yield from _outside(config)
     for analysis in analyses():
         yield from analysis.conflicts(config)
@@ -48,6 +50,36 @@ def _misnamed(model: str, entry: Mapping[str, Any], checkpoint_root: Path) -> It
             checkpoint_path(model, entry, checkpoint_root)
     except (ConfigError, ModelError) as error:
         yield str(error)
+
+
+def _beyond_the_tile(config: Mapping[str, Any]) -> Iterator[str]:
+    """Say which shifts leave nothing of a tile."""
+    shift = config["corruptions"].get("shift")
+    for dataset, entry in config["datasets"].items() if shift else ():
+        side = min(_pair(entry["tiling"]["resize"]))
+        if shift["apply"] == "tile" and max(shift["levels"]) >= side:
+            yield (
+                f"key corruptions.shift.levels: a shift of {max(shift['levels'])} px leaves nothing of the tiles of "
+                f"{side} px that datasets.{dataset}.tiling.resize makes: take less than {side}"
+            )
+
+
+def _undivided(config: Mapping[str, Any]) -> Iterator[str]:
+    """Say which patches of raw pixels do not divide the images that they are cut from."""
+    for model, entry in config["models"].items():
+        for dataset, data in config["datasets"].items() if entry["source"] == "pixels" else ():
+            own = entry.get("input_size")
+            sides, patch = _pair(own or data["tiling"]["resize"]), entry["patch_size"]
+            if any(side % patch for side in sides):
+                where = f"models.{model}.input_size" if own else f"datasets.{dataset}.tiling.resize"
+                yield (
+                    f"key models.{model}.patch_size: patches of {patch} px do not divide the {sides[0]} x {sides[1]} px of "
+                    f"{where}: use a divisor"
+                )
+
+
+def _pair(side: int | list[int]) -> tuple[int, int]:
+    return (side[0], side[1]) if isinstance(side, list) else (side, side)
 
 
 def _outside(config: Mapping[str, Any]) -> Iterator[str]:

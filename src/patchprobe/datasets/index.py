@@ -57,7 +57,7 @@ def build_index(
     source, and the evaluation does not depend on how many images there are to train.
 
     Raises DataError for a missing or broken file, an image and label map of different sizes, an id that is
-    not a class, a tile that does not fit and a draw that asks for more images than there are; ConfigError for
+    not a class, a tile that does not fit, a split without any class and a draw that asks for more images than there are; ConfigError for
     bad keys.
     """
     drawn: dict[str, list[Drawn]] = {}
@@ -83,6 +83,13 @@ def build_index(
     ]
     pixels = np.array([counts for _, counts in facts])
     images, classes = pd.DataFrame(rows), _class_table(dataset, [split for split, _ in pairs], pixels)
+    for split in SPLITS:
+        part = classes[(classes["split"] == split) & (classes["name"] != "void")]
+        if not part["pixels"].sum():
+            raise DataError(
+                f"datasets.{name}: no pixel of the {(images['split'] == split).sum()} {split} images has a class, all are void: "
+                "use the label maps with evaluation ids, or draw other images"
+            )
     _notice_twice(name, images)
     _notice_unusual(name, dataset, classes, images)
     return images, classes

@@ -3,13 +3,13 @@
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from patchprobe.errors import ConfigError, DataError
+from patchprobe.errors import ConfigError, DataError, ModelError
 from patchprobe.files import check_writable
 
 # Longer, and the clock of a file server is not merely a little ahead of this machine's.
@@ -64,18 +64,28 @@ def _root(path: Path) -> str:
     return path.parts[0] if path.parts[0] == "results" else str(path)
 
 
-def check(config: Mapping[str, Any], *, device: str) -> None:
+def check(config: Mapping[str, Any], *, device: str, rules: Collection[str] = ()) -> None:
     """Open every data set, corruption and objective's options of a validated configuration, and see that ``device`` is there.
 
-    Raises ConfigError, DataError or DeviceError with the message that the job would end with.
+    ``rules`` are those that are going to run: where models are looked at, variants have to leave them features, and where
+    neighbours are searched, a dask scheduler has to answer. Raises ConfigError, DataError, DeviceError or ModelError with
+    the message that the job would end with.
     """
     # Imported here, since the workflow imports this module on every parse and runs it once.
+    from patchprobe.analyses.declaring import analyses
     from patchprobe.corruptions.corruption import open_corruption
     from patchprobe.datasets.dataset import open_dataset
     from patchprobe.datasets.demo.generators import open_generator
+    from patchprobe.neighbors import cluster
     from patchprobe.run.devices import check_device
 
     check_device(device)
+    if {"inspect_model", "extract"} & set(rules):
+        for name, entry in config["models"].items():
+            check_variants(name, entry)
+    if {"patch_classification", *(a.name for a in analyses() if a.searches)} & set(rules):
+        with cluster.connected():
+            pass
     for kind, entry in config["corruptions"].items():
         open_corruption(kind, entry)
     for name, entry in config["datasets"].items():
@@ -93,3 +103,30 @@ def check(config: Mapping[str, Any], *, device: str) -> None:
             from patchprobe.pretraining.objective import check_options
 
             check_options(name, entry["options"])
+
+
+def check_variants(name: str, entry: Mapping[str, Any]) -> None:
+    """Raise ModelError if a variant of a model takes as many features as it has, or more."""
+    asked = {variant: own["features"] for variant, own in entry["variants"].items() if own.get("features")}
+    features = _features(entry) if asked else None
+    for variant, count in asked.items():
+        if features is not None and count >= features:
+            raise ModelError(
+                f"models.{name}.variants.{variant}.features is {count}, but the model has {features} features: take fewer"
+            )
+
+
+def _features(entry: Mapping[str, Any]) -> int | None:
+    """Return how many features the tokens of a model have, or None where its own job will say what is wrong with it."""
+    if entry["source"] == "pixels":
+        return int(3 * entry["patch_size"] ** 2)
+    # Without memory or arithmetic; importing both takes some seconds, and only where there are variants.
+    import timm
+    import torch
+
+    try:
+        with torch.device("meta"):
+            network = timm.create_model(entry["architecture"], num_classes=0, **(entry.get("arguments") or {}))
+    except Exception:  # whatever timm finds wrong, inspect_model names the key
+        return None
+    return int(network.num_features)
