@@ -5,7 +5,7 @@ terminal obeys some characters and hides others, and a line break can begin what
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class PatchprobeError(Exception):
@@ -64,3 +64,11 @@ def suggestion(
     """Return ``did you mean <prefix><the nearest of known>?``, or ``otherwise`` if none is near."""
     near = difflib.get_close_matches(str(given), map(str, known), n=1, cutoff=cutoff)
     return f"did you mean {prefix}{near[0]}?" if near else otherwise
+
+
+def several(errors: Sequence[object], what: str, first: int = 10) -> str:
+    """Return one message of many that say ``what``, such as ``files are wrong``: their number and the first of them."""
+    if len(errors) == 1:
+        return str(errors[0])
+    more = f"; and {len(errors) - first} more" if len(errors) > first else ""
+    return f"{len(errors)} {what}: " + "; ".join(f"({i}) {e}" for i, e in enumerate(errors[:first], 1)) + more

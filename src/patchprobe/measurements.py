@@ -108,7 +108,9 @@ def _check_columns(table: pd.DataFrame, path: Path) -> None:
     missing = [column for column in COLUMNS if column not in table.columns]
     unknown = [str(column) for column in table.columns if column not in COLUMNS]
     if missing or unknown:
-        raise StoreError(f"{path}: columns missing: {missing}, unknown: {unknown}; schema {SCHEMA_ID}")
+        raise StoreError(
+            f"{path}: columns missing: {missing}, unknown: {unknown}; give the columns of schema {SCHEMA_ID}"
+        )
 
 
 def _check_column(values: pd.Series, rule: Mapping[str, Any], path: Path) -> None:
@@ -162,7 +164,7 @@ def _check_unique(table: pd.DataFrame, path: Path) -> None:
     twice = table.duplicated(list(KEY))
     if twice.any():
         row = table.loc[twice, list(KEY)].iloc[0].to_dict()
-        raise StoreError(f"{path}: {int(twice.sum())} rows occur twice, first {row}")
+        raise StoreError(f"{path}: {int(twice.sum())} rows occur twice, first {row}: write each once")
 
 
 def _refuse(bad: npt.NDArray[np.bool_], values: pd.Series, path: Path, what: str) -> None:

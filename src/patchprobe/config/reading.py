@@ -65,7 +65,7 @@ def read_text(text: str, name: str) -> Any:
             f"{where}: this is not YAML ({printable(f'{context}: {problem}' if context else str(problem))}): correct the line"
         ) from None
     except RecursionError:
-        raise ConfigError(f"{name}: its keys lie too deep in each other to be a configuration") from None
+        raise ConfigError(f"{name}: its keys lie too deep in each other to be a configuration; write it flat") from None
     finally:
         loader.dispose()
 

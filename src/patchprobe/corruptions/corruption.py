@@ -90,7 +90,7 @@ def number(value: Any, key: str = "levels") -> float:
 def positive(value: Any, what: str, key: str = "levels") -> float:
     """Return a number above 0 of the config as float; raises ConfigError that says ``what`` it is."""
     if number(value, key) <= 0:
-        raise ConfigError(f"{key} holds {value!r}; {what} is above 0")
+        raise ConfigError(f"{key} holds {value!r}; {what} is above 0: correct the key")
     return float(value)
 
 

@@ -88,7 +88,8 @@ def open_dataset(entry: Mapping[str, Any], data_root: Path, *, name: str = "<nam
     if adapter.needs_root:
         if not entry.get("root"):
             raise ConfigError(f"datasets.{name}.root is missing: set it to the folder of the data set in data_root")
-        root = folder_below(f"datasets.{name}.root", str(entry["root"]), data_root)
+        # Whole, since the messages of adapters name files below it.
+        root = folder_below(f"datasets.{name}.root", str(entry["root"]), data_root).absolute()
         if not root.is_dir():
             found = "is not a folder" if root.exists() else "does not exist"
             raise DataError(

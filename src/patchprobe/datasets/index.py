@@ -1,12 +1,12 @@
 """The index of a data set: which images a run uses, every one of them checked."""
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from patchprobe.datasets.dataset import Classes, Dataset, Record
 from patchprobe.datasets.pictures import orientation_of, turned
-from patchprobe.errors import ConfigError, DataError, printable
+from patchprobe.errors import ConfigError, DataError, printable, several
 from patchprobe.seeds import generator
 
 SPLITS = ("train", "evaluation")
@@ -24,6 +24,7 @@ MANY = 20
 """So many images show what a data set usually has."""
 
 _log = logging.getLogger(__name__)
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,8 @@ def build_index(
         drawn[split] = _draw_split(dataset, name, split, entry["splits"][split], taken, present, seed)
     pairs = [(split, d) for split in SPLITS for d in drawn[split]]
     check = partial(_check, dataset, name, entry["tiling"])
-    with ThreadPoolExecutor(threads) as pool:
-        checked = pool.map(check, (d.record for _, d in pairs))
-        facts = list(tqdm(checked, f"{name}: checking images and labels", len(pairs), unit="image"))
+    checked = each_or_all_errors(check, [d.record for _, d in pairs], f"{name}: checking images and labels", threads)
+    facts, counts = [fact for fact, _ in checked], [counts for _, counts in checked]
     rows = [
         {
             "image_id": d.record.image_id,
@@ -79,9 +79,9 @@ def build_index(
             "label": d.record.label.as_posix(),
             **fact,
         }
-        for (split, d), (fact, _) in zip(pairs, facts, strict=True)
+        for (split, d), fact in zip(pairs, facts, strict=True)
     ]
-    pixels = np.array([counts for _, counts in facts])
+    pixels = np.array(counts)
     images, classes = pd.DataFrame(rows), _class_table(dataset, [split for split, _ in pairs], pixels)
     for split in SPLITS:
         part = classes[(classes["split"] == split) & (classes["name"] != "void")]
@@ -93,6 +93,27 @@ def build_index(
     _notice_twice(name, images)
     _notice_unusual(name, dataset, classes, images)
     return images, classes
+
+
+def each_or_all_errors(
+    function: Callable[[Record], _Found], records: Sequence[Record], what: str, threads: int
+) -> list[_Found]:
+    """Return what a function finds in each record, made by threads; what is wrong with files is said of all at once.
+
+    ``what`` stands before the progress. Raises DataError with the first messages and their number.
+    """
+
+    def tried(record: Record) -> _Found | DataError:
+        try:
+            return function(record)
+        except DataError as error:
+            return error
+
+    with ThreadPoolExecutor(threads) as pool:
+        found = list(tqdm(pool.map(tried, records), what, len(records), unit="image"))
+    if errors := [one for one in found if isinstance(one, DataError)]:
+        raise DataError(several(errors, "images or label maps cannot be used"))
+    return [one for one in found if not isinstance(one, DataError)]
 
 
 def index_records(index: pd.DataFrame) -> list[Record]:
@@ -184,7 +205,7 @@ def _draw_split(
 ) -> list[Drawn]:
     source, key = rule["source"], f"datasets.{name}.splits.{split}"
     if source not in dataset.counts:
-        raise ConfigError(f"{key}.source: there is no split {source!r}; it has {', '.join(dataset.counts)}")
+        raise ConfigError(f"{key}.source: there is no split {source!r}; take one of {', '.join(dataset.counts)}")
     numbers = [number for number in DRAWS if rule.get(number) is not None]
     if len(numbers) > 1:
         raise ConfigError(f"{key}: {' and '.join(numbers)} are both set; set one of them to null")

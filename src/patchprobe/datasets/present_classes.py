@@ -1,14 +1,13 @@
 """Which classes each label map shows, for draws that are balanced over classes."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from patchprobe.datasets.dataset import Dataset, Record
+from patchprobe.datasets.index import each_or_all_errors
 from patchprobe.own_files import damaged, read_table
 
 
@@ -24,9 +23,8 @@ def present_classes(dataset: Dataset, source: str, *, threads: int = 1) -> pd.Da
         return " ".join(str(i) for i in sorted(dataset.classes.ids) if counts[i])
 
     records = dataset.records(source)
-    with ThreadPoolExecutor(threads) as pool:
-        found = tqdm(pool.map(shown, records), f"{source}: reading label maps", len(records), unit="image")
-        rows = [(source, record.image_id, classes) for record, classes in zip(records, found, strict=True)]
+    found = each_or_all_errors(shown, records, f"{source}: reading label maps", threads)
+    rows = [(source, record.image_id, classes) for record, classes in zip(records, found, strict=True)]
     return pd.DataFrame(rows, columns=["source", "image_id", "classes"])
 
 

@@ -57,12 +57,12 @@ def registered_model(name: str, folder: Path = FOLDER) -> RegisteredModel:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise ConfigError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{file} is not YAML ({' '.join(str(error).split())}): correct it") from error
     facts = _part(content, "model", file)
     expected = {field.name for field in fields(RegisteredModel)} - {"entry"}
     for kind, keys in (("missing", expected - facts.keys()), ("unknown", facts.keys() - expected)):
         if keys:
-            raise ConfigError(f"{file}: {kind} under model: {', '.join(sorted(keys))}")
+            raise ConfigError(f"{file}: {kind} under model: {', '.join(sorted(keys))}; correct the file")
     return RegisteredModel(**{**facts, "quirks": tuple(facts["quirks"])}, entry=_part(content, "entry", file))
 
 
@@ -113,7 +113,7 @@ def _merged(base: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 def _part(content: Any, key: str, file: Path) -> dict[str, Any]:
     part = content.get(key) if isinstance(content, dict) else None
     if not isinstance(part, dict):
-        raise ConfigError(f"{file} has no mapping {key!r}")
+        raise ConfigError(f"{file} has no mapping {key!r}: add it")
     return part
 
 

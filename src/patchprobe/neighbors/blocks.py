@@ -48,7 +48,9 @@ def slices(length: int, step: int) -> list[slice]:
 def check_matrix(tokens: npt.NDArray[Any], what: str) -> None:
     """Raise ModelError unless tokens are real numbers (rows, features)."""
     if tokens.ndim != 2 or tokens.dtype.kind not in "fiu":
-        raise ModelError(f"{what}: expected real tokens (rows, features), got {tokens.dtype} of shape {tokens.shape}")
+        raise ModelError(
+            f"{what}: expected real tokens (rows, features), got {tokens.dtype} of shape {tokens.shape}; extract them again"
+        )
 
 
 def check_bank(tokens: npt.NDArray[Any]) -> None:
@@ -112,7 +114,7 @@ def _search_block(
     if queries.shape[1] != features:
         raise ModelError(
             f"queries have {queries.shape[1]} features and the memory bank {features}: "
-            "both must come from the same model and layer"
+            "extract both again from one model and layer"
         )
     columns = [np.asarray(companion).reshape(-1) for companion in companions]
     found = []

@@ -57,7 +57,7 @@ def margins(
     if norms.size and not norms.max() < 2.0**60:
         raise ModelError(
             "a query token is more than 2^60 times as far from the memory bank's mean as its tokens are: "
-            "the tokens are unusable; check that queries and memory bank come from the same model"
+            "the tokens are unusable; extract queries and memory bank again from one model"
         )
     bound = 2 * (gamma(terms, precision) + slack) * norms * radius
     bound += (gamma(square_terms, precision) + gamma(features, np.float64)) * radius**2

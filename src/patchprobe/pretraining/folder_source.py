@@ -35,11 +35,15 @@ class FolderImages:
             raise DataError(f"{_KEY}: there is no folder {self._folder}; create it or correct the key")
         found = [path.relative_to(self._folder) for path in files_below(self._folder, _SUFFIXES)]
         if not found:
-            raise DataError(f"{_KEY}: {self._folder} holds no images ({', '.join(_SUFFIXES)})")
+            raise DataError(
+                f"{_KEY}: {self._folder} holds no images ({', '.join(_SUFFIXES)}): put some there, or correct the key"
+            )
         folders = sorted({path.parts[0] for path in found if len(path.parts) > 1})
         sorted_into_classes = all(len(path.parts) > 1 for path in found) and len(folders) > 1
         if len(folders) > NO_CLASS and sorted_into_classes:
-            raise DataError(f"{_KEY}: {self._folder} has {len(folders)} sub-folders, at most {NO_CLASS} can be classes")
+            raise DataError(
+                f"{_KEY}: {self._folder} has {len(folders)} sub-folders, at most {NO_CLASS} can be classes: put images of fewer there"
+            )
         self.class_names = tuple(folders) if sorted_into_classes else ()
         drawn = generator(seed, "pretraining images").permutation(len(found))[: options["count"]]
         self._paths = [found[number] for number in sorted(drawn)]

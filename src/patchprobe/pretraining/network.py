@@ -31,7 +31,7 @@ class Network(nn.Module):
         except (TypeError, RuntimeError, AssertionError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise ConfigError(
-                f"{_KEY}: timm cannot build {architecture} at {input_size} px with {dict(arguments)}: {reason}"
+                f"{_KEY}: timm cannot build {architecture} at {input_size} px with {dict(arguments)} ({reason}): correct the key"
             ) from None
         if not _is_plain(vit):
             raise ConfigError(
@@ -41,7 +41,7 @@ class Network(nn.Module):
         if input_size % (2 * vit.patch_embed.patch_size[0]):
             raise ConfigError(
                 f"{_KEY}.input_size: {input_size} px is not a multiple of {2 * vit.patch_embed.patch_size[0]}, two "
-                "patches, so that local crops of half the size have whole patches"
+                "patches, so that local crops of half the size have whole patches: take one"
             )
         # Measured on a CPU with bf16: training with the fused attention of torch takes 1.8 times as long at 65
         # tokens, and its gradients are not deterministic on every GPU.

@@ -95,8 +95,8 @@ def fit_probes(
     """
     if len(labels) == 0:
         raise DataError(
-            "no training patch to fit a linear probe on: take more training images or check that their labels are "
-            "not all void"
+            "no training patch to fit a linear probe on: draw more images (datasets.<name>.splits.train), or "
+            "use label maps with evaluation ids"
         )
     mean, variance = moments(tokens)
     views = [_view(transform, mean, variance, options.batch_norm) for transform in transforms]

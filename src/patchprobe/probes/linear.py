@@ -42,7 +42,7 @@ class LinearProbe:
         if tokens.shape[-1] != self.weights.shape[1]:
             raise ModelError(
                 f"tokens have {tokens.shape[-1]} features and the probe was fitted on {self.weights.shape[1]}: "
-                "both must come from the same model and layer"
+                "extract both again from one model and layer"
             )
         flat = tokens.reshape(-1, tokens.shape[-1])
         best = np.empty(len(flat), np.int64)
@@ -51,7 +51,9 @@ class LinearProbe:
             scores = ((flat[rows].astype(np.float32) - self.mean) * self.scale) @ self.weights.T
             scores += self.bias
             if not np.isfinite(scores).all():
-                raise ModelError("some tokens are infinite or not a number: extract them again in float32")
+                raise ModelError(
+                    "some tokens are infinite or not a number: set extraction.dtype to float32, and extraction.precision to fp32"
+                )
             best[rows] = scores.argmax(axis=1)
         return self.class_ids[best].reshape(tokens.shape[:-1])
 

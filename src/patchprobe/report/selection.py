@@ -54,7 +54,9 @@ def prepare(rows: pd.DataFrame, *, every_layer: bool = False) -> pd.DataFrame:
     for column in ("seed", "protocol"):
         found = sorted(rows[column].unique())
         if len(found) > 1:
-            raise StoreError(f"measurements with {column} {found[0]} and {found[1]} cannot share a table")
+            raise StoreError(
+                f"measurements with {column} {found[0]} and {found[1]} cannot share a table: run both again with one seed and one version of patchprobe"
+            )
     if not every_layer:
         deepest = rows.groupby(["dataset", "model", "variant"])["layer"].transform("max")
         rows = rows[rows["layer"] == deepest]
@@ -68,7 +70,9 @@ def prepare_beside(rows: pd.DataFrame) -> pd.DataFrame:
     """
     seeds = sorted(rows["seed"].unique())
     if len(seeds) > 1:
-        raise StoreError(f"measurements with seed {seeds[0]} and {seeds[1]} cannot share a table")
+        raise StoreError(
+            f"measurements with seed {seeds[0]} and {seeds[1]} cannot share a table: run both again with one seed and one version of patchprobe"
+        )
     return pd.concat([prepare(part) for _, part in rows.groupby("protocol")], ignore_index=True)
 
 

@@ -31,12 +31,14 @@ def confusion_matrices(
     neither a class nor void, and for a prediction, where it counts, that is no class.
     """
     if truth.shape != predicted.shape:
-        raise DataError(f"truth has shape {truth.shape} and predictions {predicted.shape}: they must be equal")
+        raise DataError(f"truth has shape {truth.shape} and predictions {predicted.shape}: give maps of one size")
     scored = truth != void
     truth, predicted = truth[scored], predicted[scored]
     image = np.broadcast_to(image, scored.shape)[scored].astype(np.int64)
     if image.size and (image.min() < 0 or image.max() >= images):
-        raise DataError(f"image indices run from {image.min()} to {image.max()}, but there are {images} images")
+        raise DataError(
+            f"image indices run from {image.min()} to {image.max()}, but there are {images} images: give the index of an image"
+        )
     count = len(class_ids)
     cells = _positions(truth, class_ids, "truth") * count
     cells += _positions(predicted, class_ids, "predictions")

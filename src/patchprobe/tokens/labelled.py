@@ -35,7 +35,9 @@ def labelled_tokens(features: xr.Dataset, labels: xr.Dataset, split: str) -> Lab
     ids = patch_labels(maps, grid(features)).reshape(len(tiles), -1)
     keep = ids != labels.attrs["void_id"]
     if not keep.any():
-        raise DataError(f"split {split!r} has no patch with a class: every patch is void; check the label maps")
+        raise DataError(
+            f"split {split!r} has no patch with a class: every patch is void; use the label maps with evaluation ids"
+        )
     images = np.broadcast_to(part.image_id.values[:, None], ids.shape)
     return LabelledTokens(part.tokens.values[keep], ids[keep], images[keep])
 

@@ -44,8 +44,8 @@ class FeatureTransform:
         """Return tokens (..., kept) of tokens (..., features); raises ModelError for another number of features."""
         if tokens.shape[-1] != self.features:
             raise ModelError(
-                f"tokens have {tokens.shape[-1]} features and the variant was fitted on {self.features}: both must "
-                "come from the same model and layer"
+                f"tokens have {tokens.shape[-1]} features and the variant was fitted on {self.features}: extract both "
+                "again from one model and layer"
             )
         if self.mean is not None:
             tokens = tokens.astype(np.float32) - self.mean
@@ -124,7 +124,9 @@ def moments(tokens: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], npt.NDAr
             variance += np.square(tokens[rows] - mean).sum(axis=0)
         variance /= len(tokens)
     if not np.isfinite(variance).all():
-        raise ModelError("some training tokens are infinite or not a number: extract them again in float32")
+        raise ModelError(
+            "some training tokens are infinite or not a number: set extraction.dtype to float32, and extraction.precision to fp32"
+        )
     return mean, variance
 
 

@@ -80,7 +80,10 @@ def test_missing_folders_files_and_scenes(tmp_path: Path) -> None:
     image = tmp_path / "images/validation/ADE_val_00000002.jpg"
     second.unlink()
     third.unlink()
-    with pytest.raises(DataError, match=rf"the label map of image {image} \(and of 1 more\) is missing"):
+    with pytest.raises(
+        DataError,
+        match=rf"2 label maps are missing: \(1\) of image {image}; \(2\) of image .*; copy them there or remove each image",
+    ):
         dataset.records("validation")
     image.unlink()
     (image.parent / "ADE_val_00000003.jpg").rename(image.parent / "ADE_train_00000003.jpg")

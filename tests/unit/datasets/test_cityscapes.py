@@ -103,7 +103,10 @@ def test_missing_files_and_wrong_names(tmp_path: Path) -> None:
     image = tmp_path / "leftImg8bit/val/lindau/lindau_000001_000019_leftImg8bit.png"
     second.unlink()
     third.unlink()
-    with pytest.raises(DataError, match=rf"the label map of image {image} \(and of 1 more\) is missing"):
+    with pytest.raises(
+        DataError,
+        match=rf"2 label maps are missing: \(1\) of image {image}; \(2\) of image .*; copy them there or remove each image",
+    ):
         dataset.records("val")
     image.unlink()
     (image.parent / "lindau_000002_000019_leftImg8bit.png").rename(image.parent / "ulm_000002_000019_leftImg8bit.png")

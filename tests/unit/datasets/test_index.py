@@ -232,7 +232,7 @@ def test_bad_files_are_found_before_anything_else(tmp_path: Path, write_pair: Wr
 
 def test_bad_splits_name_their_key() -> None:
     dataset = Synthetic(None, {"images": 4, "height": 32, "width": 32})
-    with pytest.raises(ConfigError, match=r"datasets\.demo\.splits\.train\.source: .* 'test'; it has train, val"):
+    with pytest.raises(ConfigError, match=r"datasets\.demo\.splits\.train\.source: .* 'test'; take one of train, val"):
         build_index(dataset, "demo", entry({"source": "test"}), seed=0)
     with pytest.raises(
         DataError, match=r"datasets\.demo\.splits\.evaluation: images asks for 9 images but split 'val'"

@@ -97,7 +97,7 @@ def test_an_image_without_any_label_scores_nan():
         ([1], [3], r"predictions: the ids \[3\]"),
         ([1], [-1], r"predictions: the ids \[-1\]"),
         ([1], [255], r"predictions: the ids \[255\]"),
-        ([1, 1], [1], "must be equal"),
+        ([1, 1], [1], "give maps of one size"),
     ],
 )
 def test_ids_that_are_no_classes_are_refused(truth, predicted, message):

@@ -69,7 +69,9 @@ def voters(features: xr.Dataset, labels: xr.Dataset) -> Voters:
     ids = patch_labels(maps, grid(features)).reshape(len(maps), -1)
     keep = ids != labels.attrs["void_id"]
     if not keep.any():
-        raise DataError("split 'train' has no patch with a class: every patch is void; check the label maps")
+        raise DataError(
+            "split 'train' has no patch with a class: every patch is void; use the label maps with evaluation ids"
+        )
     images = np.broadcast_to(train.image_id.values[:, None], ids.shape)
     return Voters(train.tokens.values[keep], pixel_labels(maps, grid(features))[keep], ids[keep], images[keep])
 

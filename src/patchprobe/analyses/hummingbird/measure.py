@@ -69,7 +69,9 @@ def memory(features: xr.Dataset, labels: xr.Dataset, quirks: Quirks, *, seed: in
     if quirks.memory_size is not None:
         keep = _rare_first(counts, keep, quirks.memory_size, train.tile.values, seed)
     if not keep.any():
-        raise DataError("split 'train' has no patch with a class: every patch is void; check the label maps")
+        raise DataError(
+            "split 'train' has no patch with a class: every patch is void; use the label maps with evaluation ids"
+        )
     kept = counts[keep].astype(np.float32)
     return Memory(train.tokens.values[keep], kept / kept.sum(axis=1, keepdims=True))
 

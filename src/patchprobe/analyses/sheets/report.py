@@ -34,7 +34,9 @@ def choose_tiles(labels: xr.Dataset, images: int) -> list[str]:
     """
     evaluation = np.flatnonzero(labels["split"].to_numpy() == "evaluation")
     if not len(evaluation):
-        raise StoreError("the label store holds no tile of the evaluation split; run its rule again")
+        raise StoreError(
+            f"{labels.encoding.get('source', 'the label store')} holds no tile of the evaluation split; delete it and run again"
+        )
     image_ids, void = labels["image_id"].to_numpy(), labels.attrs["void_id"]
     chosen: list[str] = []
     for image_id in dict.fromkeys(image_ids[evaluation].tolist()):

@@ -23,10 +23,12 @@ class BandNoise(Corruption):
 
     def _level(self, level: Any) -> Level:
         if not isinstance(level, Sequence) or isinstance(level, str) or len(level) != 2:
-            raise ConfigError(f"levels holds {level!r}; a ring is [inner radius, outer radius]")
+            raise ConfigError(f"levels holds {level!r}; a ring is [inner radius, outer radius]: write both")
         low, high = (number(radius) for radius in level)
         if not 0 <= low < high <= math.sqrt(2):
-            raise ConfigError(f"levels holds {level!r}; a ring has 0 <= inner < outer <= 1.4142 (the square root of 2)")
+            raise ConfigError(
+                f"levels holds {level!r}; a ring has 0 <= inner < outer <= 1.4142 (the square root of 2): correct it"
+            )
         return low, high
 
     def corrupt(self, image: Image, level: Level, *, seed: int, key: str) -> Image:

@@ -16,7 +16,7 @@ class Blur(Corruption):
 
     def _level(self, level: Any) -> Level:
         if number(level) % 2 != 1 or level < 3:
-            raise ConfigError(f"levels holds {level!r}; a blur kernel is an odd number of pixels from 3 on")
+            raise ConfigError(f"levels holds {level!r}; a blur kernel is an odd number of pixels from 3 on: take one")
         return float(level)
 
     def corrupt(self, image: Image, level: Level, *, seed: int, key: str) -> Image:

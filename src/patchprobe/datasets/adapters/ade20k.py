@@ -17,7 +17,7 @@ import numpy.typing as npt
 from patchprobe.datasets.dataset import Classes, Record
 from patchprobe.datasets.images import FileDataset
 from patchprobe.datasets.listing import check_name, is_left_behind
-from patchprobe.errors import DataError
+from patchprobe.errors import DataError, several
 
 VOID = 0
 IMAGES, LABELS, SCENES = "images", "annotations", "sceneCategories.txt"
@@ -72,9 +72,11 @@ class ADE20K(FileDataset):
         ):
             alone = sorted(these.keys() - others.keys())
             if alone:
-                more = f" (and of {len(alone) - 1} more)" if len(alone) > 1 else ""
+                missing = [f"of {this} {these[stem]}" for stem in alone]
                 raise DataError(
-                    f"the {other} of {this} {these[alone[0]]}{more} is missing; copy it there or remove the {this}"
+                    f"the {other} {missing[0]} is missing; copy it there or remove the {this}"
+                    if len(missing) == 1
+                    else f"{several(missing, f'{other}s are missing')}; copy them there or remove each {this}"
                 )
         unknown = sorted(images.keys() - self._scenes.keys())
         if unknown:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from patchprobe.datasets.dataset import Classes, Record
 from patchprobe.datasets.images import FileDataset
 from patchprobe.datasets.listing import is_left_behind
-from patchprobe.errors import DataError
+from patchprobe.errors import DataError, several
 
 VOID = 255
 IMAGES, LABELS = "leftImg8bit", "gtFine"
@@ -140,5 +140,9 @@ def _refuse_unpaired(
 ) -> None:
     alone = sorted(these.keys() - others.keys())
     if alone:
-        more = f" (and of {len(alone) - 1} more)" if len(alone) > 1 else ""
-        raise DataError(f"the {other} of {this} {these[alone[0]]}{more} is missing; copy it there or remove the {this}")
+        missing = [f"of {this} {these[name]}" for name in alone]
+        raise DataError(
+            f"the {other} {missing[0]} is missing; copy it there or remove the {this}"
+            if len(missing) == 1
+            else f"{several(missing, f'{other}s are missing')}; copy them there or remove each {this}"
+        )

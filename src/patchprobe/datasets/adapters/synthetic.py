@@ -52,7 +52,7 @@ class Synthetic:
     def __init__(self, root: Path | None, options: Mapping[str, Any]) -> None:
         for key, value in options.items():
             if key not in _DEFAULTS:
-                raise ConfigError(f"options.{key} is unknown; known are {', '.join(_DEFAULTS)}")
+                raise ConfigError(f"options.{key} is unknown: take one of {', '.join(_DEFAULTS)}")
             least = 1 if key == "images" else 32
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f"options.{key} is {value!r}; set it to a whole number from {least} on")

@@ -26,7 +26,7 @@ class StreetData:
         self._splits = {split: _settings(split, options) for split in _DEFAULTS}
         unknown = sorted(options.keys() - _DEFAULTS.keys())
         if unknown:
-            raise ConfigError(f"options.{unknown[0]} is unknown; known are {', '.join(_DEFAULTS)}")
+            raise ConfigError(f"options.{unknown[0]} is unknown: take one of {', '.join(_DEFAULTS)}")
 
     def write(self, root: Path, *, threads: int = 1) -> None:
         """Draw all scenes and write them below ``root``; the files do not depend on ``threads``."""
@@ -60,7 +60,7 @@ def _settings(split: str, options: Mapping[str, Any]) -> dict[str, int]:
         raise ConfigError(f"options.{split} is {given!r}; give it the keys cities and images_per_city")
     for key, value in given.items():
         if key not in _DEFAULTS[split]:
-            raise ConfigError(f"options.{split}.{key} is unknown; known are {', '.join(_DEFAULTS[split])}")
+            raise ConfigError(f"options.{split}.{key} is unknown: take one of {', '.join(_DEFAULTS[split])}")
         most = len(city_names(split)) if key == "cities" else 999_999
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
             raise ConfigError(f"options.{split}.{key} is {value!r}; set it to a whole number from 1 to {most}")
