@@ -249,6 +249,16 @@ def link_sealed(partial: Path, target: Path) -> None:
         os.link(partial / name, target / name)
 
 
+def add_links(store: Path) -> None:
+    """Link what lies in the group of a store from the store itself, so that whoever opens ``X.zarr`` finds the arrays.
+
+    Nothing of this project reads the links; where a file system has none, ``X.zarr/data`` is the group all the same.
+    """
+    for name in sorted(entry.name for entry in (store / GROUP).iterdir()):
+        with contextlib.suppress(OSError):
+            (store / name).symlink_to(f"{GROUP}/{name}")
+
+
 def strip_sealed(partial: Path) -> None:
     """Delete from a sealed folder all that is no part of the store."""
     shutil.rmtree(partial / _TEMPORARY, ignore_errors=True)

@@ -22,7 +22,7 @@ from typing import Any
 
 from patchprobe.files import disk_errors, file_sha256, locked, sync, write_atomic
 from patchprobe.own_files import read_mapping
-from patchprobe.stores.build import Build, check_whole, link_sealed, strip_sealed
+from patchprobe.stores.build import Build, add_links, check_whole, link_sealed, strip_sealed
 from patchprobe.stores.file_list import BUILD_FILE, FORMAT, lock_of, manifest_path, remove_partial, staged
 
 
@@ -117,6 +117,7 @@ def _publish(partial: Path, store: Path) -> None:
         shutil.rmtree(linked, ignore_errors=True)
         strip_sealed(partial)
         linked = partial
+    add_links(linked)
     check_whole(linked)
     for folder, _, _ in os.walk(linked):  # the files are synced already
         sync(Path(folder))

@@ -22,7 +22,7 @@ import numpy as np
 from patchprobe.stores.reading import open_store
 from patchprobe.stores.writing import build_store
 
-_CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.truncate"}
+_CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.truncate", "os.symlink"}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
@@ -66,7 +66,7 @@ def die_before(change: int, root: Path, log: Path) -> None:
                 return
         elif event not in _CHANGES:
             return
-        if str(args[0]).startswith(str(root)):
+        if str(args[1] if event == "os.symlink" else args[0]).startswith(str(root)):
             seen += 1
             if seen > change:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -75,7 +75,7 @@ def die_before(change: int, root: Path, log: Path) -> None:
         status = os.fstat(descriptor)
         content = status.st_size
         if stat.S_ISDIR(status.st_mode):
-            content = {name: os.stat(name, dir_fd=descriptor).st_ino for name in os.listdir(descriptor)}  # noqa: PTH208
+            content = {name: os.lstat(name, dir_fd=descriptor).st_ino for name in os.listdir(descriptor)}  # noqa: PTH208
         os.write(line_of, json.dumps([status.st_ino, content]).encode() + b"\n")
 
     os.fsync = note
@@ -89,6 +89,8 @@ def cut_power(folder: Path, log: Path, *, names: bool) -> None:
         status = path.lstat()
         if not names and (synced.get(folder.stat().st_ino) or {}).get(path.name) != status.st_ino:
             remove(path)
+        elif path.is_symlink():  # a name and nothing else
+            continue
         elif path.is_dir():
             cut_power(path, log, names=names)
         elif synced.get(status.st_ino) != status.st_size:
@@ -96,8 +98,8 @@ def cut_power(folder: Path, log: Path, *, names: bool) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder."""
-    if path.is_dir():
+    """Remove a file, a link or a folder."""
+    if path.is_dir() and not path.is_symlink():
         for inner in path.iterdir():
             remove(inner)
         path.rmdir()

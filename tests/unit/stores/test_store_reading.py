@@ -4,6 +4,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import dask
 import numpy as np
 import pytest
+import xarray as xr
+import zarr
 
 from patchprobe.errors import StoreError
 from patchprobe.files import file_sha256
@@ -163,3 +166,42 @@ def test_verify_as_a_program(store):
     damaged = run("results")
     assert damaged.returncode == 1 and len(damaged.stdout.splitlines()) == 2 and "1 damaged" in damaged.stdout
     assert run("nowhere").returncode == 1
+
+
+@pytest.mark.parametrize("place", ["", "/data"])
+def test_xarray_alone_opens_a_store(store, place):
+    tokens = xr.open_zarr(f"{store}{place}").tokens
+    assert tokens.values[:, 0, 0].tolist() == list(range(TILES))
+
+
+@pytest.mark.parametrize("way", ["xarray", "patchprobe", "zarr"])
+def test_the_documented_ways_warn_of_nothing(store, way):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        if way == "xarray":
+            values = xr.open_zarr(f"{store}/data", consolidated=False).tokens.values
+        elif way == "zarr":
+            values = zarr.open_group(f"{store}/data", mode="r")["tokens"][:]
+        else:
+            values = open_store(store).tokens.values
+    assert values[:, 0, 0].tolist() == list(range(TILES))
+
+
+def test_links_are_no_part_of_a_store(store, tmp_path):
+    links = [path for path in store.iterdir() if path.is_symlink()]
+    assert {path.name for path in links} == {"zarr.json", "tile", "tokens"}
+    for path in links:
+        path.unlink()
+    assert open_store(store).tokens.values[:, 0, 0].tolist() == list(range(TILES))
+    moved = shutil.copytree(make(tmp_path / "other/set/a.zarr"), tmp_path / "moved.zarr", symlinks=True)
+    assert xr.open_zarr(moved).sizes["tile"] == TILES
+
+
+def test_a_file_system_without_links_keeps_the_group(tmp_path, monkeypatch):
+    def refused(*_, **__):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "symlink_to", refused)
+    store = make(tmp_path / "results/set/a.zarr")
+    assert not [path for path in store.iterdir() if path.is_symlink()]
+    assert open_store(store).sizes["tile"] == TILES
