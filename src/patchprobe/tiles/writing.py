@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -65,8 +66,11 @@ def write_tiles(
     build.coordinate("level", values, ("level",))
     _describe(build, table, tiling, "clean" if corruption is None else corruption.kind)
 
-    def tiles_of(record: Record, size: tuple[int, int]) -> dict[str, UInt8]:
-        pixels = _same_size(dataset.read_image(record), size, record)
+    expected = _digests(index)
+
+    def tiles_of(record: Record) -> dict[str, UInt8]:
+        _check_unchanged(dataset, record, expected)
+        pixels = dataset.read_image(record)
         if corruption is None:
             return {"image": tiling.cut_image(pixels)[None]}
         made = {"image": _corrupted(corruption, pixels, tiling, record.image_id, seed)}
@@ -99,8 +103,11 @@ def write_labels(build: Build, dataset: Dataset, index: pd.DataFrame, *, tiling:
         supercategories=None if classes.supercategories is None else list(classes.supercategories),
     )
 
-    def tiles_of(record: Record, size: tuple[int, int]) -> dict[str, UInt8]:
-        return {"label": tiling.cut_label(_same_size(dataset.read_label(record), size, record))[None]}
+    expected = _digests(index)
+
+    def tiles_of(record: Record) -> dict[str, UInt8]:
+        _check_unchanged(dataset, record, expected)
+        return {"label": tiling.cut_label(dataset.read_label(record))[None]}
 
     for start, stop, made in _pending_chunks(build, index, table, chunk, tiles_of, threads):
         label[start:stop] = made["label"][0]
@@ -176,7 +183,7 @@ def _pending_chunks(
     index: pd.DataFrame,
     table: pd.DataFrame,
     chunk: int,
-    tiles_of: Callable[[Record, tuple[int, int]], Mapping[str, UInt8]],
+    tiles_of: Callable[[Record], Mapping[str, UInt8]],
     threads: int,
 ) -> Iterator[tuple[int, int, dict[str, UInt8]]]:
     """Yield (first tile, last tile + 1, arrays) of every chunk not yet written; a chunk is finished when resumed.
@@ -185,7 +192,6 @@ def _pending_chunks(
     read twice.
     """
     records = index_records(index)
-    sizes = list(zip(index["height"].tolist(), index["width"].tolist(), strict=True))
     numbers = table.groupby("image_id", sort=False).size().to_numpy()
     ends = np.cumsum(numbers)
 
@@ -193,7 +199,7 @@ def _pending_chunks(
         stop = min(start + chunk, len(table))
         first = int(np.searchsorted(ends, start, side="right"))
         last = int(np.searchsorted(ends, stop, side="left"))
-        parts = [tiles_of(records[i], sizes[i]) for i in range(first, last + 1)]
+        parts = [tiles_of(records[i]) for i in range(first, last + 1)]
         skip = start - int(ends[first] - numbers[first])
         return {
             name: np.concatenate([part[name] for part in parts], axis=1)[:, skip : skip + stop - start]
@@ -228,10 +234,18 @@ def _in_order(
                 future.cancel()
 
 
-def _same_size(array: Any, size: tuple[int, int], record: Record) -> Any:
-    if array.shape[:2] != size:
-        raise DataError(
-            f"{record.image_id} is {array.shape[1]} x {array.shape[0]} pixels but was {size[1]} x {size[0]} when the "
-            "images were checked; delete the data set's images.csv and run again"
-        )
-    return array
+def _digests(index: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Return the SHA-256 of image and label map of every image_id, as they were when they were checked."""
+    columns = (index[column] for column in ("image_id", "image_sha256", "label_sha256"))
+    return {image_id: (image, label) for image_id, image, label in zip(*columns, strict=True)}
+
+
+def _check_unchanged(dataset: Dataset, record: Record, expected: Mapping[str, tuple[str, str]]) -> None:
+    """Raise DataError if a file is another than when the index was made, which has its size and its classes."""
+    found = dataset.digests(record)
+    for file, now, then in zip((record.image, record.label), found, expected[record.image_id], strict=True):
+        if now != then:
+            raise DataError(
+                f"{Path(getattr(dataset, 'root', None) or '') / file} was changed after the images were checked; delete the data "
+                "set's images.csv and run again"
+            )
