@@ -25,6 +25,7 @@ from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
 from patchprobe.neighbors import cluster  # noqa: E402
 from patchprobe.run import forkserver, lock, planning, preflight, provenance, stage_times  # noqa: E402
 from patchprobe.run.devices import resolve_device  # noqa: E402
+from patchprobe.run.unmade import unmade  # noqa: E402
 
 try:
     # Read again, since Snakemake's own reading forgets keys and takes numbers for text. A workflow that has this one as a
@@ -92,6 +93,9 @@ async def check_incomplete(dag):
         # Before anything is decided, so that no other run changes what the decision rests on.
         if workflow.executor_plugin is not None and not workflow.dryrun:
             hold_folder()
+        wrong = await unmade(dag)
+        if wrong:
+            raise WorkflowError(wrong)
         current.append(planning.Planning(dag))
         # Who leaves params out of the triggers wants results kept whatever made them.
         dag.forcefiles.update(current[-1].forced(RerunTrigger.PARAMS in workflow.rerun_triggers))

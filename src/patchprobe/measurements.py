@@ -27,6 +27,7 @@ COLUMNS: tuple[str, ...] = tuple(SCHEMA["properties"])
 # No two rows may agree in all of these; files are sorted by them.
 KEY: tuple[str, ...] = (*COLUMNS[: COLUMNS.index("value")], "seed")
 
+_SCHEMA_HINT = "correct it, or say so in src/patchprobe/measurements.schema.json"
 _KINDS: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int, np.integer),
@@ -109,7 +110,7 @@ def _check_columns(table: pd.DataFrame, path: Path) -> None:
     unknown = [str(column) for column in table.columns if column not in COLUMNS]
     if missing or unknown:
         raise StoreError(
-            f"{path}: columns missing: {missing}, unknown: {unknown}; give the columns of schema {SCHEMA_ID}"
+            f"{_final(path)}: columns missing: {missing}, unknown: {unknown}; give the columns of schema {SCHEMA_ID}"
         )
 
 
@@ -119,7 +120,10 @@ def _check_column(values: pd.Series, rule: Mapping[str, Any], path: Path) -> Non
     _refuse(~np.array(right, bool), values, path, f"not of type {kind}")
     if "enum" in rule:
         _refuse(
-            ~values.isin(rule["enum"]).to_numpy(), values, path, f"not one of {', '.join(filter(None, rule['enum']))}"
+            ~values.isin(rule["enum"]).to_numpy(),
+            values,
+            path,
+            f"not one of {', '.join(filter(None, rule['enum']))}; {_SCHEMA_HINT}",
         )
     if "minimum" in rule:
         _refuse((values < rule["minimum"]).to_numpy(), values, path, f"below {rule['minimum']}")
@@ -137,12 +141,27 @@ def _check_column(values: pd.Series, rule: Mapping[str, Any], path: Path) -> Non
 def _check_numbers(table: pd.DataFrame, path: Path) -> None:
     per_class = table["metric"].isin(_metrics(per="class"))
     misplaced = per_class == (table["class"] == "")
-    _refuse(misplaced.to_numpy(), table["class"], path, "only and always set per class")
+    _refuse(
+        misplaced.to_numpy(),
+        table["class"],
+        path,
+        f"only and always set per class (per: class in x-metrics); {_SCHEMA_HINT}",
+    )
     per_feature = table["metric"].isin(_metrics(per="feature"))
     misplaced = per_feature != (table["feature"] >= 0)
-    _refuse(misplaced.to_numpy(), table["feature"], path, "0 or more only and always per feature")
+    _refuse(
+        misplaced.to_numpy(),
+        table["feature"],
+        path,
+        f"0 or more only and always per feature (per: feature in x-metrics); {_SCHEMA_HINT}",
+    )
     misplaced = table["metric"].isin(_metrics(of="features")) != (table["method"] == "")
-    _refuse(misplaced.to_numpy(), table["method"], path, "empty only and always for metrics of features themselves")
+    _refuse(
+        misplaced.to_numpy(),
+        table["method"],
+        path,
+        f"empty only and always for metrics of features themselves (of: features in x-metrics); {_SCHEMA_HINT}",
+    )
     off = (table["axis"] == "") & (table["at"] != 0)
     _refuse(off.to_numpy(), table["at"], path, "not 0 without an axis")
     clean = (table["corruption"] == "clean") & (table["level"] != 0)
@@ -156,6 +175,12 @@ def _check_numbers(table: pd.DataFrame, path: Path) -> None:
     _refuse((table["ci_low"] > table["ci_high"]).to_numpy(), table["ci_low"], path, "above ci_high")
 
 
+def _final(path: Path) -> Path:
+    """Return where a file goes that a job writes in a hidden place first."""
+    parts = path.parts
+    return Path(*parts[: parts.index(".partial")], path.name) if ".partial" in parts else path
+
+
 def _metrics(**facts: str) -> list[str]:
     return [name for name, known in SCHEMA["x-metrics"].items() if facts.items() <= known.items()]
 
@@ -164,10 +189,10 @@ def _check_unique(table: pd.DataFrame, path: Path) -> None:
     twice = table.duplicated(list(KEY))
     if twice.any():
         row = table.loc[twice, list(KEY)].iloc[0].to_dict()
-        raise StoreError(f"{path}: {int(twice.sum())} rows occur twice, first {row}: write each once")
+        raise StoreError(f"{_final(path)}: {int(twice.sum())} rows occur twice, first {row}: write each once")
 
 
 def _refuse(bad: npt.NDArray[np.bool_], values: pd.Series, path: Path, what: str) -> None:
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        raise StoreError(f"{path}: {values.name} of row {row} is {values.tolist()[row]!r}: {what}")
+        raise StoreError(f"{_final(path)}: {values.name} of row {row} is {values.tolist()[row]!r}: {what}")

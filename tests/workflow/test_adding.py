@@ -60,7 +60,20 @@ def test_an_incomplete_folder_is_named_before_the_first_job(repository, project)
     (project.folder / "src/patchprobe/analyses/class_means/report.py").unlink()
     done = project.snakemake("--cores", "2", "--dry-run", "all", check=False)
     assert done.returncode != 0 and "Traceback" not in done.stdout
-    assert "the analysis class_means has no report.py: add to " in done.stdout
+    assert "class_means/report.py has no function table, which the declaration or a caption names" in done.stdout
+
+
+def test_inputs_that_nothing_makes_are_named_in_a_finished_run_too(repository, project):
+    """Snakemake would take the results for sources then, and call them up to date whatever was edited."""
+    path = project.folder / "src/patchprobe/analyses/declaring.py"
+    text = path.read_text()
+    path.write_text(text.replace("/features/{model}/clean.zarr", "/features/{model}/clear.zarr"))
+    for words in (["all"], ["results/tables/layers.csv"], ["results/models/pixels-a.csv"]):
+        done = project.snakemake("--cores", "2", "--dry-run", "--", *words, check=False)
+        assert done.returncode != 0 and "Nothing to be done" not in done.stdout
+        assert "is there, and nothing can make it any more: results/streets/tiles/clear.zarr is missing" in done.stdout
+    path.write_text(text)
+    assert not project.plan()
 
 
 def test_the_corruption_runs_alone_and_does_what_it_says(repository, project):

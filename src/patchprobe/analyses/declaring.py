@@ -7,6 +7,7 @@ any; ``report.py`` has a function for each table and figure that the declaration
 code, its values are in the specs of jobs.
 """
 
+import ast
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -15,8 +16,8 @@ from typing import Any, ClassVar
 
 from patchprobe import analyses as package
 from patchprobe.analyses.shown import Shown, Table
-from patchprobe.datasets.annotations import LABEL_MAPS, annotations
-from patchprobe.errors import PatchprobeError
+from patchprobe.datasets.annotations import KINDS, LABEL_MAPS, annotations
+from patchprobe.errors import PatchprobeError, suggestion
 
 Config = Mapping[str, Any]
 Inputs = dict[str, str | list[str]]
@@ -138,29 +139,70 @@ class Analysis:
 def analyses() -> tuple[Analysis, ...]:
     """Return the declarations of all analyses, by name.
 
-    Raises PatchprobeError for a folder in which something is missing.
+    Raises PatchprobeError for a folder in which something is missing, and for two analyses of one rule or file.
     """
-    found = []
-    for file in sorted(_FOLDER.glob("*/declaration.py")):
-        name = file.parent.name
-        declared: Analysis = importlib.import_module(f"{package.__name__}.{name}.declaration").DECLARATION
-        declared.name = name
-        wanted = ["report.py", *(f"{what.function}.rst" for what in declared.shows)] if declared.shows else []
-        if missing := [part for part in wanted if not (file.parent / part).is_file()]:
-            raise PatchprobeError(f"the analysis {name} has no {', '.join(missing)}: add to {file.parent}")
-        captions = {path.stem for path in file.parent.glob("*.rst")}
-        if unknown := sorted(captions - {what.function for what in declared.shows}):
-            raise PatchprobeError(
-                f"the analysis {name} has the caption {unknown[0]}.rst of nothing that it shows: add a table or figure with "
-                f"function={unknown[0]!r} to its declaration, or remove the file from {file.parent}"
-            )
-        if not (declared.shows or declared.measures):
-            raise PatchprobeError(
-                f"the analysis {name} has no measure.py and shows nothing: add measure.py to {file.parent}, or tables or "
-                "figures to its declaration"
-            )
-        found.append(declared)
+    found = [_declared(file.parent) for file in sorted(_FOLDER.glob("*/declaration.py"))]
+    taken: dict[str, str] = {}
+    for analysis in found:
+        names = [analysis.rule(what) for what in analysis.shows]
+        names += [path for what in analysis.shows for path in analysis.shown_paths(what).values()]
+        for name in [*names, *([analysis.name, analysis.path()] if analysis.measures else [])]:
+            if name in taken:
+                raise PatchprobeError(
+                    f"{name} is both of {taken[name]} and of {analysis.name}, in {analysis.folder / 'declaration.py'}: give its "
+                    "table or figure another function and file"
+                )
+            taken[name] = f"analysis {analysis.name}"
     return tuple(found)
+
+
+def _declared(folder: Path) -> Analysis:
+    """Return the declaration in a folder, and see that the folder has what it says."""
+    name, file = folder.name, folder / "declaration.py"
+    declared = getattr(importlib.import_module(f"{package.__name__}.{name}.declaration"), "DECLARATION", None)
+    if not isinstance(declared, Analysis):
+        raise PatchprobeError(f"{file} has no DECLARATION that is an Analysis: add DECLARATION = <its class>()")
+    declared.name = name
+    if not isinstance(declared.shows, tuple) or not all(isinstance(what, Shown) for what in declared.shows):
+        raise PatchprobeError(
+            f"{file}: shows has to be a tuple of tables and figures: write (Table(...),), with the comma"
+        )
+    if unknown := sorted(declared.needs - set(KINDS)):
+        raise PatchprobeError(
+            f"{file}: needs {unknown[0]!r}, which no data set can have: take some of {', '.join(KINDS)}"
+        )
+    captions = {path.stem for path in folder.glob("*.rst")}
+    shown = {what.function for what in declared.shows}
+    if missing := sorted((shown | captions) - _functions(folder / "report.py")):
+        nearest = suggestion(missing[0], _functions(folder / "report.py"))
+        raise PatchprobeError(
+            f"{folder / 'report.py'} has no function {missing[0]}, which the declaration or a caption names"
+            f"{nearest and f' ({nearest})'}: add it, or correct the name"
+        )
+    if uncaptioned := sorted(shown - captions):
+        raise PatchprobeError(f"the analysis {name} has no {uncaptioned[0]}.rst: add the caption to {folder}")
+    if unshown := sorted(captions - shown):
+        raise PatchprobeError(
+            f"the analysis {name} has the caption {unshown[0]}.rst of nothing that it shows: add a table or figure with "
+            f"function={unshown[0]!r} to its declaration, or remove the file from {folder}"
+        )
+    if declared.measures and "measure" not in _functions(folder / "measure.py"):
+        raise PatchprobeError(f"{folder / 'measure.py'} has no function measure: add it")
+    if not (declared.shows or declared.measures):
+        raise PatchprobeError(
+            f"the analysis {name} has no measure.py and shows nothing: add measure.py to {folder}, or tables or figures to "
+            "its declaration"
+        )
+    return declared
+
+
+def _functions(module: Path) -> set[str]:
+    """Return the names of a module's functions without importing it; none if it is not there."""
+    if not module.is_file():
+        return set()
+    return {
+        node.name for node in ast.parse(module.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)
+    }
 
 
 def views(config: Config) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from patchprobe import measurements
 from patchprobe.datasets.index_tables import read_index
+from patchprobe.errors import StoreError
 from patchprobe.files import write_atomic
 from patchprobe.stores.reading import open_store
 
@@ -33,6 +34,11 @@ def write_made(made: Made | tuple[Made, dict[str, str]], outputs: Mapping[str, P
     Raises StoreError for rows that are no measurements.
     """
     rows, texts = made if isinstance(made, tuple) else (made, {})
+    if not isinstance(rows, list | pd.DataFrame) or not len(rows):
+        raise StoreError(
+            f"measure returned {'nothing' if rows is None else 'no rows'} for {outputs['rows'].name}: have it return rows, a table, "
+            "or one of them with other texts by name"
+        )
     if isinstance(rows, pd.DataFrame):
         write_atomic(outputs["rows"], rows.to_csv(index=False, lineterminator="\n"))
     else:

@@ -42,7 +42,8 @@ def _declared(module: Path) -> frozenset[str]:
     found = constant(module, "ANNOTATIONS")
     if isinstance(found, tuple) and found and set(found) <= set(KINDS):
         return frozenset(found)
+    said = "does not say" if found is None else f"says {found!r} in place of"
     raise PatchprobeError(
-        f"{module} does not say what its images are annotated with: add a line such as ANNOTATIONS = "
+        f"{module} {said} what its images are annotated with: add a line such as ANNOTATIONS = "
         f"({LABEL_MAPS!r},), of {', '.join(KINDS)}"
     )

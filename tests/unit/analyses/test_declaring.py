@@ -1,12 +1,16 @@
 """Declarations of analyses: what is asked for, of which files, and how inputs arrive."""
 
 import importlib
+import shutil
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from patchprobe import measurements
+from patchprobe.analyses import declaring
 from patchprobe.analyses.declaring import Analysis, analyses
 from patchprobe.analyses.opened import opened, write_made
 from patchprobe.analyses.shown import Figure, Table
@@ -23,6 +27,23 @@ CONFIG = {
 TABLE = Table(title="numbers", section="plain")
 LINES = Figure(title="lines", function="lines", file="plain_lines", each_dataset=False)
 POINTS = Figure(title="points")
+
+
+DECLARED = """
+from patchprobe.analyses.declaring import Analysis
+from patchprobe.analyses.shown import Figure, Table
+
+TABLE = Table(title="drift", section="drift")
+LINES = Figure(title="lines", function="lines", file="more")
+
+
+class Drift(Analysis):
+    needs = frozenset({"label_maps"})
+    shows = (TABLE, LINES)
+
+
+DECLARATION = Drift()
+"""
 
 
 class Plain(Analysis):
@@ -107,51 +128,103 @@ def test_the_names_of_all_analyses_are_those_of_their_folders(monkeypatch):
 @pytest.mark.parametrize("analysis", [a for a in analyses() if a.measures or a.shows], ids=lambda a: a.name)
 def test_functions_that_declarations_name_are_there(analysis, monkeypatch):
     monkeypatch.undo()
-    for module, functions in {
-        "measure": ["measure"] * analysis.measures,
-        "report": [w.function for w in analysis.shows],
-    }.items():
+    named = {"measure": ["measure"] * analysis.measures, "report": [w.function for w in analysis.shows]}
+    for module, functions in named.items():
         for function in functions:
             found = importlib.import_module(f"patchprobe.analyses.{analysis.name}.{module}")
             assert callable(getattr(found, function))
 
 
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An analysis in a package of its own, whole; returns its folder."""
+    monkeypatch.undo()
+    place = tmp_path / "own_analyses/drift"
+    place.mkdir(parents=True)
+    (place.parent / "__init__.py").touch()
+    (place / "__init__.py").touch()
+    (place / "declaration.py").write_text(DECLARED)
+    (place / "measure.py").write_text("def measure():\n    pass\n")
+    (place / "report.py").write_text("def table():\n    pass\n\n\ndef lines():\n    pass\n")
+    for name in ("table.rst", "lines.rst"):
+        (place / name).touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(declaring, "_FOLDER", place.parent)
+    monkeypatch.setattr(declaring, "package", SimpleNamespace(__name__="own_analyses"))
+    analyses.cache_clear()
+    yield place
+    analyses.cache_clear()
+    for name in [name for name in sys.modules if name.startswith("own_analyses")]:
+        del sys.modules[name]
+
+
+def test_a_whole_folder_is_an_analysis(folder):
+    (found,) = analyses()
+    assert (found.name, [found.rule(what) for what in found.shows]) == ("drift", ["drift_table", "lines"])
+
+
 @pytest.mark.parametrize(
-    ("files", "message"),
+    ("change", "message"),
     [
-        (["table.rst", "figure.rst"], "layers has no report.py: add"),
-        (["report.py", "table.rst"], "layers has no figure.rst: add"),
-        ([], "layers has no report.py, table.rst, figure.rst: add"),
         (
-            ["report.py", "table.rst", "figure.rst", "more.rst"],
-            "layers has the caption more.rst of nothing that it shows",
+            lambda f: (f / "report.py").unlink(),
+            r"drift/report\.py has no function lines, which the declaration or a caption",
         ),
+        (lambda f: (f / "lines.rst").unlink(), r"the analysis drift has no lines\.rst: add the caption to"),
+        (lambda f: (f / "more.rst").touch(), r"report\.py has no function more"),
+        (lambda f: replace(f / "report.py", "def lines", "def linse"), r"no function lines.*did you mean linse"),
+        (
+            lambda f: replace(f / "measure.py", "def measure", "def measures"),
+            r"measure\.py has no function measure: add it",
+        ),
+        (lambda f: replace(f / "declaration.py", "DECLARATION = Drift()", ""), r"no DECLARATION that is an Analysis"),
+        (
+            lambda f: replace(f / "declaration.py", "Drift()", "Drift"),
+            r"declaration\.py has no DECLARATION that is an Analysis",
+        ),
+        (
+            lambda f: replace(f / "declaration.py", "TABLE, LINES)", "TABLE)"),
+            r"shows has to be a tuple of tables and figures",
+        ),
+        (
+            lambda f: replace(f / "declaration.py", '"label_maps"', '"box"'),
+            r"needs 'box', which no data set can have: take some",
+        ),
+        (
+            lambda f: replace(f / "declaration.py", 'file="more"', 'file="drift", each_dataset=True'),
+            "",
+        ),
+        (lambda f: shutil.copytree(f, f.with_name("later")), r"lines is both of analysis drift and of later"),
     ],
 )
-def test_an_incomplete_folder_is_refused(tmp_path, monkeypatch, files, message):
-    (tmp_path / "layers").mkdir()
-    for name in ("declaration.py", *files):
-        (tmp_path / "layers" / name).touch()
-    monkeypatch.setattr("patchprobe.analyses.declaring._FOLDER", tmp_path)
-    analyses.cache_clear()
-    try:
-        with pytest.raises(PatchprobeError, match=message):
-            analyses()
-    finally:
-        analyses.cache_clear()
+def test_an_incomplete_or_contradictory_folder_is_refused(folder, change, message):
+    change(folder)
+    if not message:
+        analyses()
+        return
+    with pytest.raises(PatchprobeError, match=message):
+        analyses()
 
 
-def test_a_folder_that_makes_nothing_is_refused(tmp_path, monkeypatch):
-    monkeypatch.undo()
-    (tmp_path / "capi").mkdir()
-    (tmp_path / "capi/declaration.py").touch()
-    monkeypatch.setattr("patchprobe.analyses.declaring._FOLDER", tmp_path)
-    analyses.cache_clear()
-    try:
-        with pytest.raises(PatchprobeError, match=r"capi has no measure\.py and shows nothing"):
-            analyses()
-    finally:
-        analyses.cache_clear()
+def test_a_caption_of_nothing_is_refused(folder):
+    replace(folder / "report.py", "def table", "def more():\n    pass\n\n\ndef table")
+    (folder / "more.rst").touch()
+    with pytest.raises(PatchprobeError, match=r"has the caption more\.rst of nothing that it shows"):
+        analyses()
+
+
+def test_a_folder_that_makes_nothing_is_refused(folder):
+    for name in ("measure.py", "report.py", "table.rst", "lines.rst"):
+        (folder / name).unlink()
+    replace(folder / "declaration.py", "shows = (TABLE, LINES)", "")
+    with pytest.raises(PatchprobeError, match=r"drift has no measure\.py and shows nothing"):
+        analyses()
+
+
+def replace(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
 
 
 def test_inputs_arrive_as_functions_expect_them(tmp_path):
@@ -174,3 +247,6 @@ def test_what_measure_returns_is_written(tmp_path):
     assert outputs["rows"].read_text() == "a,b\n1.5,x\n" and outputs["setting"].read_text() == "text"
     with pytest.raises(StoreError, match=r"rows\.parquet"):
         write_made([{"unknown": 1}], {"rows": tmp_path / "rows.parquet"})
+    for nothing in (None, [], pd.DataFrame(), ([], {})):
+        with pytest.raises(StoreError, match=r"measure returned (nothing|no rows) for rows\.csv: have it return rows"):
+            write_made(nothing, {"rows": tmp_path / "rows.csv"})
