@@ -47,7 +47,7 @@ def sort_file(file: Mapping[str, Any], layout: str, key: str, layout_key: str = 
             first = first or error
             continue
         sets = weight_sets(candidate)
-        chosen = contents.taken is not None and any(place.startswith(contents.taken) for place in sets)
+        chosen = contents.taken is not None and sum(place.startswith(contents.taken) for place in sets) == 1
         if len(sets) > 1 and not chosen:
             raise ModelError(
                 f"{key}: layout {layout} does not say which of the weights in the file are meant, {' or '.join(sets)}"
