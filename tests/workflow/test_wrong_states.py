@@ -180,11 +180,11 @@ def test_limit_of_file_sizes_is_named(project, blocks, forked):
 def test_a_project_is_read_with_its_own_library(repository, tmp_path):
     """The launcher belongs to another installation, whose library is already loaded when the project is read."""
     project = make_project(repository, tmp_path / "project", TINY)
-    for module in ("errors", "report/paper_values"):
+    for module in ("errors", "analyses/paper_comparison/paper_values"):
         path = project.folder / f"src/patchprobe/{module}.py"
         path.write_text(f"{path.read_text()}\nprint('{module} of the copy')\n")
     text = project.snakemake("--cores", "1", "--dry-run").stdout
-    assert "errors of the copy" in text and "report/paper_values of the copy" in text
+    assert "errors of the copy" in text and "analyses/paper_comparison/paper_values of the copy" in text
 
 
 def test_nothing_of_a_moved_project_is_stale(repository, tmp_path):

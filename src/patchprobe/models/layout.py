@@ -4,7 +4,6 @@ A model's `layout` in the config names the module that takes its file apart: lay
 ``layouts/moco_v3.py``, whose ``LAYOUT`` is a :class:`Layout`. There is no list to edit: a new layout is one new file.
 """
 
-import contextlib
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +13,14 @@ import torch
 
 from patchprobe.errors import ModelError, shown
 from patchprobe.models import layouts
-from patchprobe.models.checkpoints.files import check_layout, layout_names
+from patchprobe.models.checkpoints.files import check_layout
 
 Weights = dict[str, torch.Tensor]
 PositionEmbedding = Literal["timm", "dino", "vitmae", "gsd"]
+Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
+
+# mean and standard deviation of ImageNet's pixels in 0..1, as in torchvision's references and all code here but timm's
+IMAGENET: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 _SHOWN = 6
 _LONGEST = 100  # letters of a name
@@ -29,8 +32,12 @@ class Contents:
 
     ``encoder`` has timm's names for the architecture, ``decoder`` the official names of the decoder, free of any
     wrapping; ``left_out`` names what is knowingly not used (heads, projectors, training state), as the file has it.
-    ``norm_eps`` is the epsilon of all LayerNorms, if the code that the layout belongs to has another than timm, and
-    ``position_embedding`` how that code gets the position embedding to another input size.
+    What no tensor tells is that of the code that the layout belongs to: ``norm_eps`` is the epsilon of all LayerNorms,
+    ``position_embedding`` how the position embedding gets to another input size, ``square`` whether a square number of
+    positions is always that of a square, ``normalisation`` the mean and standard deviation of pixels, ``heads`` the
+    number of attention heads; None leaves it to timm's architecture. ``asked`` has keys of the entry, such as ``mean``
+    or ``arguments.num_heads``, that the code leaves open, each with the reason; they have to be given. ``taken`` is the
+    dotted place of the weights in a file that holds several sets of them, if the layout is one that chooses.
     """
 
     encoder: Weights
@@ -38,6 +45,11 @@ class Contents:
     left_out: tuple[str, ...] = ()
     norm_eps: float | None = None
     position_embedding: PositionEmbedding = "timm"
+    square: bool = False
+    normalisation: Normalisation | None = None
+    heads: int | None = None
+    asked: Mapping[str, str] = field(default_factory=dict)
+    taken: str | None = None
 
 
 class Layout(Protocol):
@@ -58,16 +70,6 @@ def open_layout(name: str, key: str = "layout") -> Layout:
     module = importlib.import_module(f"{layouts.__name__}.{name.replace('-', '_')}")
     layout: Layout = module.LAYOUT
     return layout
-
-
-def fitting_layouts(file: Mapping[str, Any]) -> dict[str, Contents]:
-    """Return what each layout that can take the file apart makes of it; ``timm``, which takes any flat file, is left out."""
-    fitting = {}
-    for name in layout_names():
-        with contextlib.suppress(ModelError):
-            if name != "timm":
-                fitting[name] = open_layout(name)(file, "")
-    return fitting
 
 
 def flat(tensors: object, layout: str, key: str, where: str = "the file") -> Weights:
@@ -152,6 +154,8 @@ def teacher_backbone(file: Mapping[str, Any], layout: str, key: str) -> tuple[We
     """
     tensors = entry(file, "teacher", layout, key)
     prefix = "module.backbone." if any(name.startswith("module.") for name in tensors) else "backbone."
+    if "patch_embed.proj.weight" in tensors:  # exported without the wrapper of backbone and head
+        prefix = ""
     backbone = under(tensors, prefix)
     if not backbone:
         raise ModelError(
@@ -160,6 +164,12 @@ def teacher_backbone(file: Mapping[str, Any], layout: str, key: str) -> tuple[We
     place = f"teacher.{prefix}"
     used = {f"{place}{name}" for name in backbone}
     return backbone, place, tuple(name for name in names_of(file) if name not in used)
+
+
+def width(tensors: Weights) -> int:
+    """Return the number of features of the encoder, or 0 if it has no ``norm.weight``."""
+    norm = tensors.get("norm.weight")
+    return 0 if norm is None else norm.numel()
 
 
 def shortened(names: Sequence[str]) -> str:

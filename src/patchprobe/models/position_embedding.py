@@ -7,6 +7,8 @@ provenance records. Scale-MAE computes its embedding from the size of a pixel on
 """
 
 import math
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,6 +22,9 @@ from patchprobe.models.layout import PositionEmbedding, Weights
 
 Grid = tuple[int, int]
 
+# sides of images that one trains on; wider panoramas have to be named
+_LONGEST = 4
+
 
 def fit_position_embedding(
     weights: Weights,
@@ -27,13 +32,18 @@ def fit_position_embedding(
     method: PositionEmbedding,
     name: str,
     ground_sample_distance: float | None = None,
+    *,
+    stored_grid: Sequence[int] | None = None,
+    square: bool = False,
 ) -> tuple[Weights, dict[str, Any]]:
     """Return the weights with the absolute position embedding resized to the model's grid, and what was done.
 
     The second value is for the provenance: ``method``, ``applied``, ``checkpoint_grid`` and ``grid`` (rows,
     columns). With the method ``gsd`` the embedding is computed for ``ground_sample_distance``, in metres per pixel of
-    the model's input. Raises ModelError naming the key of ``models.<name>`` if the stored embedding is not that of a
-    square grid, if the distance is not known, or if it is given and the grid is not square.
+    the model's input. ``stored_grid`` is ``models.<name>.position_grid``, rows and columns of the stored positions, and
+    ``square`` says that the layout's code takes a square number of them for a square; see :func:`_stored_grid`. Raises
+    ModelError naming the key of ``models.<name>`` if the grid of the stored embedding cannot be known or is not that of
+    the key, if the distance is not known, or if it is given and the grid is not square.
     """
     vit: Any = module
     grid: Grid = tuple(vit.patch_embed.grid_size)
@@ -49,13 +59,8 @@ def fit_position_embedding(
             f"models.{name}.checkpoint: pos_embed is {tuple(stored.shape)}, not (1, positions, features); take another file"
         )
     prefix: int = 0 if getattr(vit, "no_embed_class", False) else vit.num_prefix_tokens
-    side = math.isqrt(max(stored.shape[1] - prefix, 0))
-    if side * side + prefix != stored.shape[1]:
-        raise ModelError(
-            f"models.{name}.checkpoint: pos_embed has {stored.shape[1]} positions, which is not a square grid and "
-            f"{prefix} prefix tokens; name the architecture these weights were trained with"
-        )
-    applied = (side, side) != grid
+    old = _stored_grid(name, vit, stored.shape[1], prefix, grid, stored_grid, square)
+    applied = old != grid
     if applied and method == "timm" and resized_when_loaded(vit):
         own = vit.pretrained_cfg["input_size"][-1]
         raise ModelError(
@@ -64,8 +69,80 @@ def fit_position_embedding(
         )
     if applied:
         # float32 first: timm would round its result back to the file's float16
-        weights = weights | {"pos_embed": _RESIZE[method](stored.float(), (side, side), grid, prefix)}
-    return weights, {"method": method, "applied": applied, "checkpoint_grid": [side, side], "grid": list(grid)}
+        weights = weights | {"pos_embed": _RESIZE[method](stored.float(), old, grid, prefix)}
+    return weights, {"method": method, "applied": applied, "checkpoint_grid": list(old), "grid": list(grid)}
+
+
+def _stored_grid(
+    name: str, vit: Any, stored: int, prefix: int, grid: Grid, given: Sequence[int] | None, square: bool
+) -> Grid:
+    """Return rows and columns of the ``stored`` positions, ``prefix`` of which are those of prefix tokens.
+
+    ``given`` decides. Without it the model's own ``grid`` is theirs if it has as many, and a square if they are a square
+    number; where a square and a rectangle are both likely, and neither layout nor architecture tells, ModelError names
+    the key. A rectangle that is taken for lack of another sign is named on the error stream.
+    """
+    key = f"models.{name}.position_grid"
+    positions = stored - prefix
+    if given is not None:
+        rows, columns = given
+        if rows * columns != positions:
+            raise ModelError(
+                f"{key}: {rows} x {columns} are {rows * columns} positions, but pos_embed of the file has {stored}, with "
+                f"{prefix} of prefix tokens; correct it"
+            )
+        return rows, columns
+    side = math.isqrt(max(positions, 0))
+    fits = grid[0] * grid[1] == positions
+    if side * side != positions:
+        if fits:
+            return grid
+        raise ModelError(
+            f"models.{name}.checkpoint: pos_embed has {stored} positions, which is not a square grid and {prefix} prefix "
+            f"tokens, nor the {grid[0]} x {grid[1]} patches of the input; if the network was trained on rectangles, set {key} "
+            f"to their [rows, columns] of patches{_likely(positions)}, otherwise name the architecture these weights were "
+            "trained with"
+        )
+    known = square or positions == _own_positions(vit)
+    rectangles = _rectangles(positions)
+    if fits and grid[0] != grid[1]:
+        if known:
+            raise ModelError(
+                f"{key} is missing: the {positions} positions of the file are {side} x {side}, or {grid[0]} x {grid[1]} as the "
+                f"patches of the input, and nothing in it tells; set it to [{side}, {side}] or [{grid[0]}, {grid[1]}]"
+            )
+        print(
+            f"models.{name}: the {positions} positions of the file are taken for the {grid[0]} x {grid[1]} patches of the "
+            f"input; if the network was trained on {side} x {side}, set {key}: [{side}, {side}]",
+            file=sys.stderr,
+        )
+        return grid
+    if not fits and not known and rectangles:
+        raise ModelError(
+            f"{key} is missing: the {positions} positions of the file are {side} x {side} or a rectangle such as "
+            f"{' or '.join(f'{rows} x {columns}' for rows, columns in rectangles)}, and nothing in it tells; set it to their "
+            f"[rows, columns], [{side}, {side}] for square images"
+        )
+    return side, side
+
+
+def _own_positions(vit: Any) -> int:
+    """Return the number of patches at the size that timm's configuration of the architecture is trained at."""
+    rows, columns = vit.pretrained_cfg["input_size"][-2:]
+    height, width = vit.patch_embed.patch_size
+    return int((rows // height) * (columns // width))
+
+
+def _rectangles(positions: int) -> list[Grid]:
+    """Return the rectangles (fewer rows than columns) of so many positions, no longer than four times their width."""
+    sides = range(math.isqrt(positions), 0, -1)
+    found = [(side, positions // side) for side in sides if positions % side == 0]
+    return [(rows, columns) for rows, columns in found if rows != columns <= _LONGEST * rows]
+
+
+def _likely(positions: int) -> str:
+    shapes = " or ".join(f"[{rows}, {columns}]" for rows, columns in _rectangles(positions))
+    return shapes and f", such as {shapes}"
 
 
 def resized_when_loaded(module: nn.Module) -> bool:

@@ -11,15 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from patchprobe.errors import ModelError, suggestion
+from patchprobe.models.arguments import arguments_at_fault, check_arguments
 from patchprobe.models.backbone import Norm, Tokens
-
-_OWN_ARGUMENTS = {
-    "img_size": "set models.{name}.input_size instead",
-    "num_classes": "remove it, a backbone has no classifier",
-    "in_chans": "remove it, images have 3 channels",
-    "device": "set device instead",
-    "dtype": "set extraction.precision instead",
-}
 
 _SIZES = {(192, 12): "Ti", (384, 12): "S", (768, 12): "B", (1024, 24): "L", (1280, 32): "H", (1536, 40): "g"}
 
@@ -36,13 +29,15 @@ def build_vit(
     key = f"models.{name}.architecture"
     arguments = dict(arguments or {})
     check_architecture(name, architecture)
-    _check_arguments(name, architecture, arguments)
+    check_arguments(name, str(architecture), arguments)
     rows, columns = input_size
     try:
         module: nn.Module = timm.create_model(architecture, num_classes=0, img_size=input_size, **arguments)
-    except TypeError:
-        raise _not_a_vit(key, architecture) from None
-    except (AssertionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # whatever a wrong value leads to inside timm
+        if at_fault := arguments_at_fault(name, str(architecture), arguments, error):
+            raise at_fault from error
+        if isinstance(error, TypeError):
+            raise _not_a_vit(key, architecture) from None
         raise ModelError(f"{key}: timm cannot build {architecture} at {rows} x {columns} px: {error}") from error
     if not _keeps_patch_tokens(module):
         raise _not_a_vit(key, architecture)
@@ -58,24 +53,6 @@ def build_vit(
     return module
 
 
-def _check_arguments(name: str, architecture: str | None, arguments: Mapping[str, Any]) -> None:
-    """Raise ModelError naming the first argument that the loader sets itself or the architecture does not take."""
-    for argument in sorted(arguments.keys() & _OWN_ARGUMENTS.keys()):
-        raise ModelError(f"models.{name}.arguments.{argument}: {_OWN_ARGUMENTS[argument].format(name=name)}")
-    if not arguments:
-        return
-    with torch.device("meta"):
-        plain = timm.create_model(architecture, num_classes=0)
-    known = sorted(inspect.signature(type(plain).__init__).parameters.keys() - _OWN_ARGUMENTS.keys() - {"self"})
-    for argument, value in arguments.items():
-        key = f"models.{name}.arguments.{argument}"
-        if argument not in known:
-            hint = suggestion(argument, known, f"it takes {', '.join(known)}")
-            raise ModelError(f"{key}: {architecture} has no such argument; {hint}")
-        if not isinstance(value, bool | int | float | str | None):
-            raise ModelError(f"{key}: {value!r} is neither a number, a text, true, false nor null")
-
-
 def check_architecture(name: str, architecture: str | None) -> None:
     """Raise ModelError with the nearest timm names unless timm knows the architecture (and tag, if one is given)."""
     key = f"models.{name}.architecture"
@@ -89,12 +66,28 @@ def check_architecture(name: str, architecture: str | None) -> None:
     raise ModelError(f"{key}: timm {timm.__version__} has no {architecture!r}{hint and f'; {hint}'}")
 
 
-def check_size(name: str, architecture: str, module: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
-    """Raise ModelError saying what a file holds if its width, depth or patch size is not that of the model."""
+def check_size(
+    name: str,
+    architecture: str,
+    module: nn.Module,
+    weights: Mapping[str, torch.Tensor],
+    arguments: Mapping[str, Any] | None = None,
+) -> None:
+    """Raise ModelError saying what a file holds if its width, depth or patch size is not that of the model.
+
+    ``arguments`` are those that the model was built with: where they decide the size, they are named.
+    """
     vit: Any = module
     held, built = _size(weights), _size(vit.state_dict())
     if held is None or built is None or held == built:
         return
+    own = [argument for argument in ("embed_dim", "depth", "patch_size") if argument in (arguments or {})]
+    if own:
+        values = ", ".join(f"{argument}: {(arguments or {})[argument]}" for argument in own)
+        raise ModelError(
+            f"models.{name}.checkpoint: the file holds {_describe_size(*held)}, but models.{name}.arguments ({values}) make "
+            f"{architecture} {_describe_size(*built)}; correct the arguments or the architecture, or name another file"
+        )
     raise ModelError(
         f"models.{name}.checkpoint: the file holds {_describe_size(*held)}, but models.{name}.architecture is "
         f"{architecture}, {_describe_size(*built)}; name the architecture of the file, or another file"
@@ -109,7 +102,9 @@ def set_rope_periods(name: str, module: nn.Module, periods: torch.Tensor) -> Non
     rope: Any = getattr(module, "rope", None)
     if getattr(rope, "periods", None) is None or rope.periods.shape != periods.shape:
         raise ModelError(
-            f"the weights hold {len(periods)} RoPE periods, which {type(module).__name__} has no place for"
+            f"models.{name}.checkpoint: the weights hold {len(periods)} RoPE periods, those of heads of "
+            f"{4 * len(periods)} features, which {type(module).__name__} has no place for; correct "
+            f"models.{name}.arguments.num_heads, or name the architecture these weights were trained with"
         )
     rope.periods.copy_(periods.float())
     if rope.feat_shape is not None:

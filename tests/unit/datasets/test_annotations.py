@@ -40,7 +40,9 @@ def test_an_adapter_that_does_not_say_it_is_refused(tmp_path, monkeypatch, line)
     monkeypatch.setattr(module, "_FOLDER", tmp_path)
     adapter_names.cache_clear()
     try:
-        with pytest.raises(PatchprobeError, match=r"ships\.py (does not say|says .* in place of) what its images are annotated with"):
+        with pytest.raises(
+            PatchprobeError, match=r"ships\.py (does not say|says .* in place of) what its images are annotated with"
+        ):
             annotations("ships")
     finally:
         adapter_names.cache_clear()

@@ -7,7 +7,8 @@ import torch
 
 from patchprobe.errors import ConfigError, ModelError
 from patchprobe.models.backbone import describe_model, load_model
-from patchprobe.models.layout import layout_names, open_layout
+from patchprobe.models.checkpoints.files import layout_names
+from patchprobe.models.layout import open_layout
 
 SMALL = {"embed_dim": 48, "depth": 2, "num_heads": 3}
 ARCHITECTURES = {
@@ -203,8 +204,14 @@ def test_two_names_of_one_tensor_are_refused(tmp_path):
 
 
 def test_query_and_value_biases_need_an_architecture_that_has_them(tmp_path):
-    with pytest.raises(ModelError, match=r"4 surplus: blocks\.0\.attn\.q_bias, "):
-        load(tmp_path, dinov3(), "dinov3", architecture="vit_base_patch16_dinov3")
+    with pytest.raises(ModelError, match=r"2 surplus: blocks\.0\.attn\.q_bias, blocks\.0\.attn\.v_bias"):
+        file = dinov3() | {"blocks.0.attn.qkv.bias": torch.ones(144)}
+        load(tmp_path, file, "dinov3", architecture="vit_base_patch16_dinov3")
+
+
+def test_biases_of_zero_need_no_place_and_are_named(tmp_path):
+    model = load(tmp_path, dinov3(), "dinov3", architecture="vit_base_patch16_dinov3")
+    assert "blocks.1 (3 tensors)" in model.provenance["left_out"]  # with the mask of the bias
 
 
 def test_a_bias_of_keys_is_masked_out_and_refused_without_a_mask(tmp_path):

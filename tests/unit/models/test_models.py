@@ -86,7 +86,9 @@ def test_a_wrong_argument_is_named(arguments, message):
 
 
 def test_arguments_that_timm_cannot_build_are_an_error():
-    with pytest.raises(ModelError, match=r"models\.m\.architecture: timm cannot build test_vit at 160 x 160 px"):
+    with pytest.raises(
+        ModelError, match=r"models\.m\.arguments\.num_heads: timm cannot build test_vit with num_heads: 5"
+    ):
         load({"source": "random", "architecture": "test_vit", "arguments": {"num_heads": 5}})
 
 

@@ -22,7 +22,8 @@ from patchprobe.files import file_sha256, fingerprint
 from patchprobe.models.checkpoints.files import BEGINNING, Format, checkpoint_path, format_of, stranger
 from patchprobe.models.checkpoints.limits import TooLargeError, check_archive, check_tensors, limited_memory
 from patchprobe.models.checkpoints.pickled_numbers import NumberType, number
-from patchprobe.models.layout import Contents, Weights, fitting_layouts, open_layout, shortened
+from patchprobe.models.checkpoints.sorting import beside, layout_hint, sort_file
+from patchprobe.models.layout import Contents, Weights, shortened
 
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt")
 _SHA256 = re.compile(r"[0-9a-f]{8,64}", re.IGNORECASE)
@@ -43,7 +44,7 @@ _COUNTS = ("relative_position_index", "num_batches_tracked")
 # the one that torch.save writes by default, and torch's safe reader knows; the name of it in a zip archive
 _PROTOCOL, _PICKLE = 2, "data.pkl"
 
-_OTHER_ARCHITECTURE = "Name the architecture these weights were trained with"
+_OTHER_ARCHITECTURE = "Name the architecture and the arguments these weights were trained with"
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,20 @@ def open_checkpoint(name: str, entry: Mapping[str, Any], checkpoint_root: Path) 
     layout = entry.get("layout") or "timm"
     file = read_checkpoint(path, key)
     try:
-        contents = open_layout(layout, f"models.{name}.layout")(file, key)
+        contents = sort_file(file, layout, key, f"models.{name}.layout")
     except ModelError as error:
-        raise ModelError(f"{error}{_layout_hint(name, file)}") from error
+        raise ModelError(f"{error}{layout_hint(name, file)}; the file is {path}") from error
     except (RuntimeError, LookupError, TypeError, ValueError) as error:  # a tensor of another shape than all releases
         raise ModelError(
             f"{key}: not of layout {layout}: a tensor of {path} has another shape ({shown(error)})"
         ) from error
+    others = beside(file, contents)
+    if others:
+        print(
+            f"models.{name}: {path.name} holds several sets of weights; {contents.taken} is taken, not "
+            f"{shortened(others)}",
+            file=sys.stderr,
+        )
     for part in (contents.encoder, contents.decoder):
         _refuse_other_types(part, key, path)
         _refuse_unfinite(part, key, path)
@@ -89,6 +97,8 @@ def open_checkpoint(name: str, entry: Mapping[str, Any], checkpoint_root: Path) 
             "checkpoint_sha256": digest,
             "checkpoint_verified": verified,
             "layout": layout,
+            "weights_taken": contents.taken,
+            "weights_beside": others,
             "left_out": summary(contents.left_out),
             "decoder": summary(contents.decoder),
         },
@@ -160,10 +170,10 @@ def load_strictly(module: nn.Module, weights: Mapping[str, torch.Tensor], key: s
     module.load_state_dict(dict(weights), strict=True)
 
 
-def layout_hint(name: str, checkpoint: Checkpoint) -> str:
-    """Return a sentence that names the layouts under which a file has other names, or nothing."""
+def hint_for(name: str, checkpoint: Checkpoint) -> str:
+    """Return a sentence that names the layouts under which a file that was read has other names, or nothing."""
     file = read_checkpoint(checkpoint.path, f"models.{name}.checkpoint")
-    return _layout_hint(name, file, checkpoint.contents)
+    return layout_hint(name, file, checkpoint.contents)
 
 
 def summary(names: Iterable[str]) -> list[str]:
@@ -172,12 +182,6 @@ def summary(names: Iterable[str]) -> list[str]:
     for name in sorted(names):
         groups.setdefault(".".join(name.split(".")[:2]), []).append(name)
     return [same[0] if len(same) == 1 else f"{group} ({len(same)} tensors)" for group, same in sorted(groups.items())]
-
-
-def _layout_hint(name: str, file: Mapping[str, Any], contents: Contents | None = None) -> str:
-    read_as = contents.encoder.keys() if contents else None
-    fitting = [other for other, found in fitting_layouts(file).items() if found.encoder.keys() != read_as]
-    return f". The file is laid out like {' or '.join(fitting)}: set models.{name}.layout" if fitting else ""
 
 
 def _verify(name: str, expected: str | None, path: Path, digest: str) -> bool:

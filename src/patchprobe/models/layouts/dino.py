@@ -6,15 +6,18 @@ Source: ``hubconf.py`` and ``main_dino.py`` of facebookresearch/dino (7c446df5).
 from collections.abc import Mapping
 from typing import Any
 
-from patchprobe.models.layout import Contents, flat, require, teacher_backbone
+from patchprobe.models.layout import IMAGENET, Contents, flat, require, teacher_backbone, width
+
+# features: heads, of vit_tiny, vit_small and vit_base in ``vision_transformer.py``
+_HEADS = {192: 3, 384: 6, 768: 12}
 
 
 def read_dino(file: Mapping[str, Any], key: str) -> Contents:
     """See :class:`patchprobe.models.layout.Layout`; the student and the heads are left out."""
     if "teacher" in file or "student" in file:
-        tensors, _, left_out = teacher_backbone(file, "dino", key)
+        tensors, place, left_out = teacher_backbone(file, "dino", key)
     else:
-        tensors, left_out = flat(file, "dino", key), ()
+        tensors, place, left_out = flat(file, "dino", key), None, ()
     require(
         tensors,
         "dino",
@@ -22,7 +25,16 @@ def read_dino(file: Mapping[str, Any], key: str) -> Contents:
         present=["cls_token", "pos_embed", "patch_embed.proj.weight", "norm.weight"],
         absent=["mask_token", "blocks.0.ls1.gamma", "head.weight"],
     )
-    return Contents(tensors, left_out=left_out, position_embedding="dino")
+    return Contents(
+        tensors,
+        left_out=left_out,
+        norm_eps=1e-6,
+        position_embedding="dino",
+        square=True,
+        normalisation=IMAGENET,
+        heads=_HEADS.get(width(tensors)),
+        taken=place,
+    )
 
 
 LAYOUT = read_dino

@@ -8,10 +8,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from patchprobe.models.layout import Contents, flat, renamed, require, teacher_backbone
+from patchprobe.models.layout import IMAGENET, Contents, flat, renamed, require, teacher_backbone, width
 
 # A run with chunks of blocks writes blocks.<chunk>.<block>; the block's number counts through all chunks.
 _CHUNKED = re.compile(r"blocks\.\d+\.(\d+\.)")
+# features: heads, of vit_small, vit_base, vit_large and vit_giant2
+_HEADS = {384: 6, 768: 12, 1024: 16, 1536: 24}
 _SWIGLU = {".mlp.w12.": ".mlp.fc1.", ".mlp.w3.": ".mlp.fc2."}
 
 
@@ -39,7 +41,16 @@ def read_dinov2(file: Mapping[str, Any], key: str) -> Contents:
         tensors["cls_token"] = tensors["cls_token"] + position[:, :1]
         tensors["pos_embed"] = position[:, 1:]
     # its code resizes without antialiasing, but with it for models with registers
-    return Contents(tensors, left_out=left_out, position_embedding="timm" if registers else "dino")
+    return Contents(
+        tensors,
+        left_out=left_out,
+        norm_eps=1e-6,
+        position_embedding="timm" if registers else "dino",
+        square=True,
+        normalisation=IMAGENET,
+        heads=_HEADS.get(width(tensors)),
+        taken=place or None,
+    )
 
 
 LAYOUT = read_dinov2

@@ -13,9 +13,11 @@ import torch
 
 from patchprobe.errors import ModelError
 from patchprobe.models.decoders.mae_names import split_decoder
-from patchprobe.models.layout import Contents, Weights, flat, renamed, require, with_prefix_replaced
+from patchprobe.models.layout import IMAGENET, Contents, Weights, flat, renamed, require, with_prefix_replaced
 
 _NORM_EPS = 1e-12
+# features: heads, of facebook/vit-mae-base, -large and -huge
+_HEADS = {768: 12, 1024: 16, 1280: 16}
 _NAMES = {
     "vit.embeddings.cls_token": "cls_token",
     "vit.embeddings.position_embeddings": "pos_embed",
@@ -61,6 +63,9 @@ def read_hf_vitmae(file: Mapping[str, Any], key: str) -> Contents:
         left_out=tuple(name for name in tensors if _official_name(name) == "mask_token" and not decoder),
         norm_eps=_NORM_EPS,
         position_embedding="vitmae",
+        square=True,
+        normalisation=IMAGENET,
+        heads=_HEADS.get(encoder["cls_token"].shape[-1]),
     )
 
 

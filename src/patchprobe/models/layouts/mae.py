@@ -8,8 +8,10 @@ from typing import Any
 
 from patchprobe.errors import ModelError
 from patchprobe.models.decoders.mae_names import split_decoder
-from patchprobe.models.layout import Contents, entry, names_of, require
+from patchprobe.models.layout import IMAGENET, Contents, entry, names_of, require
 
+# features: heads, of ViT-B, L and H
+_HEADS = {768: 12, 1024: 16, 1280: 16}
 _CLASSIFIER = ("head.", "fc_norm.")
 
 
@@ -35,7 +37,11 @@ def read_mae(file: Mapping[str, Any], key: str) -> Contents:
         encoder,
         decoder,
         left_out=tuple(name for name in names_of(file) if name not in used),
+        norm_eps=1e-6,
         position_embedding="vitmae",
+        square=True,
+        normalisation=IMAGENET,
+        heads=_HEADS.get(encoder["cls_token"].shape[-1]),
     )
 
 

@@ -8,8 +8,10 @@ embedding from the ground sample distance (``position_embedding: gsd``).
 from collections.abc import Mapping
 from typing import Any
 
-from patchprobe.models.layout import Contents, entry, names_of, require
+from patchprobe.models.layout import IMAGENET, Contents, entry, names_of, require, width
 
+# features: heads, of ViT-B, L and H
+_HEADS = {768: 12, 1024: 16, 1280: 16}
 _UNUSED = ("pos_embed", "mask_token", "decoder_", "fpn.", "fcn_high.", "fcn_low.")
 
 
@@ -25,7 +27,14 @@ def read_scalemae(file: Mapping[str, Any], key: str) -> Contents:
     encoder = {name: value for name, value in tensors.items() if not name.startswith(_UNUSED)}
     used = {f"model.{name}" for name in encoder}
     left_out = tuple(name for name in names_of(file) if name not in used)
-    return Contents(encoder, left_out=left_out, position_embedding="gsd")
+    return Contents(
+        encoder,
+        left_out=left_out,
+        norm_eps=1e-6,
+        position_embedding="gsd",
+        normalisation=IMAGENET,
+        heads=_HEADS.get(width(encoder)),
+    )
 
 
 LAYOUT = read_scalemae

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from patchprobe.errors import ModelError
-from patchprobe.models.layout import Contents, entry, names_of, require, shortened, under
+from patchprobe.models.layout import IMAGENET, Contents, entry, names_of, require, shortened, under
 
 _ENCODER = "encoder."
 _DECODER = "decoder."
@@ -45,7 +45,7 @@ def read_simmim(file: Mapping[str, Any], key: str) -> Contents:
     encoder.pop(_INDEX, None)
     unused = {f"model.{_ENCODER}{_INDEX}"} if decoder else {f"model.{_ENCODER}{name}" for name in (_INDEX, _MASK)}
     left_out = tuple(name for name in names_of(file) if not name.startswith("model.") or name in unused)
-    return Contents(encoder, decoder, left_out=left_out)
+    return Contents(encoder, decoder, left_out=left_out, norm_eps=1e-6, normalisation=IMAGENET)
 
 
 LAYOUT = read_simmim

@@ -7,7 +7,7 @@ BEiT, which computes ``relative_position_index`` itself.
 from collections.abc import Mapping
 from typing import Any
 
-from patchprobe.models.layout import Contents, entry, names_of, require
+from patchprobe.models.layout import IMAGENET, Contents, entry, names_of, require
 
 
 def read_simmim_ft(file: Mapping[str, Any], key: str) -> Contents:
@@ -26,7 +26,8 @@ def read_simmim_ft(file: Mapping[str, Any], key: str) -> Contents:
         if not name.startswith("head.") and not name.endswith(".relative_position_index")
     }
     used = {f"model.{name}" for name in encoder}
-    return Contents(encoder, left_out=tuple(name for name in names_of(file) if name not in used))
+    left_out = tuple(name for name in names_of(file) if name not in used)
+    return Contents(encoder, left_out=left_out, norm_eps=1e-6, normalisation=IMAGENET)
 
 
 LAYOUT = read_simmim_ft

@@ -8,8 +8,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from patchprobe.models.layout import Contents, flat, renamed, require, with_prefix_replaced
+from patchprobe.models.layout import IMAGENET, Contents, flat, renamed, require, width, with_prefix_replaced
 
+# features: heads, of vit_b, vit_l and vit_h
+_HEADS = {768: 12, 1024: 16, 1280: 16}
 _NAMES = {
     "class_token": "cls_token",
     "encoder.pos_embedding": "pos_embed",
@@ -35,7 +37,15 @@ def read_torchvision(file: Mapping[str, Any], key: str) -> Contents:
     require(tensors, "torchvision", key, present=["class_token", "encoder.pos_embedding", "conv_proj.weight"])
     heads = tuple(name for name in tensors if name.startswith("heads."))
     backbone = {name: value for name, value in tensors.items() if name not in heads}
-    return Contents(renamed(backbone, _timm_name, "torchvision", key), left_out=heads)
+    tensors = renamed(backbone, _timm_name, "torchvision", key)
+    return Contents(
+        tensors,
+        left_out=heads,
+        norm_eps=1e-6,
+        square=True,
+        normalisation=IMAGENET,
+        heads=_HEADS.get(width(tensors)),
+    )
 
 
 LAYOUT = read_torchvision

@@ -14,11 +14,12 @@ from patchprobe.errors import ModelError
 from patchprobe.models.backbone import Norm
 from patchprobe.models.checkpoints.reading import (
     drop_classifier,
-    layout_hint,
+    hint_for,
     load_strictly,
     open_checkpoint,
     summary,
 )
+from patchprobe.models.deciding import decided, without_zero_biases
 from patchprobe.models.layout import PositionEmbedding, Weights
 from patchprobe.models.position_embedding import fit_position_embedding, resized_when_loaded
 from patchprobe.models.vit import TimmViT, build_vit, check_size, set_norm_eps, set_rope_periods
@@ -41,10 +42,11 @@ def load_timm(
     ``entry["checkpoint"]`` is a file under ``checkpoint_root``, ``entry["layout"]`` says how it names its tensors; null
     takes the pretrained weights from timm's hub. ``entry["position_embedding"]`` says how the position embedding gets to
     another input size (``timm``, ``dino`` or ``vitmae``), or that it is computed (``gsd``); null takes the way of the
-    code that the layout belongs to.
+    code that the layout belongs to, as for ``mean``, ``std`` and the number of heads. ``entry["position_grid"]`` is the
+    grid (rows, columns) of the file's positions where nothing else tells it.
     """
     if not entry.get("checkpoint"):
-        _refuse_layout(name, entry)
+        _refuse_keys_of_files(name, entry)
     architecture = entry.get("architecture")
     module = build_vit(name, architecture, input_size, entry.get("arguments"))
     if not entry.get("checkpoint"):
@@ -53,23 +55,35 @@ def load_timm(
     checkpoint = open_checkpoint(name, entry, checkpoint_root)
     contents = checkpoint.contents
     weights, classifier = drop_classifier(contents.encoder, module)
+    weights, zero = without_zero_biases(weights, module)
     periods = weights.pop("rope.periods", None)
     method = entry.get("position_embedding") or contents.position_embedding
     try:
-        check_size(name, str(architecture), module, weights)
-        weights, position = fit_position_embedding(weights, module, method, name, ground_sample_distance)
+        check_size(name, str(architecture), module, weights, entry.get("arguments"))
+        settled = decided(name, entry, contents, module)
+        if settled["arguments"] != (entry.get("arguments") or {}):
+            module = build_vit(name, architecture, input_size, settled["arguments"])
+        weights, position = fit_position_embedding(
+            weights,
+            module,
+            method,
+            name,
+            ground_sample_distance,
+            stored_grid=entry.get("position_grid"),
+            square=contents.square,
+        )
         load_strictly(module, weights, f"models.{name}.checkpoint")
     except ModelError as error:
-        raise ModelError(f"{error}{layout_hint(name, checkpoint)}") from error
+        raise ModelError(f"{error}{hint_for(name, checkpoint)}") from error
     if periods is not None:
         set_rope_periods(name, module, periods)
     if contents.norm_eps is not None:
         set_norm_eps(module, contents.norm_eps)
-    left_out = summary([*contents.left_out, *classifier])
+    left_out = summary([*contents.left_out, *classifier, *zero])
     return TimmViT(
         name,
         module,
-        entry,
+        settled,
         norm=norm,
         device=device,
         provenance={**checkpoint.provenance, "left_out": left_out, "position_embedding": position},
@@ -80,13 +94,18 @@ def load_timm(
 SOURCE = load_timm
 
 
-def _refuse_layout(name: str, entry: Mapping[str, Any]) -> None:
+def _refuse_keys_of_files(name: str, entry: Mapping[str, Any]) -> None:
     """Refuse the hub for a model that is described by a file, because timm may publish another training of it."""
     layout = entry.get("layout") or "timm"
     if layout != "timm":
         raise ModelError(
             f"models.{name}.checkpoint is null, but models.{name}.layout {layout} is that of a file: name the file, or "
             "remove the layout to take the weights that timm publishes"
+        )
+    if entry.get("position_grid"):
+        raise ModelError(
+            f"models.{name}.position_grid is that of a file, but models.{name}.checkpoint is null: name the file, or remove "
+            "the key"
         )
 
 
