@@ -61,6 +61,8 @@ REMEDIES = [
     "wait",
     "write",
 ]
+# What the reader of checkpoints completes by what the file looks like and what to set (checkpoints/sorting.py).
+COMPLETED = ("not of layout", "layout {layout} does not say which")
 # What names neither, since only code that uses the library wrongly meets it.
 FOR_PROGRAMMERS = ("the memory bank has no groups", "a query token is more than")
 
@@ -87,7 +89,7 @@ def raised(source):
 
 
 def says_what_to_do(text):
-    if re.fullmatch(r"\{[^{}]*\}", text) or WHOLE.search(text):
+    if re.fullmatch(r"\{[^{}]*\}", text) or WHOLE.search(text) or any(part in text for part in COMPLETED):
         return True
     behind = " ".join(re.split(r"[:;,(]|\. | so ", text)[1:])
     return bool(re.search(rf"\b({'|'.join(REMEDIES)})\b", behind, re.IGNORECASE))

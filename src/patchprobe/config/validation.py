@@ -59,7 +59,10 @@ def validate(config: Mapping[str, Any], schema: Mapping[str, Any], registry: Pat
         filled = whole_numbers(filled)
         messages = list(conflicts(filled))
     if messages:
-        raise ConfigError("the configuration is not valid:\n" + "\n".join(f"  - {m}" for m in dict.fromkeys(messages)))
+        raise ConfigError(
+            "the configuration is not valid; correct these keys:\n"
+            + "\n".join(f"  - {m}" for m in dict.fromkeys(messages))
+        )
     return filled
 
 

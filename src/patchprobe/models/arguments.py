@@ -43,10 +43,10 @@ def check_arguments(name: str, architecture: str, arguments: Mapping[str, Any]) 
             hint = suggestion(argument, known, f"it takes {', '.join(known)}")
             raise ModelError(f"{key}: {architecture} has no such argument; {hint}")
         if not isinstance(value, bool | int | float | str | None):
-            raise ModelError(f"{key}: {value!r} is neither a number, a text, true, false nor null")
+            raise ModelError(f"{key}: {value!r} is neither a number, a text, true, false nor null: give one")
         _check_kind(key, value, parameters[argument])
         if argument in _POSITIVE and isinstance(value, int | float) and not value > 0:
-            raise ModelError(f"{key}: {value} is not positive")
+            raise ModelError(f"{key}: {value} is not positive: set it to more than 0")
 
 
 def arguments_at_fault(name: str, architecture: str, arguments: Mapping[str, Any], reason: object) -> ModelError | None:

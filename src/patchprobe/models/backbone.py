@@ -103,9 +103,7 @@ def load_model(
     distance = entry.get("ground_sample_distance")
     distance = ground_sample_distance if distance is None else distance
     if distance is not None and not (math.isfinite(distance) and distance > 0):
-        raise ModelError(
-            f"models.{name}.ground_sample_distance is {distance}; it has to be a positive number of metres"
-        )
+        raise ModelError(f"models.{name}.ground_sample_distance is {distance}; give a positive number of metres")
     source = str(entry["source"])
     try:
         module = importlib.import_module(f"{sources.__name__}.{source.replace('-', '_')}")
@@ -150,6 +148,10 @@ def describe_model(
         device="cpu",
         ground_sample_distance=ground_sample_distance,
     )
+    if model.blocks < 1:
+        raise ModelError(
+            f"models.{name}.arguments: the network has no blocks, so no tokens to look at; set depth to 1 or more"
+        )
     facts = ("input_size", "grid", "features", "blocks", "registers", "has_cls", "provenance")
     return json.dumps({key: getattr(model, key) for key in facts}, indent=1, sort_keys=True) + "\n"
 

@@ -48,7 +48,9 @@ def fit_position_embedding(
     vit: Any = module
     grid: Grid = tuple(vit.patch_embed.grid_size)
     if method != "gsd" and method not in _RESIZE:
-        raise ModelError(f"models.{name}.position_embedding: {method!r} is none of {', '.join([*_RESIZE, 'gsd'])}")
+        raise ModelError(
+            f"models.{name}.position_embedding: {method!r} is unknown: take one of {', '.join([*_RESIZE, 'gsd'])}"
+        )
     if method == "gsd":
         return _computed(weights, vit, grid, name, ground_sample_distance)
     stored = weights.get("pos_embed")

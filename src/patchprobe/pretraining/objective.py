@@ -92,7 +92,7 @@ def open_objective(name: str) -> type[Objective]:
             raise
         raise ConfigError(
             f"pretraining.objectives.{name}: there is no such objective (a module of patchprobe.pretraining.objectives with "
-            "OBJECTIVE); supervised, dino, ibot, mae and simmim come with patchprobe"
+            "OBJECTIVE); take supervised, dino, ibot, mae or simmim, or add it"
         ) from None
     return objective
 

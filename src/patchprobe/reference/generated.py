@@ -13,5 +13,5 @@ def with_part(page: str, begin: str, text: str) -> str:
     head, found, rest = page.partition(begin)
     _, end, tail = rest.partition(END)
     if not (found and end):
-        raise ConfigError(f"the page has no lines {begin!r} and {END!r} to write the generated part between")
+        raise ConfigError(f"the page has no lines {begin!r} and {END!r} to write the generated part between: add both")
     return f"{head}{begin}\n\n{text}\n{END}{tail}"

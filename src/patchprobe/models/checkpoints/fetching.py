@@ -113,7 +113,7 @@ def _fetch(wanted: Checkpoint, partial: PartialFile, patience: Patience) -> None
     except FileExistsError:
         _record(wanted).unlink()
         partial.discard()
-        raise ModelError(f"{wanted.path} was put there during the download, which is dropped") from None
+        raise ModelError(f"{wanted.path} was put there during the download, which is dropped: run again") from None
     known = "as expected" if wanted.sha256 else f"set models.{wanted.model}.sha256 to have it checked"
     print(f"{wanted.path}: {size} bytes, sha256 {digest} ({known})", file=sys.stderr)
 

@@ -190,7 +190,9 @@ def _verify(name: str, expected: str | None, path: Path, digest: str) -> bool:
         print(f"models.{name}: {path.name} has sha256 {digest}; models.{name}.sha256 is not set", file=sys.stderr)
         return False
     if not _SHA256.fullmatch(expected):
-        raise ModelError(f"models.{name}.sha256: {expected!r} is not a SHA-256, nor its first 8 or more digits")
+        raise ModelError(
+            f"models.{name}.sha256: {expected!r} is not a SHA-256, nor its first 8 or more digits: correct it"
+        )
     if not digest.startswith(expected.lower()):
         raise ModelError(
             f"models.{name}.sha256 is {expected}, but {path} ({path.stat().st_size} bytes) has {digest}: the file is "

@@ -101,7 +101,7 @@ def layout_hint(name: str, file: Mapping[str, Any], contents: Contents | None = 
         )
     if contents is None and sets and sets[0]:
         return f". Its weights lie under {shown(sets[0])}: save them alone, without this prefix"
-    return ""
+    return "" if contents else f". Set models.{name}.layout to that of its code, or take another file"
 
 
 def _without_wrappers(file: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], tuple[str, ...]]]:

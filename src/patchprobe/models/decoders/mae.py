@@ -48,7 +48,9 @@ class MAE(MaskedAutoencoder):
         finally:
             hook.remove()
         if tokens.cls is None:
-            raise ModelError(f"models.{self.encoder.name}.architecture: MAE's decoder needs a model with [CLS] token")
+            raise ModelError(
+                f"models.{self.encoder.name}.architecture: MAE's decoder needs a model with [CLS] token: take one"
+            )
         ids_restore = torch.argsort(order, dim=1)
         return Encoded(tokens.cls[0], tokens.patch[0], mask=ids_restore >= kept, ids_restore=ids_restore)
 

@@ -21,7 +21,7 @@ def load_autoencoder(encoder: Backbone, *, heads: int = MAE_DECODER_HEADS) -> MA
     if not isinstance(encoder, TimmViT) or not encoder.decoder_weights:
         file = encoder.provenance.get("checkpoint") or "the model"
         raise ModelError(
-            f"{key}: {file} has no decoder; images are reconstructed with mae_visualize_vit_base.pth (layout mae; "
+            f"{key}: {file} has no decoder; take mae_visualize_vit_base.pth (layout mae; "
             "mae_pretrain_vit_base.pth holds the encoder alone), facebook/vit-mae-base (hf-vitmae) or a pre-trained "
             "SimMIM (simmim)"
         )

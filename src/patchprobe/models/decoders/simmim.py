@@ -40,7 +40,7 @@ class SimMIM(MaskedAutoencoder):
         finally:
             hook.remove()
         if tokens.cls is None:
-            raise ModelError(f"models.{self.encoder.name}.architecture: SimMIM is a model with [CLS] token")
+            raise ModelError(f"models.{self.encoder.name}.architecture: SimMIM is a model with [CLS] token: take one")
         order = torch.arange(n, device=images.device).expand(batch, -1)
         return Encoded(tokens.cls[0], tokens.patch[0], mask=mask, ids_restore=order)
 
