@@ -118,7 +118,4 @@ def _unquoted(value: str, allowed: set[type]) -> str:
         number = float(value)
     except ValueError:
         return ""
-    mantissa, exponent, power = value.strip().lower().partition("e")
-    if exponent and "." not in mantissa:  # a float of YAML 1.1 has a point
-        return f"; YAML reads it as text without a point: write {mantissa}.0e{power}"
     return f"; write it without quotes: {int(number) if float not in allowed and number == int(number) else number}"
