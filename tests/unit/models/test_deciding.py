@@ -161,7 +161,10 @@ def test_a_name_that_tells_weights_apart_is_no_wrapper(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"init_values": "1e-4"}, r"init_values: '1e-4' is text, but it takes a number or null; write it without quotes: 0\.0001"),
+        (
+            {"init_values": "1e-4"},
+            r"init_values: '1e-4' is text, but it takes a number or null; write it without quotes: 0\.0001",
+        ),
         ({"depth": "2"}, r"depth: '2' is text, but it takes a whole number; write it without quotes: 2"),
         ({"qkv_bias": "no"}, r"qkv_bias: 'no' is text, but it takes true or false; write it without quotes"),
         ({"depth": 2, "num_heads": 7}, r"num_heads: timm cannot build .* with num_heads: 7 \(dim should be divisible"),
