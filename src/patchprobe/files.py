@@ -128,6 +128,8 @@ def explain(error: OSError) -> str:
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
         return f"{error.filename} is, or is below, a file where a folder has to be; remove it and run again"
     where = f" at {error.filename}" if error.filename is not None else ""
+    if isinstance(error, FileNotFoundError) and error.filename is not None:
+        return f"there is no file {error.filename}; correct the name, or put it there, and run again"
     what, remedy = REMEDIES.get(error.errno or 0, (error.strerror or str(error), ""))
     if (what, remedy) == _PERMISSION:
         remedy = "permit reading and writing"

@@ -34,6 +34,11 @@ def conflicts(config: Mapping[str, Any]) -> Iterator[str]:
                 yield str(error)
     yield from _beyond_the_tile(config)
     yield from _undivided(config)
+    if set(config["checkpoint_root"]) & set("{}"):
+        yield (
+            f"key checkpoint_root is {config['checkpoint_root']!r}, and Snakemake takes braces in it for wildcards: name a folder "
+            "without, or a link to this one"
+        )
     yield from _outside(config)
     for analysis in analyses():
         yield from analysis.conflicts(config)

@@ -68,7 +68,12 @@ def open_corruption(kind: str, entry: Mapping[str, Any]) -> Corruption:
     if kind not in known:
         hint = suggestion(kind, known, f"known are {', '.join(known)}")
         raise ConfigError(f"corruptions.{kind}: there is no such corruption; {hint}")
-    made: type[Corruption] = importlib.import_module(f"{kinds.__name__}.{kind.replace('-', '_')}").CORRUPTION
+    module = importlib.import_module(f"{kinds.__name__}.{kind.replace('-', '_')}")
+    made: type[Corruption] | None = getattr(module, "CORRUPTION", None)
+    if made is None or made.kind != kind:
+        raise ConfigError(
+            f"corruptions.{kind}: {module.__file__} has no CORRUPTION whose kind is {kind!r}: add or correct it"
+        )
     try:
         return made(entry)
     except ConfigError as error:

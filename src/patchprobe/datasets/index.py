@@ -287,12 +287,12 @@ def _check(
     height, width = label.shape
     if image.shape[:2] != label.shape:
         raise DataError(
-            f"image {record.image} is {image.shape[1]} x {image.shape[0]} pixels but its label map "
-            f"{record.label} is {width} x {height}{_turned(dataset, record)}; copy both again from the original data set"
+            f"image {_whole(dataset, record.image)} is {image.shape[1]} x {image.shape[0]} pixels but its label map "
+            f"{_whole(dataset, record.label)} is {width} x {height}{_turned(dataset, record)}; copy both again from the original data set"
         )
     if tiling.get("image_size") is None and tiling["size"] > min(height, width):
         raise DataError(
-            f"datasets.{name}.tiling.size is {tiling['size']}, but image {record.image} is {width} x {height} "
+            f"datasets.{name}.tiling.size is {tiling['size']}, but image {_whole(dataset, record.image)} is {width} x {height} "
             f"pixels; set it to {min(height, width)} or less, or set tiling.image_size"
         )
     counts = np.bincount(label.ravel(), minlength=256)
@@ -300,12 +300,17 @@ def _check(
     unknown = sorted(set(np.flatnonzero(counts).tolist()) - set(allowed))
     if unknown:
         raise DataError(
-            f"label map {record.label} holds id {unknown[0]} at {counts[unknown[0]]} pixels; allowed are "
+            f"label map {_whole(dataset, record.label)} holds id {unknown[0]} at {counts[unknown[0]]} pixels; allowed are "
             f"{_ranges(allowed)}: use the label maps with evaluation ids"
         )
     image_sha256, label_sha256 = dataset.digests(record)
     fact = {"height": height, "width": width, "image_sha256": image_sha256, "label_sha256": label_sha256}
     return fact, counts
+
+
+def _whole(dataset: Dataset, path: Path) -> Path:
+    """Return the whole path of a file of a data set that has files."""
+    return Path(getattr(dataset, "root", None) or "") / path
 
 
 def _turned(dataset: Dataset, record: Record) -> str:

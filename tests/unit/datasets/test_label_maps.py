@@ -23,15 +23,26 @@ def chunk(kind, body):
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def png(path, samples, bits, colour, *chunks, interlaced=False):
-    """Write samples (rows, columns) or (rows, columns, channels) with the given bits each; no filter."""
+# First row and column of the seven passes of Adam7, and their steps (PNG specification, section 8.2).
+PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+
+
+def lines_of(samples, bits):
+    """Return the lines of samples with the given bits each, without a filter."""
     rows = samples.reshape(len(samples), -1)
     if bits == 16:
-        lines = [b"\0" + row.astype(">u2").tobytes() for row in rows]
-    else:
-        flat = [np.unpackbits(row.astype(np.uint8)[:, None], axis=1)[:, 8 - bits :].ravel() for row in rows]
-        lines = [b"\0" + np.packbits(bits_of_row).tobytes() for bits_of_row in flat]
-    header = struct.pack(">IIBBBBB", samples.shape[1], len(samples), bits, colour, 0, 0, 0)
+        return [b"\0" + row.astype(">u2").tobytes() for row in rows]
+    flat = [np.unpackbits(row.astype(np.uint8)[:, None], axis=1)[:, 8 - bits :].ravel() for row in rows]
+    return [b"\0" + np.packbits(bits_of_row).tobytes() for bits_of_row in flat]
+
+
+def png(path, samples, bits, colour, *chunks, interlaced=False):
+    """Write samples (rows, columns) or (rows, columns, channels) with the given bits each."""
+    lines = lines_of(samples, bits)
+    if interlaced:
+        parts = [samples[row::down, column::across] for row, column, down, across in PASSES]
+        lines = [line for part in parts if part.size for line in lines_of(part, bits)]
+    header = struct.pack(">IIBBBBB", samples.shape[1], len(samples), bits, colour, 0, 0, int(interlaced))
     end = chunk(b"IDAT", zlib.compress(b"".join(lines))) + chunk(b"IEND", b"")
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(chunks) + end)
     return path
@@ -130,6 +141,15 @@ def test_chunks_about_looks_change_no_id(tmp_path, ids):
     numbers = np.searchsorted([0, 3, 7, 11], ids)
     seen = png(tmp_path / "c.png", numbers, 4, PALETTE, gamma, grey(0, 3, 7, 11), chunk(b"tRNS", b"\0\xff\x80"))
     np.testing.assert_array_equal(read_ids(seen), ids)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_interlaced_files_hold_the_same(tmp_path, ids, bits):
+    numbers = np.searchsorted([0, 3, 7, 11], ids)
+    seen = png(tmp_path / "a.png", numbers, bits, PALETTE, grey(0, 3, 7, 11), interlaced=True)
+    np.testing.assert_array_equal(read_ids(seen), ids)
+    plain = png(tmp_path / "b.png", numbers, bits, GREY, interlaced=True)
+    np.testing.assert_array_equal(read_ids(plain, known=range(4)), numbers)
 
 
 def test_sixteen_bits_hold_ids_up_to_255(tmp_path, ids):

@@ -77,6 +77,7 @@ def test_a_scheduler_that_does_not_answer(schema, monkeypatch, rule):
             {"corruptions": {"shift": {"levels": [500]}}},
             r"that datasets\.streets\.tiling\.resize makes: take less than 32",
         ),
+        ({"checkpoint_root": "my {weights}"}, "Snakemake takes braces in it for wildcards: name a folder without"),
         ({"models": {"a": {"source": "pixels", "patch_size": 12}}}, "patches of 12 px do not divide the 32 x 32 px"),
         (
             {"models": {"a": {"source": "pixels", "patch_size": 8, "input_size": [32, 20]}}},
