@@ -141,7 +141,12 @@ def analyses() -> tuple[Analysis, ...]:
 
     Raises PatchprobeError for a folder in which something is missing, and for two analyses of one rule or file.
     """
-    found = [_declared(file.parent) for file in sorted(_FOLDER.glob("*/declaration.py"))]
+    folders = sorted({path.parent for path in _FOLDER.glob("*/*.py")})
+    if lost := [folder for folder in folders if not (folder / "declaration.py").is_file()]:
+        raise PatchprobeError(
+            f"the analysis {lost[0].name} has no declaration.py: add it to {lost[0]}, or remove the folder"
+        )
+    found = [_declared(folder) for folder in folders]
     taken: dict[str, str] = {}
     for analysis in found:
         names = [analysis.rule(what) for what in analysis.shows]

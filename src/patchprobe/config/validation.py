@@ -32,7 +32,12 @@ def load_schema(path: Path) -> dict[str, Any]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     # In C where PyYAML was built with it: the schema is long, and each run reads it.
-    content: dict[str, Any] = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    try:
+        content = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML ({' '.join(str(error).split())}): correct it") from None
+    if not isinstance(content, dict) or not {"properties", "type", "$ref"} & set(content):
+        raise ConfigError(f"{path} is no schema: give it type and properties, as the schemas beside it have")
     return content
 
 

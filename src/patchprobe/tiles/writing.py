@@ -115,18 +115,23 @@ def write_labels(build: Build, dataset: Dataset, index: pd.DataFrame, *, tiling:
 
 def _corrupted(corruption: "Corruption", image: UInt8, tiling: Tiling, image_id: str, seed: int) -> UInt8:
     """Return the tiles of an image at every level, uint8 (level, tile, y, x, 3)."""
+
+    def made(pixels: UInt8, level: Any, key: str) -> UInt8:
+        found = corruption.corrupt(pixels, level, seed=seed, key=key)
+        if found.dtype != np.uint8 or found.shape != pixels.shape:
+            raise DataError(
+                f"corruptions.{corruption.kind}: corrupt() returned {found.dtype} of shape {found.shape}; have it give uint8 of the "
+                f"shape that it gets, {pixels.shape} (to_uint8 rounds)"
+            )
+        return found
+
     if corruption.apply == "image":
-        return np.stack(
-            [tiling.cut_image(corruption.corrupt(image, level, seed=seed, key=image_id)) for level in corruption.levels]
-        )
+        return np.stack([tiling.cut_image(made(image, level, image_id)) for level in corruption.levels])
     columns = len(tiling.grid(*image.shape[:2])[1])
     tiles = tiling.cut_image(image)
     keys = [f"{image_id}#r{i // columns}c{i % columns}" for i in range(len(tiles))]
     return np.stack(
-        [
-            np.stack([corruption.corrupt(t, level, seed=seed, key=k) for t, k in zip(tiles, keys, strict=True)])
-            for level in corruption.levels
-        ]
+        [np.stack([made(t, level, k) for t, k in zip(tiles, keys, strict=True)]) for level in corruption.levels]
     )
 
 

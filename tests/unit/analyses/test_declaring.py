@@ -166,6 +166,7 @@ def test_a_whole_folder_is_an_analysis(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (lambda f: (f / "declaration.py").rename(f / "declarations.py"), r"drift has no declaration\.py: add it to"),
         (
             lambda f: (f / "report.py").unlink(),
             r"drift/report\.py has no function lines, which the declaration or a caption",

@@ -318,3 +318,14 @@ def test_real_camvid(shared: Path, tmp_path: Path) -> None:
     with Image.open(shared / "samples/camvid/CamVid" / index["image"][0]) as image:
         want = image.crop((120, 0, 480, 360)).resize((224, 224), Image.Resampling.BICUBIC)
     assert np.abs(ds["image"].values[0, 1].astype(int) - np.asarray(want)).max() <= 2
+
+
+@pytest.mark.parametrize("wrong", ["float", "smaller"])
+def test_a_corruption_that_returns_something_else_is_named(tmp_path, demo, monkeypatch, wrong):
+    noise = open_corruption("noise", {"levels": [5], "apply": "image"})
+    broken = {"float": lambda pixels, *_, **__: pixels / 2, "smaller": lambda pixels, *_, **__: pixels[1:]}[wrong]
+    monkeypatch.setattr(noise, "corrupt", broken)
+    with pytest.raises(
+        DataError, match=r"corruptions\.noise: corrupt\(\) returned .*; have it give uint8 of the shape"
+    ):
+        tiles_store(tmp_path / "made.zarr", demo, make_index(demo), corruption=noise)
