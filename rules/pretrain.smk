@@ -19,8 +19,9 @@ rule pretraining_images:
         mem_mb=4000,
         runtime=120,
     params:
-        spec=spec(specs.pretraining_images(config)),
-        raw=inputs.pretraining_state(config),
+        # Functions, since Snakemake takes braces in texts for wildcards.
+        spec=lambda wildcards: spec(specs.pretraining_images(config)),
+        raw=lambda wildcards: inputs.pretraining_state(config),
         code=code("pretraining_images", inputs.image_source_module(config)),
     script:
         "../workflow/scripts/pretraining_images.py"

@@ -34,11 +34,12 @@ def conflicts(config: Mapping[str, Any]) -> Iterator[str]:
                 yield str(error)
     yield from _beyond_the_tile(config)
     yield from _undivided(config)
-    if set(config["checkpoint_root"]) & set("{}"):
-        yield (
-            f"key checkpoint_root is {config['checkpoint_root']!r}, and Snakemake takes braces in it for wildcards: name a folder "
-            "without, or a link to this one"
-        )
+    files = {f"models.{name}.checkpoint": entry.get("checkpoint") for name, entry in config["models"].items()}
+    for key, path in {"checkpoint_root": config["checkpoint_root"], **files}.items():
+        if set(path or "") & set("{}"):
+            yield (
+                f"key {key} is {path!r}, and Snakemake takes braces in it for wildcards: name one without, or a link to this one"
+            )
     yield from _outside(config)
     for analysis in analyses():
         yield from analysis.conflicts(config)

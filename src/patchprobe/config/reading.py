@@ -4,6 +4,7 @@ Snakemake reads YAML 1.1, in which the last of two equal keys counts, ``1e-3`` i
 false. Here numbers with an exponent are numbers, as in YAML 1.2 (section 10.2.1.4), and the rest is refused with its line.
 """
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,8 +16,10 @@ from patchprobe.errors import ConfigError, printable
 
 # More parts than this after aliases are followed are no configuration: nine short lines can stand for billions.
 _MOST = 200_000
+_DEEPEST = 100
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INT, _FLOAT, _STR = (f"tag:yaml.org,2002:{name}" for name in ("int", "float", "str"))
+_MERGE = "tag:yaml.org,2002:merge"
 _OTHER_BASES = re.compile(r"[-+]?0[0-9_]+|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 
 
@@ -47,6 +50,7 @@ def read_text(text: str, name: str) -> Any:
     Raises ConfigError with name and line for a text that is no YAML, a key that is given twice, a key that is no text, a
     number that YAML 1.1 reads to another base, and for aliases that stand for more than a configuration can be.
     """
+    _refuse_depth(text, name)
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
@@ -55,7 +59,12 @@ def read_text(text: str, name: str) -> Any:
         _refuse_bombs(node, name)
         for problem in _problems(node, set()):
             raise ConfigError(f"{name}, {problem}")
-        return loader.construct_document(node)
+        try:
+            return loader.construct_document(node)
+        except (ValueError, KeyError, AttributeError, IndexError, TypeError, OverflowError) as error:
+            raise ConfigError(
+                f"{name} holds a value that is not of its type ({printable(str(error))}): put it in quotes"
+            ) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{name}, line {mark.line + 1}, column {mark.column + 1}" if mark else name
@@ -117,8 +126,8 @@ def _problems(node: yaml.Node, seen: set[int]) -> Iterator[str]:
         return
     seen.add(id(node))
     if isinstance(node, yaml.ScalarNode):
-        if node.tag in (_INT, _FLOAT) and not node.style and _OTHER_BASES.fullmatch(node.value):
-            value = yaml.safe_load(node.value)
+        if node.tag in (_INT, _FLOAT) and _OTHER_BASES.fullmatch(node.value):
+            value = _Loader("").construct_object(node)
             yield f"line {_line(node)}: {node.value} is read as {value}: write that, or put it in quotes if it is text"
     elif isinstance(node, yaml.SequenceNode):
         for part in node.value:
@@ -129,10 +138,10 @@ def _problems(node: yaml.Node, seen: set[int]) -> Iterator[str]:
             if not isinstance(key, yaml.ScalarNode):
                 yield f"line {_line(key)}: a key has to be a text"
                 continue
-            if key.tag not in (_STR, "tag:yaml.org,2002:merge"):
+            if key.tag not in (_STR, _MERGE):
                 kind = key.tag.rpartition(":")[2]
                 yield f"line {_line(key)}: the name {key.value} is read as {kind}, not as text: put it in quotes, '{key.value}'"
-            if key.value in lines and key.value != "<<":
+            if key.value in lines:
                 yield (
                     f"lines {lines[key.value]} and {_line(key)}: the key {key.value} is given twice, and the first would be "
                     "forgotten: remove one, or put both into one"
@@ -143,6 +152,16 @@ def _problems(node: yaml.Node, seen: set[int]) -> Iterator[str]:
 
 def _line(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
+
+
+def _refuse_depth(text: str, name: str) -> None:
+    """Refuse before anything is nested in memory what is nested so deeply that it would end the process."""
+    depth = 0
+    with contextlib.suppress(yaml.YAMLError):  # said where the text is read
+        for event in yaml.parse(text, Loader=_Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise ConfigError(f"{name}: its keys lie too deep in each other to be a configuration; write it flat")
 
 
 def _refuse_bombs(node: yaml.Node, name: str) -> None:

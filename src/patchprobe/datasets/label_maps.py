@@ -40,11 +40,15 @@ def read_ids(
     with decoded(path) as image:
         header = header_of(image)
         if image.format in _LOSSY:
-            raise DataError(f"label map {path} is a {image.format}, which changes ids: save it without loss, as PNG")
+            raise DataError(f"label map {path} is a {image.format}, in which ids change or can: save it as PNG")
         if header.frames > 1:
             raise DataError(f"label map {path} holds {header.frames} pictures: save the right one as PNG")
         if header.orientation != 1:
             raise DataError(f"label map {path} {turned(header.orientation)}: save it as PNG, without an orientation")
+        if header.signed:
+            raise DataError(
+                f"label map {path} holds numbers with a sign or a point (TIFF SampleFormat): save ids in 8 bits"
+            )
         if header.white_is_zero:
             raise DataError(
                 f"label map {path} counts down from white (TIFF PhotometricInterpretation 0): save it as PNG"
@@ -55,9 +59,10 @@ def read_ids(
         if image.mode == "1" or (image.mode == "L" and header.bits < 8):
             return _of_few_bits(path, pixels, header.bits, known)
         if image.mode in ("I;16", "I;16B", "I;16L", "I"):
-            if pixels.max(initial=0) > 255:
+            low, high = int(pixels.min(initial=0)), int(pixels.max(initial=0))
+            if low < 0 or high > 255:
                 raise DataError(
-                    f"label map {path} has 16 bits and holds {pixels.max()}: ids are 0 to 255; save ids in 8 bits"
+                    f"label map {path} has 16 bits and holds {low if low < 0 else high}: ids are 0 to 255; save ids in 8 bits"
                 )
             return pixels.astype(np.uint8)
         if image.mode != "L":
@@ -86,18 +91,25 @@ def _of_palette(
 ) -> Ids:
     """Return the ids of a map with a palette: the indices, or the greys that an optimiser keeps in place of them."""
     used = np.unique(indices)
-    if (table != table[:, :1]).any():
-        by_color = [(colors or {}).get((int(r), int(g), int(b))) for r, g, b in table[used]]
-        if None not in by_color and by_color != used.tolist():
-            raise DataError(
-                f"label map {path} shows the official colours of ids {_few(by_color)}, and its palette numbers them "
-                f"{_few(used)}: a program has put the palette in another order; save the ids as grey values"
-            )
-        return indices
+    coloured = bool((table != table[:, :1]).any())
+    official = {
+        int(i): (colors or {}).get((int(r), int(g), int(b))) for i, (r, g, b) in zip(used, table[used], strict=True)
+    }
+    by_color = {number: found for number, found in official.items() if found is not None} if coloured else {}
+    if wrong := {number: found for number, found in by_color.items() if number != found}:
+        raise DataError(
+            f"label map {path} shows the official colours of ids {_few(list(wrong.values()))}, and its palette numbers them "
+            f"{_few(list(wrong))}: a program has put the palette in another order; save the ids as grey values"
+        )
     greys = table[:, 0]
-    if np.array_equal(greys[used], used):
+    if (table[used] != table[used][:, :1]).any() or np.array_equal(greys[used], used) or by_color:
         return indices
     shown, fits = greys[used], _fits(known)
+    if coloured and fits(shown) and fits(used):
+        raise DataError(
+            f"label map {path} uses only greys of a palette with colours, which could be ids ({_few(shown)}) or not "
+            f"({_few(used)}): save the ids as 8-bit grey values"
+        )
     if fits(shown) and fits(used) and set(shown.tolist()) <= {0, 255}:
         raise DataError(
             f"label map {path} is black and white: it holds ids 0 and 255, or {_few(used)} shown as these; save the ids as "

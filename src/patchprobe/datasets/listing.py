@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 # Beside hidden names: archives of macOS, thumbnails of Synology and Windows, what file systems keep for themselves.
 _LEFT_BEHIND = frozenset(
     {"__MACOSX", "@eaDir", "@tmp", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found", "Thumbs.db"}
-    | {"ehthumbs.db", "desktop.ini", "thumbs", ".thumbnails"}
+    | {"ehthumbs.db", "desktop.ini", "#snapshot", "@Recycle", "Network Trash Folder"}
 )
 
 
@@ -61,10 +61,18 @@ def _walk(folder: Path, seen: set[str]) -> Iterator[Path]:
         if is_left_behind(entry.name):
             continue
         path = check_name(folder / entry.name)
-        if entry.is_dir():
+        if _is_folder(entry):
             yield from _walk(path, seen)
-        elif entry.is_file():
+        elif path.is_file():
             yield path
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder or leads to one; a link that leads to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -79,7 +87,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 def _folders(folder: Path, place: str, levels: int, names: Collection[str] | None) -> Iterator[tuple[str, int]]:
     try:
         with os.scandir(folder) as entries:
-            inside = [e.name for e in entries if levels and not is_left_behind(e.name) and e.is_dir()]
+            inside = [e.name for e in entries if levels and not is_left_behind(e.name) and _is_folder(e)]
         yield place, folder.stat().st_mtime_ns
     except OSError:
         return

@@ -32,9 +32,9 @@ _CONVERTIBLE = {
 # Tried by content, whatever the suffix. Left to itself, Pillow hands PostScript to Ghostscript, which is a language.
 FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 # What Pillow's decoders raise on broken files.
-DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
-# Tags of TIFF 6.0: BitsPerSample and PhotometricInterpretation.
-_BITS, _PHOTOMETRIC = 258, 262
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, TypeError)
+# Tags of TIFF 6.0: BitsPerSample, PhotometricInterpretation and SampleFormat.
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Header:
     bits: int
     frames: int
     white_is_zero: bool
+    signed: bool
     orientation: int
 
 
@@ -56,11 +57,13 @@ def header_of(image: Image.Image) -> Header:
         bits = _png_bits(Path(str(image.filename)))  # type: ignore[attr-defined]
     elif image.mode == "1":
         bits = 1
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     return Header(
         bits=max(bits) if isinstance(bits, tuple) else int(bits),
         frames=int(getattr(image, "n_frames", 1)),
         white_is_zero=tags.get(_PHOTOMETRIC) == 0,
-        orientation=int(image.getexif().get(ExifTags.Base.Orientation, 1) or 1),
+        signed=set(np.atleast_1d(tags.get(_SAMPLE_FORMAT, 1)).tolist()) != {1},
+        orientation=orientation if orientation in range(2, 9) else 1,
     )
 
 
@@ -113,6 +116,8 @@ def read_rgb(path: Path, *, notice: Notice | None = None) -> npt.NDArray[np.uint
             raise DataError(f"image {path} has {found}; convert it to 8-bit RGB, from black to white over 0 to 255")
         if header.frames > 1:
             raise DataError(f"image {path} holds {header.frames} pictures: save the right one by itself")
+        if mode == "P" and np.array(image).max(initial=0) >= len(image.getpalette() or ()) // 3:
+            raise DataError(f"image {path} names colours beyond its palette: copy it again from the original data set")
         array = np.array(image.convert("RGB") if mode in _CONVERTIBLE else image)
     if mode in _CONVERTIBLE:
         (notice or _notice)(f"mode {mode}", f"{path} is a {_CONVERTIBLE[mode]} image (mode {mode}); converted to RGB")

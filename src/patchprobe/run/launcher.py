@@ -90,9 +90,12 @@ def without_code(process: Callable[..., Any]) -> Callable[..., Any]:
 
         from patchprobe.config.reading import read_text
 
-        text = source if isinstance(source, str) else source.read()
+        name = str(getattr(source, "name", "a configuration"))
         try:
-            content = read_text(text, str(getattr(source, "name", "a configuration")))
+            text = source if isinstance(source, str) else source.read()
+            content = read_text(text, name)
+        except UnicodeDecodeError as error:
+            raise WorkflowError(f"{name} cannot be read ({error}): restore it as text in UTF-8") from None
         except ConfigError as error:
             raise WorkflowError(str(error)) from None
         if isinstance(content, dict) and content.get("__use_yte__"):

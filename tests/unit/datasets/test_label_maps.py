@@ -169,7 +169,7 @@ def test_channels_beside_the_ids_are_refused(tmp_path, ids, colour, channels, mo
 
 def test_lossy_files_and_those_of_several_pictures_are_refused(tmp_path, ids):
     Image.fromarray(ids).save(tmp_path / "a.png", format="JPEG")
-    with pytest.raises(DataError, match=r"a\.png is a JPEG, which changes ids"):
+    with pytest.raises(DataError, match=r"a\.png is a JPEG, in which ids change or can"):
         read_ids(tmp_path / "a.png")
     picture = Image.fromarray(ids)
     picture.save(tmp_path / "b.tif", save_all=True, append_images=[picture])
@@ -256,3 +256,52 @@ def test_animated_pictures_are_refused(tmp_path):
     frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
     with pytest.raises(DataError, match=r"a\.png holds 2 pictures"):
         read_rgb(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("low", "dtype"), [(-250, np.int32), (-1, np.int32), (-1, np.int16), (70000, np.int32)])
+def test_numbers_that_are_no_ids_do_not_wrap_around(tmp_path, low, dtype):
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    if dtype == np.int16:
+        tags[339] = 2
+        Image.fromarray(np.full((4, 5), low, dtype).view(np.uint16)).save(tmp_path / "a.tif", tiffinfo=tags)
+    else:
+        Image.fromarray(np.full((4, 5), low, dtype)).save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match=r"a\.tif (has 16 bits and holds|holds numbers with a sign)"):
+        read_ids(tmp_path / "a.tif")
+
+
+def test_void_beside_official_colours_hides_no_contradiction(tmp_path):
+    official = {(0, 0, 0): 0, (128, 0, 0): 1, (0, 128, 0): 2}
+    numbers = np.array([[0, 1, 3], [2, 2, 3]], np.uint8)
+    turned = png(tmp_path / "a.png", numbers, 8, PALETTE, palette((128, 0, 0), (0, 128, 0), (0, 0, 0), (9, 9, 9)))
+    with pytest.raises(
+        DataError, match=r"a\.png shows the official colours of ids 1, 2, 0, and its palette numbers them 0, 1, 2"
+    ):
+        read_ids(turned, colors=official)
+    straight = png(tmp_path / "b.png", numbers, 8, PALETTE, palette(*official, (9, 9, 9)))
+    np.testing.assert_array_equal(read_ids(straight, colors=official), numbers)
+
+
+def test_greys_of_a_palette_with_an_unused_colour_are_not_guessed(tmp_path, ids):
+    order = [7, 0, 11, 3]
+    numbers = np.vectorize(order.index)(ids)
+    path = png(tmp_path / "a.png", numbers, 8, PALETTE, palette(*((v,) * 3 for v in order), (255, 0, 0)))
+    with pytest.raises(DataError, match=r"a\.png uses only greys of a palette with colours, which could be ids"):
+        read_ids(path, known=CAMVID)
+    np.testing.assert_array_equal(read_ids(path, known=[0, 3, 7, 11]), ids)
+
+
+def test_colours_beyond_the_palette_are_refused(tmp_path):
+    path = png(tmp_path / "a.png", np.array([[0, 1, 9]]), 8, PALETTE, palette((1, 2, 3), (4, 5, 6)))
+    with pytest.raises(DataError, match=r"a\.png names colours beyond its palette"):
+        read_rgb(path)
+    with pytest.raises(DataError, match=r"a\.png has 2 colours and names colour 9"):
+        read_ids(path)
+
+
+@pytest.mark.parametrize("value", [0, 9, 77])
+def test_orientations_that_mean_nothing_are_none(tmp_path, value):
+    exif = Image.Exif()
+    exif[0x112] = value
+    Image.new("RGB", (6, 5)).save(tmp_path / "a.png", exif=exif)
+    assert orientation_of(tmp_path / "a.png") == 1

@@ -40,6 +40,7 @@ def test_links_are_followed_once(tmp_path):
     (tmp_path / "pets/cat").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "pets/dog/round").symlink_to(tmp_path / "pets")
     (tmp_path / "pets/gone.png").symlink_to(tmp_path / "nothing.png")
+    (tmp_path / "pets/self.png").symlink_to(tmp_path / "pets/self.png")
     found = files_below(tmp_path / "pets", [".png"])
     assert found == [tmp_path / "pets/cat/0.png", tmp_path / "pets/dog/0.png"]
 

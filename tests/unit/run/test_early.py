@@ -77,7 +77,11 @@ def test_a_scheduler_that_does_not_answer(schema, monkeypatch, rule):
             {"corruptions": {"shift": {"levels": [500]}}},
             r"that datasets\.streets\.tiling\.resize makes: take less than 32",
         ),
-        ({"checkpoint_root": "my {weights}"}, "Snakemake takes braces in it for wildcards: name a folder without"),
+        ({"checkpoint_root": "my {weights}"}, "Snakemake takes braces in it for wildcards: name one without"),
+        (
+            {"models": {"a": {"source": "timm", "architecture": "vit_tiny_patch16_224", "checkpoint": "w{x}.pth"}}},
+            r"key models\.a\.checkpoint is 'w{x}\.pth', and Snakemake takes braces",
+        ),
         ({"models": {"a": {"source": "pixels", "patch_size": 12}}}, "patches of 12 px do not divide the 32 x 32 px"),
         (
             {"models": {"a": {"source": "pixels", "patch_size": 8, "input_size": [32, 20]}}},

@@ -94,7 +94,7 @@ class ADE20K(FileDataset):
     def read_label(self, record: Record) -> npt.NDArray[np.uint8]:
         """Return the label map, uint8 (height, width): ids 1 to 150, and 0 for void."""
         path = self.root / record.label
-        ids = self.read_ids(record, (VOID, *_IDS))
+        ids = self.read_ids(record, (VOID, *_IDS), dict(zip(self.classes.colors, self.classes.ids, strict=True)))
         if ids.max(initial=0) > _IDS[-1]:
             raise DataError(
                 f"label map {path} holds id {ids.max()}; ids are 0 to {_IDS[-1]}: copy the file from the release "
@@ -110,15 +110,17 @@ class ADE20K(FileDataset):
             lines = path.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             raise DataError(f"{path} is missing; copy it there from the release ADEChallengeData2016") from None
-        except UnicodeDecodeError:
+        except (OSError, UnicodeDecodeError):
             raise DataError(f"{path} is not text in UTF-8; copy it again from the release") from None
-        scenes = {}
+        scenes: dict[str, str] = {}
         for number, line in enumerate(lines, start=1):
             fields = line.split()
             if fields and len(fields) != 2:
                 raise DataError(f"{path} line {number}: expected a stem and a scene, found {line!r}; correct the line")
-            if fields:
-                scenes[fields[0]] = fields[1]
+            if fields and scenes.setdefault(fields[0], fields[1]) != fields[1]:
+                raise DataError(
+                    f"{path} line {number}: {fields[0]} has a second scene; copy the file again from the release"
+                )
         return scenes
 
 

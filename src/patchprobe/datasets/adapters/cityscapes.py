@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from patchprobe.datasets.dataset import Classes, Record
 from patchprobe.datasets.images import FileDataset
-from patchprobe.datasets.listing import is_left_behind
+from patchprobe.datasets.listing import check_name, is_left_behind
 from patchprobe.errors import DataError, several
 
 VOID = 255
@@ -126,12 +126,13 @@ def _find(root: Path, kind: str, split: str) -> dict[tuple[str, str], Path]:
         if is_left_behind(path.name) or is_left_behind(path.parent.name):
             continue
         city, stem = path.parent.name, path.name.removesuffix(f"_{_SUFFIXES[kind]}")
-        if not re.fullmatch(rf"{re.escape(city)}_\d{{6}}_\d{{6}}", stem):
+        if not re.fullmatch(rf"{re.escape(city)}_[0-9]{{6}}_[0-9]{{6}}", stem):
             raise DataError(
                 f"{path} should be named {city}_<6 digits>_<6 digits>_{_SUFFIXES[kind]}, after its folder; "
                 "give it its original name or remove it"
             )
-        found[city, stem] = path
+        check_name(path.parent)
+        found[city, stem] = check_name(path)
     return found
 
 
