@@ -32,7 +32,7 @@ def test_missing_root_names_folder_and_keys(fresh):
     dataset = {"adapter": "camvid", "root": "CamVid", "tiling": {"size": 32}}
     splits = {"train": {"source": "train"}, "evaluation": {"source": "test"}}
     text = failure(fresh(datasets={"camvid": dataset | {"splits": splits}}, data_root="nowhere"))
-    assert "the data set folder nowhere/CamVid does not exist" in text
+    assert "/nowhere/CamVid does not exist: put the data set there" in text
     assert "datasets.camvid.root" in text and "data_root" in text
     assert "Traceback" not in text
 
