@@ -127,8 +127,11 @@ def test_names_of_files_are_shown_harmlessly(tmp_path):
     for folder in ("images", "annotations"):
         (root / folder / "training").mkdir(parents=True)
     (root / "images" / "training" / ("ADE_train_1" + EVIL.replace("\x00", "").replace("/", "") + ".jpg")).touch()
-    (root / "images" / "training" / os.fsdecode(b"ADE_train_\xff.jpg")).touch()
     with pytest.raises(DataError) as caught:
         ADE20K(root, {}).records("training")
     harmless(str(caught.value))
     assert "\\x1b[2J" in str(caught.value)
+    (root / "images" / "training" / os.fsdecode(b"ADE_train_\xff.jpg")).touch()
+    with pytest.raises(DataError, match=r"ADE_train_\\udcff\.jpg is not text in UTF-8") as caught:
+        ADE20K(root, {}).records("training")
+    harmless(str(caught.value))
