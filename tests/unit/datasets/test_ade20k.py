@@ -105,6 +105,7 @@ def test_missing_folders_files_and_scenes(tmp_path: Path) -> None:
         (b"\xff\xfe\x00", r"sceneCategories\.txt is not text in UTF-8"),
         (b"ADE_val_00000002 beach\n\nADE_val_00000003\n", r"line 3: expected a stem and a scene"),
         (b"ADE_val_00000001 beach\n", r"sceneCategories\.txt has no line for ADE_val_00000002"),
+        (b"ADE_val_00000002 beach\nADE_val_00000002 street\n", r"line 2: ADE_val_00000002 has a second scene"),
     ],
 )
 def test_wrong_lists_of_scenes(tmp_path: Path, content: bytes | None, message: str) -> None:
