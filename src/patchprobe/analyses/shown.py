@@ -1,12 +1,13 @@
 """What an analysis shows in the report: tables and figures, as its declaration names them."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class Shown(ABC):
     """A table or a figure; see :class:`Table` and :class:`Figure`."""
 
     title: str
@@ -25,13 +26,13 @@ class Shown:
     """How the report calls each suffix; nothing for one that is not in the report."""
 
     @property
+    @abstractmethod
     def subcategory(self) -> str:
         """Where in its category the report has it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def labels(self, suffix: str) -> dict[str, str]:
         """Return the labels of one file in the report."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -168,6 +168,7 @@ def _refuse_bombs(node: yaml.Node, name: str) -> None:
     sizes: dict[int, int] = {}
 
     def size(part: yaml.Node) -> int:
+        """Return how many parts a node stands for, aliases followed, or the most that may be."""
         if id(part) not in sizes:
             sizes[id(part)] = _MOST  # an alias inside what it stands for never ends
             inside = part.value if isinstance(part.value, list) else []

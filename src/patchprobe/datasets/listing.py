@@ -3,10 +3,13 @@
 import hashlib
 import logging
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
-from patchprobe.errors import DataError, printable
+from patchprobe.errors import DataError, printable, several
+
+_Name = TypeVar("_Name", str, tuple[str, str])
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +53,16 @@ def check_name(path: Path) -> Path:
     except UnicodeEncodeError:
         raise DataError(f"the name of {printable(str(path))} is not text in UTF-8: rename the file") from None
     return path
+
+
+def refuse_unpaired(images: Mapping[_Name, Path], labels: Mapping[_Name, Path]) -> None:
+    """Raise DataError that names the images without a label map, or the label maps without an image, by their names."""
+    for these, others, this, other in ((images, labels, "image", "label map"), (labels, images, "label map", "image")):
+        missing = [f"of {this} {these[name]}" for name in sorted(these.keys() - others.keys())]
+        if len(missing) == 1:
+            raise DataError(f"the {other} {missing[0]} is missing; copy it there or remove the {this}")
+        if missing:
+            raise DataError(f"{several(missing, f'{other}s are missing')}; copy them there or remove each {this}")
 
 
 def _walk(folder: Path, seen: set[str]) -> Iterator[Path]:

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from patchprobe.datasets.dataset import Classes, Record
 from patchprobe.datasets.images import FileDataset
-from patchprobe.datasets.listing import check_name, is_left_behind
-from patchprobe.errors import DataError, several
+from patchprobe.datasets.listing import check_name, is_left_behind, refuse_unpaired
+from patchprobe.errors import DataError
 
 VOID = 0
 IMAGES, LABELS, SCENES = "images", "annotations", "sceneCategories.txt"
@@ -66,18 +66,7 @@ class ADE20K(FileDataset):
         fit.
         """
         images, labels = _find(self.root, IMAGES, split, ".jpg"), _find(self.root, LABELS, split, ".png")
-        for these, others, this, other in (
-            (images, labels, "image", "label map"),
-            (labels, images, "label map", "image"),
-        ):
-            alone = sorted(these.keys() - others.keys())
-            if alone:
-                missing = [f"of {this} {these[stem]}" for stem in alone]
-                raise DataError(
-                    f"the {other} {missing[0]} is missing; copy it there or remove the {this}"
-                    if len(missing) == 1
-                    else f"{several(missing, f'{other}s are missing')}; copy them there or remove each {this}"
-                )
+        refuse_unpaired(images, labels)
         unknown = sorted(images.keys() - self._scenes.keys())
         if unknown:
             raise DataError(f"{self.root / SCENES} has no line for {unknown[0]}; copy the file again from the release")

@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from patchprobe.datasets.dataset import Classes, Record
 from patchprobe.datasets.images import FileDataset
-from patchprobe.datasets.listing import check_name, is_left_behind
-from patchprobe.errors import DataError, several
+from patchprobe.datasets.listing import check_name, is_left_behind, refuse_unpaired
+from patchprobe.errors import DataError
 
 VOID = 255
 IMAGES, LABELS = "leftImg8bit", "gtFine"
@@ -81,8 +81,7 @@ class Cityscapes(FileDataset):
                 "the annotations of Cityscapes' split 'test' are not public: its label maps hold void only; take 'val'"
             )
         images, labels = (_find(self.root, kind, split) for kind in (IMAGES, LABELS))
-        _refuse_unpaired(images, labels, "image", "label map")
-        _refuse_unpaired(labels, images, "label map", "image")
+        refuse_unpaired(images, labels)
         records = [
             Record(
                 f"{split}/{city}/{stem}", city, path.relative_to(self.root), labels[city, stem].relative_to(self.root)
@@ -134,16 +133,3 @@ def _find(root: Path, kind: str, split: str) -> dict[tuple[str, str], Path]:
         check_name(path.parent)
         found[city, stem] = check_name(path)
     return found
-
-
-def _refuse_unpaired(
-    these: Mapping[tuple[str, str], Path], others: Mapping[tuple[str, str], Path], this: str, other: str
-) -> None:
-    alone = sorted(these.keys() - others.keys())
-    if alone:
-        missing = [f"of {this} {these[name]}" for name in alone]
-        raise DataError(
-            f"the {other} {missing[0]} is missing; copy it there or remove the {this}"
-            if len(missing) == 1
-            else f"{several(missing, f'{other}s are missing')}; copy them there or remove each {this}"
-        )
