@@ -141,39 +141,33 @@ class LowerBounds:
         self,
         queries: Rows,
         scale: float,
-        rankings: Sequence[Ranking],
-        ranks: Sequence[Rank],
+        ranking: Ranking,
+        rank: Rank,
         leave_out: Callable[[npt.NDArray[np.float32], npt.NDArray[np.intp]], None] | None,
     ) -> tuple[npt.NDArray[np.intp], float]:
         """Rank every row that can be among the nearest of centred queries (Q, K).
 
-        ``scale`` is that of the centred tokens, ``ranks`` take pairs (query, bank row) into each of ``rankings``;
-        ``leave_out`` makes the bounds (Q, rows) infinite that do not count for the second of them. Returns the
-        queries that too many rows are left of, which are not ranked, and the cost as a share of a full pass.
+        ``scale`` is that of the centred tokens, ``rank`` takes pairs (query, bank row) into ``ranking``; ``leave_out``
+        makes the bounds (Q, rows) infinite that do not count. Returns the queries that too many rows are left of, which
+        are not ranked, and the cost as a share of a full pass.
         """
         first, second = (points.astype(np.float32) for points in self._axes.points(queries, self._counts))
         first = np.append(first, np.ones((len(queries), 1), np.float32), axis=1)
-        books = [
-            _Survivors(self, queries, second, scale, ranking, rank)
-            for ranking, rank in zip(rankings, ranks, strict=True)
-        ]
+        book = _Survivors(self, queries, second, scale, ranking, rank)
         tile = np.empty((len(queries), self._block), np.float32)
         for number, part in enumerate(slices(len(self._order), self._block), 1):
             width = part.stop - part.start
             bounds = tile if width == self._block else np.empty((len(queries), width), np.float32)
             np.matmul(first, self._first[part].T, out=bounds)
-            for place, book in enumerate(books):
-                if place and leave_out is not None:
-                    leave_out(bounds, self._order[part])
-                book.offer(bounds, part.start)
-                if number & (number - 1) == 0:
-                    book.tighten()
-        for book in books:
-            book.finish()
+            if leave_out is not None:
+                leave_out(bounds, self._order[part])
+            book.offer(bounds, part.start)
+            if number & (number - 1) == 0:
+                book.tighten()
+        book.finish()
         pairs = len(queries) * len(self._order)
-        work = self._counts[0] + 2 + _SCAN + sum(book.work for book in books) / pairs
-        given_up = np.unique(np.concatenate([book.given_up for book in books]))
-        return given_up, work / queries.shape[1] + len(given_up) / len(queries)
+        work = self._counts[0] + 2 + _SCAN + book.work / pairs
+        return book.given_up, work / queries.shape[1] + len(book.given_up) / len(queries)
 
 
 class _Survivors:

@@ -38,7 +38,9 @@ from patchprobe.errors import DataError
 from patchprobe.neighbors.arrays import CpuArrays, arrays_on
 from patchprobe.neighbors.blocks import check_bank, search_blocks, slices
 from patchprobe.neighbors.bounds import SAMPLE, LowerBounds, choose_axes
+from patchprobe.neighbors.candidates import Candidates
 from patchprobe.neighbors.duplicates import first_occurrences
+from patchprobe.neighbors.groups import Groups
 from patchprobe.neighbors.ranking import Ranking
 from patchprobe.neighbors.rounding import margins, mean_and_scale
 
@@ -97,10 +99,11 @@ class MemoryBank:
         self._metric = metric
         self._arrays = arrays_on(device)
         self._block = block = block or self._arrays.bank_block
-        self._group_names, self._groups = _numbered(groups, len(tokens))
+        self._groups = Groups(groups, len(tokens))
         # Rows that repeat an earlier row are searched once.
-        first = first_occurrences(tokens, self._groups, block)
+        first = first_occurrences(tokens, self._groups.numbers, block)
         self._rows, numbers = np.unique(first, return_inverse=True)
+        self._groups.search(self._rows)
         self._copies = np.argsort(numbers, kind="stable")
         self._first_copy = np.append(np.searchsorted(numbers[self._copies], np.arange(len(self._rows))), len(tokens))
         self._mean, self._scale = mean_and_scale(self._exact, self._rows, block)
@@ -144,7 +147,7 @@ class MemoryBank:
         self._check_k(k)
 
         def search(queries: npt.NDArray[np.float64]) -> Neighbors:
-            (ranking,) = self._nearest(queries, k)
+            (ranking,) = self._nearest(queries, (k,))
             return ranking.index, ranking.distance
 
         found = search_blocks(
@@ -165,26 +168,27 @@ class MemoryBank:
         *,
         threads: int,
         k: int = 1,
+        outside_k: int | None = None,
         query_block: int | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> tuple[Neighbors, Neighbors]:
         """Return the nearest bank rows overall, and the nearest outside each query's own group, in one pass.
 
         ``groups`` names the groups of the queries of every block, (...,) for a block (..., K); a group that the bank
-        does not have leaves nothing out. All else is as in :meth:`search`. Raises DataError too for a bank without
-        groups, and where fewer than ``k`` rows lie outside a group.
+        does not have leaves nothing out. Outside the ``outside_k`` nearest are searched, ``k`` if that is None. All else is as
+        in :meth:`search`. Raises DataError too for a bank without groups, and where fewer rows lie outside a group.
         """
+        outside_k = k if outside_k is None else outside_k
         self._check_k(k)
-        if self._group_names is None:
-            raise DataError("the memory bank has no groups to leave out: give MemoryBank the group of every row")
-        names = self._group_names
+        self._check_k(outside_k)
 
         def search(queries: npt.NDArray[np.float64], own: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
-            place = np.minimum(np.searchsorted(names, own), len(names) - 1)
-            overall, outside = self._nearest(queries, k, np.where(names[place] == own, place, -1))
+            overall, outside = self._nearest(queries, (k, outside_k), self._groups.number(own))
             if np.isinf(outside.distance).any():
                 group = own[np.isinf(outside.distance).any(axis=1)][0]
-                raise DataError(f"group {group!r}: fewer than {k} bank rows lie outside it; take more training images")
+                raise DataError(
+                    f"group {group!r}: fewer than {outside_k} bank rows lie outside it; take more training images"
+                )
             return overall.index, overall.distance, outside.index, outside.distance
 
         found = search_blocks(
@@ -197,7 +201,7 @@ class MemoryBank:
             progress=progress,
             portable=isinstance(self._arrays, CpuArrays),
         )
-        return _joined([part[:2] for part in found], k), _joined([part[2:] for part in found], k)
+        return _joined([part[:2] for part in found], k), _joined([part[2:] for part in found], outside_k)
 
     def _check_k(self, k: int) -> None:
         if not 1 <= k <= len(self._tokens):
@@ -222,23 +226,62 @@ class MemoryBank:
         return centred, squares
 
     def _nearest(
-        self, queries: npt.NDArray[np.float64], k: int, own: npt.NDArray[np.intp] | None = None
+        self, queries: npt.NDArray[np.float64], ks: tuple[int, ...], own: npt.NDArray[np.intp] | None = None
     ) -> list[Ranking]:
-        """Search one block of queries (Q, K): overall and, if ``own`` numbers their groups, outside these."""
+        """Search one block of queries (Q, K): overall and, if ``own`` numbers their groups, outside these, so many of each."""
         if self._metric == "cosine":
             queries = _directions(queries, axis=1)
-        rankings = [Ranking(queries, self._exact, k) for _ in range(1 if own is None else 2)]
-        members = self._search_by_bounds(queries, rankings, own)
+        # A CPU looks through all rows outside once, and through the few of the own group beside them; for a GPU many small
+        # products are dearer than a second look at each large one.
+        at_once = own is None or not isinstance(self._arrays, CpuArrays)
+        rankings = [Ranking(queries, self._exact, k) for k in (ks if at_once else (max(ks),))]
+        members = self._search_by_bounds(queries, rankings[-1], own)
         # From so many candidates on, float64 scores are cheaper than exact distances.
-        crowd_limit = max(64 + 16 * k, len(self._rows) // 64)
+        crowd_limit = max(64 + 16 * max(ks), len(self._rows) // 64)
         crowded = self._propose(queries, rankings, members, own, np.float32, crowd_limit)
         if crowded.size:
             self._propose(queries, rankings, crowded, own, np.float64, None)
         self._prepare_bounds(queries, rankings[-1])
-        return rankings
+        return rankings if at_once else self._with_own(queries, own, rankings[0], ks)
+
+    def _with_own(
+        self, queries: npt.NDArray[np.float64], own: Any, outside: Ranking, ks: tuple[int, ...]
+    ) -> list[Ranking]:
+        """Return the rankings overall and outside own groups, of what is nearest outside."""
+        overall = Ranking(queries, self._exact, ks[0])
+        query, place = np.nonzero(np.isfinite(outside.distance))
+        overall.rank(query, outside.index[query, place])
+        outside.index, outside.distance = outside.index[:, : ks[1]], outside.distance[:, : ks[1]]
+        centred, allowed = self._rounded(queries, np.float32)
+        rank = self._ranks(overall, np.arange(len(queries)))
+        for group in np.unique(own[own >= 0]):
+            members = np.flatnonzero(own == group)
+            numbers = self._groups.places(group)
+
+            def rank_members(
+                query: npt.NDArray[np.intp],
+                column: npt.NDArray[np.intp],
+                members: npt.NDArray[np.intp] = members,
+                numbers: npt.NDArray[np.intp] = numbers,
+            ) -> None:
+                rank(members[query], numbers[column])
+
+            book = Candidates(allowed[members], rank_members, k=ks[0], crowd_limit=None)
+            book.offer(centred[members] @ self._doubled[numbers].T + self._rounded_squares[numbers], 0)
+            rank_members(*book.remaining())
+        return [overall, outside]
+
+    def _rounded(
+        self, queries: npt.NDArray[np.float64], precision: type[np.float32] | type[np.float64]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+        """Return centred queries in a precision, and how far above the lowest the score of a nearest row can be there."""
+        centred, features = (queries - self._mean) * self._scale, len(self._mean)
+        norms = np.sqrt(np.square(centred).sum(axis=1))
+        allowed = margins(norms, self._radius, features, terms=features + 4, square_terms=4, precision=precision)
+        return centred.astype(precision), allowed
 
     def _search_by_bounds(
-        self, queries: npt.NDArray[np.float64], rankings: list[Ranking], own: npt.NDArray[np.intp] | None
+        self, queries: npt.NDArray[np.float64], ranking: Ranking, own: npt.NDArray[np.intp] | None
     ) -> npt.NDArray[np.intp]:
         """Search with lower bounds where they pay; return the queries that are left for a full pass."""
         everything = np.arange(len(queries))
@@ -248,14 +291,14 @@ class MemoryBank:
 
         def leave_out_own(bounds: npt.NDArray[np.float32], numbers: npt.NDArray[np.intp]) -> None:
             assert own is not None
-            self._leave_out_own(bounds, own, numbers)
+            self._groups.leave_out(bounds, own, numbers)
 
         left, cost = self._bounds.search(
             (queries - self._mean) * self._scale,
             self._scale,
-            rankings,
-            [self._ranks(ranking, everything) for ranking in rankings],
-            leave_out_own,
+            ranking,
+            self._ranks(ranking, everything),
+            None if own is None else leave_out_own,
         )
         # Queries unlike the sample, such as corrupted ones: try again later.
         self._resting = _REST if cost > 1 else 0
@@ -302,20 +345,15 @@ class MemoryBank:
         """
         if not members.size:
             return members
-        centred = (queries[members] - self._mean) * self._scale
-        features = len(self._mean)
-        norms = np.sqrt(np.square(centred).sum(axis=1))
-        allowed = margins(norms, self._radius, features, terms=features + 4, square_terms=4, precision=precision)
-        centred = centred.astype(precision)
+        rounded, allowed = self._rounded(queries[members], precision)
         # Few queries come to float64, which GPUs are slow at: they stay on the CPU.
         arrays = self._arrays if precision is np.float32 else CpuArrays()
-        k = rankings[0].index.shape[1]
         books = [
-            arrays.candidates(allowed, self._ranks(ranking, members), k=k, crowd_limit=crowd_limit)
+            arrays.candidates(allowed, self._ranks(ranking, members), k=ranking.index.shape[1], crowd_limit=crowd_limit)
             for ranking in rankings
         ]
         tile = arrays.empty(len(members), self._block, precision)
-        centred = arrays.put(centred)
+        centred = arrays.put(rounded)
         for part in self._parts():
             if precision is np.float32:
                 doubled, squares = self._doubled[part], self._rounded_squares[part]
@@ -323,20 +361,13 @@ class MemoryBank:
                 doubled, squares = self._doubled_and_squares(part)
             scores = arrays.product(centred, doubled, tile)
             scores += squares
-            books[0].offer(scores, part.start)
-            if own is not None:
-                self._leave_out_own(scores, own[members], np.arange(part.start, part.stop))
-                books[1].offer(scores, part.start)
+            for place, book in enumerate(books, start=1):
+                if place == len(books) and own is not None:
+                    self._groups.leave_out(scores, own[members], np.arange(part.start, part.stop))
+                book.offer(scores, part.start)
         for book, ranking in zip(books, rankings, strict=True):
             self._ranks(ranking, members)(*book.remaining())
         return members[np.unique(np.concatenate([book.crowded for book in books]))]
-
-    def _leave_out_own(
-        self, scores: npt.NDArray[Any], own: npt.NDArray[np.intp], numbers: npt.NDArray[np.intp]
-    ) -> None:
-        groups = self._groups[self._rows[numbers]]
-        for group in np.intersect1d(own, groups):
-            scores[np.flatnonzero(own == group)[:, None], np.flatnonzero(groups == group)] = np.inf
 
     def _ranks(
         self, ranking: Ranking, members: npt.NDArray[np.intp]
@@ -370,14 +401,3 @@ def _directions(tokens: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.fl
     found[:, :-2] = tokens / np.where(norms > 0, norms, 1)[:, None]
     found[norms == 0, tokens.shape[1] + axis] = 1
     return found
-
-
-def _numbered(groups: npt.ArrayLike | None, rows: int) -> tuple[npt.NDArray[Any] | None, npt.NDArray[np.intp]]:
-    """Return the distinct groups in order and the number of each row's group."""
-    if groups is None:
-        return None, np.zeros(rows, np.intp)
-    groups = np.asarray(groups)
-    if groups.shape != (rows,):
-        raise DataError(f"groups of shape {groups.shape} for a memory bank of {rows} rows: give one for each row")
-    names, numbers = np.unique(groups, return_inverse=True)
-    return names, numbers
