@@ -17,7 +17,7 @@ rule present_classes:
         mem_mb=2000,
         runtime=60,
     params:
-        spec=lambda wildcards: spec(specs.dataset(config, wildcards.dataset)),
+        spec=lambda wildcards: spec(specs.present_classes(config, wildcards.dataset, wildcards.source)),
         raw=lambda wildcards: inputs.raw_state(config, wildcards.dataset),
         code=lambda wildcards: code("present_classes", inputs.adapter_module(config, wildcards.dataset)),
     script:

@@ -29,4 +29,4 @@ with run_job(snakemake) as job:
     check_card(model, job.input.card)
     inputs = [job.input.manifest, job.input.card]
     with build_store(job.output.store, inputs=inputs, **job.made) as build:
-        extract(build, tiles, model, device=device, **spec["extraction"])
+        extract(build, tiles, model, device=device, ground_of_images=spec.get("ground_of_images"), **spec["extraction"])

@@ -12,5 +12,5 @@ from patchprobe.run.jobs import run_job
 with run_job(snakemake) as job:
     spec = job.spec
     dataset = open_dataset(spec["dataset"], Path(spec["data_root"]), name=spec["name"])
-    table = present_classes(dataset, job.wildcards.source, threads=job.threads)
+    table = present_classes(dataset, job.wildcards.source, tile=spec.get("tile"), threads=job.threads)
     write_atomic(job.output.table, table.to_csv(index=False))

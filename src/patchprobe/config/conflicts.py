@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from patchprobe.analyses.declaring import analyses
+from patchprobe.analyses.declaring import analyses, kinds_of
 from patchprobe.config.specs import ground_sample_distance
-from patchprobe.datasets.annotations import annotations
-from patchprobe.errors import ConfigError, ModelError
+from patchprobe.datasets.annotations import BOXES, LABEL_MAPS, annotations
+from patchprobe.errors import ConfigError, ModelError, suggestion
 from patchprobe.files import folder_below
 from patchprobe.models.checkpoints.files import check_address, check_layout, checkpoint_path
 from patchprobe.models.registered import position_method
@@ -17,9 +17,16 @@ def conflicts(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield a message for each conflict in a configuration that is valid key by key; those of analyses come last."""
     for dataset, entry in config["datasets"].items():
         try:
-            annotations(entry["adapter"], dataset)
+            yield from _draws(dataset, entry, annotations(entry["adapter"], dataset))
         except ConfigError as error:
             yield str(error)
+        for kind in entry["corruptions"] or ():
+            if kind not in config["corruptions"]:
+                hint = suggestion(kind, config["corruptions"])
+                yield (
+                    f"key datasets.{dataset}.corruptions names {kind!r}, which is not under the key corruptions{hint and f' ({hint})'}: "
+                    "add it there or take it out here"
+                )
     for model, entry in config["models"].items():
         yield from _misnamed(model, entry, Path(config["checkpoint_root"]))
         if position_method(entry) != "gsd" and entry.get("ground_sample_distance") is not None:
@@ -45,6 +52,32 @@ def conflicts(config: Mapping[str, Any]) -> Iterator[str]:
         yield from analysis.conflicts(config)
 
 
+def _draws(dataset: str, entry: Mapping[str, Any], annotated: frozenset[str]) -> Iterator[str]:
+    """Say which draws of images or tiles the annotations of a data set do not allow, or its tiling."""
+    key, splits = f"datasets.{dataset}.splits", entry["splits"]
+    if LABEL_MAPS in annotated and "train" not in splits:
+        yield f"key {key}.train is missing"
+    by_tile = {name: split for name, split in splits.items() if split["tiles_per_class"] is not None}
+    for name in by_tile:
+        if BOXES not in annotated:
+            yield (
+                f"key {key}.{name}.tiles_per_class needs boxes, and adapter {entry['adapter']} has none: use per_class, images "
+                "for each class"
+            )
+        if entry["tiling"]["image_size"] is not None:
+            yield (
+                f"key datasets.{dataset}.tiling.image_size has no meaning with {key}.{name}.tiles_per_class, which cuts tiles out of "
+                "images as they are: set it to null"
+            )
+    for name, split in splits.items():
+        others = [other for other in by_tile if other != name and splits[other]["source"] == split["source"]]
+        if others and split["per_class"] is not None:
+            yield (
+                f"key {key}.{name}.per_class counts images and {key}.{others[0]}.tiles_per_class tiles of one source, "
+                f"{split['source']}: set both to tiles_per_class"
+            )
+
+
 def _misnamed(model: str, entry: Mapping[str, Any], checkpoint_root: Path) -> Iterator[str]:
     """Say what can be told from the text of a checkpoint's keys alone."""
     try:
@@ -61,7 +94,9 @@ def _misnamed(model: str, entry: Mapping[str, Any], checkpoint_root: Path) -> It
 def _beyond_the_tile(config: Mapping[str, Any]) -> Iterator[str]:
     """Say which shifts leave nothing of a tile."""
     shift = config["corruptions"].get("shift")
-    for dataset, entry in config["datasets"].items() if shift else ():
+    for dataset, entry in config["datasets"].items():
+        if shift is None or "shift" not in kinds_of(config, dataset):
+            continue
         side = min(_pair(entry["tiling"]["resize"]))
         if shift["apply"] == "tile" and max(shift["levels"]) >= side:
             yield (

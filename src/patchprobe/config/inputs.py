@@ -44,9 +44,9 @@ def generated_folder(config: Config, dataset: str) -> list[str]:
 
 
 def present_classes(config: Config, dataset: str) -> list[str]:
-    """Return the classes of every image of a data set's own splits, where a draw asks for images of every class."""
+    """Return the classes in the images or tiles of a data set's own splits, where a draw asks for some of every class."""
     splits = config["datasets"][dataset]["splits"].values()
-    sources = {split["source"] for split in splits if split["per_class"] is not None}
+    sources = {s["source"] for s in splits if s["per_class"] is not None or s["tiles_per_class"] is not None}
     return [f"results/{dataset}/present_classes/{source}.csv" for source in sorted(sources)]
 
 

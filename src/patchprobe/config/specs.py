@@ -7,6 +7,7 @@ for no other key. Names are those of the wildcards: of data sets, models, corrup
 from collections.abc import Mapping
 from typing import Any
 
+from patchprobe.datasets.annotations import says_ground_sample_distance
 from patchprobe.errors import ConfigError
 from patchprobe.files import file_sha256
 from patchprobe.models.checkpoints.files import packaged_curve
@@ -32,6 +33,13 @@ def dataset(config: Config, name: str) -> Values:
 def generation(config: Config, dataset: str) -> Values:
     """Return what a generated data set depends on."""
     return {"name": dataset, "generate": config["datasets"][dataset]["generate"]}
+
+
+def present_classes(config: Config, name: str, source: str) -> Values:
+    """Return what the classes in each image of a split depend on, or in each tile if it is tiles that are drawn."""
+    entry = config["datasets"][name]
+    by_tile = any(s["source"] == source and s["tiles_per_class"] is not None for s in entry["splits"].values())
+    return {**dataset(config, name), **({"tile": entry["tiling"]["size"]} if by_tile else {})}
 
 
 def index(config: Config, name: str) -> Values:
@@ -157,7 +165,8 @@ def ground_sample_distance(config: Config, dataset: str, model: str) -> float | 
     """Return the side of a pixel of the model's input on the ground, in metres, or None if the model does not use it.
 
     That is the model's own ``ground_sample_distance``, or the data set's per pixel of its images times the factor by
-    which a tile is made smaller for the model. Raises ConfigError if it is needed and not known.
+    which a tile is made smaller for the model. It is None too where images have to say it. Raises ConfigError if it is needed
+    and not known.
     """
     entry, data = config["models"][model], config["datasets"][dataset]
     if position_method(entry) != "gsd":
@@ -170,6 +179,8 @@ def ground_sample_distance(config: Config, dataset: str, model: str) -> float | 
     if entry["ground_sample_distance"] is not None:
         return float(entry["ground_sample_distance"])
     if data["ground_sample_distance"] is None:
+        if says_ground_sample_distance(data["adapter"]):
+            return None
         raise ConfigError(
             f"the position embedding of models.{model} depends on the ground sample distance: give "
             f"datasets.{dataset}.ground_sample_distance (metres per pixel of its images) or "
@@ -182,5 +193,10 @@ def ground_sample_distance(config: Config, dataset: str, model: str) -> float | 
 
 def _ground(config: Config, dataset: str, model: str) -> Values:
     """Return the size of a pixel on the ground, for a model that uses it."""
+    entry, data = config["models"][model], config["datasets"][dataset]
     distance = ground_sample_distance(config, dataset, model)
+    own = entry.get("ground_sample_distance") is None and position_method(entry) == "gsd"
+    if own and says_ground_sample_distance(data["adapter"]):
+        # The model is built for some distance, and sees each image at its own.
+        return {"ground_sample_distance": distance or 1.0, "ground_of_images": {"otherwise": distance}}
     return {} if distance is None else {"ground_sample_distance": distance}

@@ -12,8 +12,8 @@ from patchprobe.files import constant
 
 _FOLDER = Path(adapters.__file__).parent
 
-LABEL_MAPS = "label_maps"
-KINDS = (LABEL_MAPS, "boxes", "identities", "image_classes", "key_points")
+LABEL_MAPS, BOXES = "label_maps", "boxes"
+KINDS = (LABEL_MAPS, BOXES, "identities", "image_classes", "key_points")
 """A class for every pixel; boxes around objects; which object of one image is which of another; a class for every
 image; named points of objects."""
 
@@ -29,6 +29,15 @@ def annotations(adapter: str, dataset: str = "<name>") -> frozenset[str]:
         hint = suggestion(adapter, known, f"known are {', '.join(known)}")
         raise ConfigError(f"datasets.{dataset}.adapter: there is no data set adapter {adapter!r}; {hint}")
     return _declared(_FOLDER / f"{adapter}.py")
+
+
+@cache
+def says_ground_sample_distance(adapter: str) -> bool:
+    """Return whether images of an adapter's data sets can say how large a pixel of theirs is on the ground.
+
+    Its module has ``GROUND_SAMPLE_DISTANCES = True`` then.
+    """
+    return adapter in adapter_names() and bool(constant(_FOLDER / f"{adapter}.py", "GROUND_SAMPLE_DISTANCES"))
 
 
 @cache

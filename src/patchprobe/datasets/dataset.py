@@ -1,4 +1,4 @@
-"""Data sets for semantic segmentation behind one interface.
+"""Data sets with a class for every pixel or with boxes around objects, behind one interface.
 
 The data set adapter called ``camvid`` is the module ``patchprobe.datasets.adapters.camvid`` with ``ADAPTER = CamVid``
 and ``ANNOTATIONS = ("label_maps",)`` in it (:mod:`patchprobe.datasets.annotations`). A new data set is a new module;
@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,20 +26,34 @@ class Record:
     """One labelled image: ``image`` and ``label`` are paths relative to the root of the data set.
 
     ``image_id`` is unique over all splits, such as ``train/0001TP_006780``. ``group`` is what a few-shot draw
-    can be balanced over: a city, a scene, a video.
+    can be balanced over: a city, a scene, a video. ``label`` is the label map, or the file of boxes. With a ``window`` the
+    record is that part of the image alone. ``ground_sample_distance`` is the side of a pixel on the ground, in metres, where
+    the data set says it of each image.
     """
 
     image_id: str
     group: str
     image: Path
     label: Path
+    window: "Window | None" = None
+    ground_sample_distance: float | None = None
+
+
+class Window(NamedTuple):
+    """A part of an image, in px: its first row and column, and how many of both."""
+
+    top: int
+    left: int
+    height: int
+    width: int
 
 
 @dataclass(frozen=True)
 class Classes:
     """The evaluated classes of a data set; ``names``, ``colors`` and ``supercategories`` go with ``ids``.
 
-    ``void`` is the id of pixels without a class and is not among ``ids``. All ids fit in uint8.
+    ``void`` is the id of pixels without a class and is not among ``ids``. ``background`` is the id of pixels that belong to
+    no object, where the data set has objects. All ids fit in uint8.
     """
 
     ids: tuple[int, ...]
@@ -47,11 +61,13 @@ class Classes:
     void: int
     colors: tuple[tuple[int, int, int], ...]
     supercategories: tuple[str, ...] | None = None
+    background: int | None = None
 
     def __post_init__(self) -> None:
         assert len(self.ids) == len(self.names) == len(self.colors) == len(set(self.ids)) == len(set(self.names))
         assert self.void not in self.ids and all(0 <= i <= 255 for i in (*self.ids, self.void))
         assert self.supercategories is None or len(self.supercategories) == len(self.ids)
+        assert self.background is None or self.background in self.ids
 
 
 class Dataset(Protocol):
@@ -73,7 +89,7 @@ class Dataset(Protocol):
         """Return the label map, uint8 (height, width), ids of ``classes`` and void; raises DataError."""
 
     def digests(self, record: Record) -> tuple[str, str]:
-        """Return the SHA-256 of the image and of the label map, in hexadecimal."""
+        """Return the SHA-256 of the files of image and label, in hexadecimal."""
 
 
 def open_dataset(entry: Mapping[str, Any], data_root: Path, *, name: str = "<name>") -> Dataset:

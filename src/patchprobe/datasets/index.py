@@ -1,9 +1,9 @@
 """The index of a data set: which images a run uses, every one of them checked."""
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,26 +13,18 @@ import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
-from patchprobe.datasets.dataset import Classes, Dataset, Record
+from patchprobe.datasets.dataset import Classes, Dataset, Record, Window
+from patchprobe.datasets.draws import Drawn, draw, draw_per_class, draw_tiles, tile_records
 from patchprobe.datasets.pictures import orientation_of, turned
 from patchprobe.errors import ConfigError, DataError, printable, several
-from patchprobe.seeds import generator
 
 SPLITS = ("train", "evaluation")
-DRAWS = ("images", "per_group", "per_class")
+DRAWS = ("images", "per_group", "per_class", "tiles_per_class")
 MANY = 20
 """So many images show what a data set usually has."""
 
 _log = logging.getLogger(__name__)
 _Found = TypeVar("_Found")
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A drawn image, and the group or the class it was drawn for; empty where the draw is over all images."""
-
-    record: Record
-    drawn_for: str
 
 
 def build_index(
@@ -47,25 +39,27 @@ def build_index(
     """Draw the images of both splits and check each one completely, before anything expensive.
 
     ``entry`` is the data set's config entry (keys ``splits`` and ``tiling``), ``name`` its key. ``present`` has the
-    ids of the classes that the label map of every image_id shows, as
-    :func:`patchprobe.datasets.present_classes.present_classes` finds them; only ``per_class`` needs it. Returns two
-    tables: images (image_id, split, group, drawn_for, image, label, height, width, image_sha256, label_sha256), sorted
-    by split and image_id with training first, and the pixels of every class, void last (split, id, name, images,
-    pixels), where ``images`` counts those that show the class. ``drawn_for`` is the group or the name of the class that
+    ids of the classes that every image_id shows, as :mod:`patchprobe.datasets.present_classes` finds them; only
+    ``per_class`` and ``tiles_per_class`` need it. Returns two
+    tables: images (image_id, split, group, drawn_for, image, label, top, left, height, width, ground_sample_distance,
+    image_sha256, label_sha256), sorted by split and image_id with training first, and the pixels of every class, void last
+    (split, id, name, images, pixels), where ``images`` counts those that show the class. A tile that is drawn by itself is
+    an image; ``top`` and ``left`` say where in its file it begins. ``drawn_for`` is the group or the name of the class that
     the image was drawn for, empty where the draw is over all images. The result does not depend on ``threads``.
 
-    The evaluation images are drawn first. Training images are drawn from the others, so both splits may have one
-    source, and the evaluation does not depend on how many images there are to train.
+    The evaluation images are drawn first. Training images, if the data set has such a split, are drawn from the others, so
+    both splits may have one source, and the evaluation does not depend on how many images there are to train.
 
     Raises DataError for a missing or broken file, an image and label map of different sizes, an id that is
     not a class, a tile that does not fit, a split without any class and a draw that asks for more images than there are; ConfigError for
     bad keys.
     """
     drawn: dict[str, list[Drawn]] = {}
-    for split in reversed(SPLITS):
-        taken = {d.record.image_id for other in drawn.values() for d in other}
-        drawn[split] = _draw_split(dataset, name, split, entry["splits"][split], taken, present, seed)
-    pairs = [(split, d) for split in SPLITS for d in drawn[split]]
+    splits = [split for split in SPLITS if entry["splits"].get(split)]
+    for split in reversed(splits):
+        taken = {d.record.image for other in drawn.values() for d in other}
+        drawn[split] = _draw_split(dataset, name, split, entry, taken, present, seed)
+    pairs = [(split, d) for split in splits for d in drawn[split]]
     check = partial(_check, dataset, name, entry["tiling"])
     checked = each_or_all_errors(check, [d.record for _, d in pairs], f"{name}: checking images and labels", threads)
     facts, counts = [fact for fact, _ in checked], [counts for _, counts in checked]
@@ -77,13 +71,16 @@ def build_index(
             "drawn_for": d.drawn_for,
             "image": d.record.image.as_posix(),
             "label": d.record.label.as_posix(),
+            "top": d.record.window.top if d.record.window else 0,
+            "left": d.record.window.left if d.record.window else 0,
             **fact,
+            "ground_sample_distance": d.record.ground_sample_distance,
         }
         for (split, d), fact in zip(pairs, facts, strict=True)
     ]
     pixels = np.array(counts)
     images, classes = pd.DataFrame(rows), _class_table(dataset, [split for split, _ in pairs], pixels)
-    for split in SPLITS:
+    for split in splits:
         part = classes[(classes["split"] == split) & (classes["name"] != "void")]
         if not part["pixels"].sum():
             raise DataError(
@@ -118,92 +115,25 @@ def each_or_all_errors(
 
 def index_records(index: pd.DataFrame) -> list[Record]:
     """Return the records of the rows of an images table, in its order."""
+    places = (index[column].tolist() for column in ("top", "left", "height", "width"))
     columns = (index[column] for column in ("image_id", "group", "image", "label"))
-    return [Record(i, group, Path(image), Path(label)) for i, group, image, label in zip(*columns, strict=True)]
-
-
-def draw(
-    records: Sequence[Record], *, images: int | None, per_group: int | None, seed: int, source: str
-) -> list[Drawn]:
-    """Draw a few-shot subset over the sorted names: ``images`` in all, ``per_group`` of each group, or all.
-
-    A larger draw with the same seed contains the smaller one, and the draw from a group does not depend on
-    the other groups. Returns the images sorted by image_id. Raises DataError if there are fewer than asked for.
-    """
-    if images is None and per_group is None:
-        return _sorted(Drawn(record, "") for record in records)
-    wanted = per_group if images is None else images
-    assert wanted is not None
-    pools: dict[str, list[Record]] = {}
-    for record in sorted(records, key=lambda record: record.image_id):
-        pools.setdefault("" if per_group is None else record.group, []).append(record)
-    key, remedy = ("images", "split") if per_group is None else ("per_group", "group")
-    chosen: list[Drawn] = []
-    for group, pool in pools.items():
-        if wanted > len(pool):
-            where = f"group {group!r} of split {source!r}" if group else f"split {source!r}"
-            raise DataError(
-                f"{key} asks for {wanted} images but {where} has {len(pool)}; lower {key} or complete the {remedy}"
-            )
-        order = generator(seed, "draw", source, group).permutation(len(pool))
-        chosen += [Drawn(pool[i], group) for i in order[:wanted]]
-    return _sorted(chosen)
-
-
-def draw_per_class(
-    records: Sequence[Record],
-    present: Mapping[str, Collection[int]],
-    classes: Classes,
-    *,
-    per_class: int,
-    seed: int,
-    source: str,
-) -> list[Drawn]:
-    """Draw ``per_class`` images for each class that any label map shows, no image twice.
-
-    Every class has an order of its own over the sorted names of the images that show it; ``present`` has the ids of
-    the classes of every image_id. Round by round each class takes the next image of its order that no other has taken,
-    the class shown by the fewest images first and of equals the smaller id. So a larger draw with the same seed
-    contains the smaller one. Returns the images sorted by image_id. Raises DataError if a class has too few images.
-    """
-    absent = [record for record in records if record.image_id not in present]
-    if absent:
-        raise DataError(f"the classes of {absent[0].label} are not known; delete present_classes.csv and run again")
-    names = dict(zip(classes.ids, classes.names, strict=True))
-    waiting: dict[int, list[Record]] = {}
-    for record in sorted(records, key=lambda record: record.image_id):
-        for i in present[record.image_id]:
-            waiting.setdefault(i, []).append(record)
-    order = sorted(waiting, key=lambda i: (len(waiting[i]), i))
-    totals = {i: len(pool) for i, pool in waiting.items()}
-    for i, pool in waiting.items():
-        shuffled = generator(seed, "draw", source, "class", i).permutation(len(pool))
-        waiting[i] = [pool[k] for k in shuffled[::-1]]
-    taken: dict[Record, int] = {}
-    for found in range(per_class):
-        for i in order:
-            while waiting[i] and waiting[i][-1] in taken:
-                waiting[i].pop()
-            if not waiting[i]:
-                raise DataError(
-                    f"per_class asks for {per_class} images of class {names[i]!r}, but of the {totals[i]} in split "
-                    f"{source!r} that show it {found} are left beside those drawn for other classes; lower per_class "
-                    "or complete the split"
-                )
-            taken[waiting[i].pop()] = i
-    return _sorted(Drawn(record, names[i]) for record, i in taken.items())
+    return [
+        Record(image_id, group, Path(image), Path(label), window)
+        for image_id, group, image, label, window in zip(*columns, map(Window, *places), strict=True)
+    ]
 
 
 def _draw_split(
     dataset: Dataset,
     name: str,
     split: str,
-    rule: Mapping[str, Any],
-    taken: Collection[str],
+    entry: Mapping[str, Any],
+    taken: Collection[Path],
     present: Mapping[str, Collection[int]] | None,
     seed: int,
 ) -> list[Drawn]:
-    source, key = rule["source"], f"datasets.{name}.splits.{split}"
+    rule, key = entry["splits"][split], f"datasets.{name}.splits.{split}"
+    source = rule["source"]
     if source not in dataset.counts:
         raise ConfigError(f"{key}.source: there is no split {source!r}; take one of {', '.join(dataset.counts)}")
     numbers = [number for number in DRAWS if rule.get(number) is not None]
@@ -213,21 +143,51 @@ def _draw_split(
     if not records:
         raise DataError(f"{key}.source: split {source!r} holds no images; complete the data set")
     _notice_number(name, source, len(records), dataset.counts[source])
-    left = [record for record in records if record.image_id not in taken]
+    left = [record for record in records if record.image not in taken]
     if not left:
         raise DataError(
             f"{key}.source: all {len(records)} images of split {source!r} are taken for the evaluation; set "
             f"datasets.{name}.splits.evaluation.images to fewer, or take another source"
         )
     try:
-        if rule.get("per_class") is None:
+        if rule.get("per_class") is None and rule.get("tiles_per_class") is None:
             images, per_group = rule.get("images"), rule.get("per_group")
             return draw(left, images=images, per_group=per_group, seed=seed, source=source)
-        assert present is not None, "per_class needs the classes of every image"
+        assert present is not None, "the draw needs the classes of every image"
+        if rule.get("tiles_per_class") is not None:
+            tiles = tile_records(left, present, entry["tiling"]["size"])
+            return _draw_tiles(name, dataset.classes, tiles, present, rule["tiles_per_class"], seed, source)
         _notice_absent_classes(name, source, dataset.classes, present, left)
         return draw_per_class(left, present, dataset.classes, per_class=rule["per_class"], seed=seed, source=source)
     except DataError as error:
         raise DataError(f"{key}: {error}") from None
+
+
+def _draw_tiles(
+    name: str,
+    classes: Classes,
+    tiles: Sequence[Record],
+    present: Mapping[str, Collection[int]],
+    wanted: int,
+    seed: int,
+    source: str,
+) -> list[Drawn]:
+    """Draw tiles, and say which classes have fewer than ``wanted``."""
+    if not tiles:
+        raise DataError(
+            "no tile holds enough of a box of any category: lower tiling.size to less than the images, or complete the split"
+        )
+    _notice_absent_classes(name, source, classes, present, tiles)
+    drawn = draw_tiles(tiles, present, classes, tiles_per_class=wanted, seed=seed, source=source)
+    found = Counter(d.drawn_for for d in drawn)
+    shown = {i for tile in tiles for i in present[tile.image_id]}
+    few = {n: found[n] for i, n in zip(classes.ids, classes.names, strict=True) if i in shown and found[n] < wanted}
+    if few:
+        _log.warning(
+            "%s %s: %d categories have fewer than %d tiles left to draw: %s",
+            *(name, source, len(few), wanted, ", ".join(f"{category} {number}" for category, number in few.items())),
+        )
+    return drawn
 
 
 def _notice_number(name: str, source: str, number: int, official: int) -> None:
@@ -241,18 +201,19 @@ def _notice_absent_classes(
     name: str, source: str, classes: Classes, present: Mapping[str, Collection[int]], records: Sequence[Record]
 ) -> None:
     shown = {i for record in records for i in present.get(record.image_id, ())}
-    absent = [class_name for i, class_name in zip(classes.ids, classes.names, strict=True) if i not in shown]
+    known = zip(classes.ids, classes.names, strict=True)
+    absent = [class_name for i, class_name in known if i not in shown and i != classes.background]
     if absent:
         _log.warning(
-            "%s %s: no image shows %d of the %d classes, such as %s; none is drawn for them",
-            *(name, source, len(absent), len(classes.ids), absent[0]),
+            "%s %s: nothing shows %d of the %d classes, such as %s; none is drawn for them",
+            *(name, source, len(absent), len(classes.ids) - (classes.background is not None), absent[0]),
         )
 
 
 def _notice_twice(name: str, images: pd.DataFrame) -> None:
     """Say which picture is among those to learn from and among those to evaluate, under whatever names."""
     train, evaluation = (images[images["split"] == split] for split in SPLITS)
-    both = train.merge(evaluation, on="image_sha256", suffixes=("", "_evaluated"))
+    both = train.merge(evaluation, on=["image_sha256", "top", "left"], suffixes=("", "_evaluated"))
     if len(both):
         first = both.iloc[0]
         _log.warning(
@@ -274,10 +235,6 @@ def _notice_unusual(name: str, dataset: Dataset, classes: pd.DataFrame, images: 
                 "release",
                 *(name, number, split, ", ".join(lacking), getattr(dataset, "mistaken", "") or "others"),
             )
-
-
-def _sorted(drawn: Iterable[Drawn]) -> list[Drawn]:
-    return sorted(drawn, key=lambda d: d.record.image_id)
 
 
 def _check(
@@ -325,7 +282,7 @@ def _turned(dataset: Dataset, record: Record) -> str:
 def _class_table(dataset: Dataset, splits: Sequence[str], pixels: npt.NDArray[np.int64]) -> pd.DataFrame:
     classes = dataset.classes
     rows = []
-    for split in SPLITS:
+    for split in dict.fromkeys(splits):
         part = pixels[[s == split for s in splits]]
         for i, name in zip((*classes.ids, classes.void), (*classes.names, "void"), strict=True):
             images = int((part[:, i] > 0).sum())

@@ -8,7 +8,8 @@ from patchprobe.own_files import read_table
 
 _TEXTS = ("image_id", "split", "group", "drawn_for", "image", "label")
 _DIGESTS = ("image_sha256", "label_sha256")
-_IMAGES = {**dict.fromkeys(_TEXTS, str), "height": int, "width": int, **dict.fromkeys(_DIGESTS, str)}
+_NUMBERS = {**dict.fromkeys(("top", "left", "height", "width"), int), "ground_sample_distance": float}
+_IMAGES = {**dict.fromkeys(_TEXTS, str), **_NUMBERS, **dict.fromkeys(_DIGESTS, str)}
 _CLASSES = {"split": str, "id": int, "name": str, "images": int, "pixels": int}
 
 

@@ -55,9 +55,12 @@ def check_name(path: Path) -> Path:
     return path
 
 
-def refuse_unpaired(images: Mapping[_Name, Path], labels: Mapping[_Name, Path]) -> None:
-    """Raise DataError that names the images without a label map, or the label maps without an image, by their names."""
-    for these, others, this, other in ((images, labels, "image", "label map"), (labels, images, "label map", "image")):
+def refuse_unpaired(images: Mapping[_Name, Path], labels: Mapping[_Name, Path], label: str = "label map") -> None:
+    """Raise DataError that names the images without a label map, or the label maps without an image, by their names.
+
+    ``label`` is what label maps are called, where they are something else.
+    """
+    for these, others, this, other in ((images, labels, "image", label), (labels, images, label, "image")):
         missing = [f"of {this} {these[name]}" for name in sorted(these.keys() - others.keys())]
         if len(missing) == 1:
             raise DataError(f"the {other} {missing[0]} is missing; copy it there or remove the {this}")

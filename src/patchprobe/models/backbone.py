@@ -55,11 +55,14 @@ class Backbone(Protocol):
     std: tuple[float, float, float]
     provenance: dict[str, Any]
 
-    def tokens(self, images: torch.Tensor, layers: Sequence[int]) -> Tokens:
+    def tokens(
+        self, images: torch.Tensor, layers: Sequence[int], ground_sample_distances: torch.Tensor | None = None
+    ) -> Tokens:
         """Return the tokens of the given blocks (1-based, increasing) from one forward pass.
 
         ``images`` is a normalised float tensor (B, 3, *input_size) on the model's device. The last
-        block always carries the model's own final norm, whatever the inner ones carry.
+        block always carries the model's own final norm, whatever the inner ones carry. A model whose position embedding
+        depends on it takes ``ground_sample_distances`` (B,), in metres per pixel of its input; no other is given them.
         """
         ...
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from patchprobe.errors import ModelError, suggestion
 from patchprobe.models.arguments import arguments_at_fault, check_arguments
 from patchprobe.models.backbone import Norm, Tokens
+from patchprobe.models.gsd import gsd_position_embedding
 
 _SIZES = {(192, 12): "Ti", (384, 12): "S", (768, 12): "B", (1024, 24): "L", (1280, 32): "H", (1536, 40): "g"}
 
@@ -165,8 +166,14 @@ class TimmViT:
             "versions": {"timm": timm.__version__, "torch": str(torch.__version__)},
         }
 
-    def tokens(self, images: torch.Tensor, layers: Sequence[int]) -> Tokens:
+    def tokens(
+        self, images: torch.Tensor, layers: Sequence[int], ground_sample_distances: torch.Tensor | None = None
+    ) -> Tokens:
         """See :meth:`patchprobe.models.backbone.Backbone.tokens`; stops after the highest block asked for."""
+        if ground_sample_distances is not None:
+            metres = ground_sample_distances.to(images.device)
+            embedding = gsd_position_embedding(self.grid, self.features, metres)
+            self.module.pos_embed = nn.Parameter(embedding, requires_grad=False)
         prefixed = self.module.num_prefix_tokens > 0
         sequences = self.module.forward_intermediates(
             images,

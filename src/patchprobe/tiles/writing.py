@@ -65,6 +65,7 @@ def write_tiles(
     values = np.zeros(1) if corruption is None else corruption.level_values()
     build.coordinate("level", values, ("level",))
     _describe(build, table, tiling, "clean" if corruption is None else corruption.kind)
+    _say_distances(build, index, table, tiling)
 
     expected = _digests(index)
 
@@ -87,7 +88,7 @@ def write_tiles(
 def write_labels(build: Build, dataset: Dataset, index: pd.DataFrame, *, tiling: Tiling, threads: int = 1) -> None:
     """Fill a store with the label maps of the clean tiles of all splits: ``label`` uint8 (tile, y, x).
 
-    Attributes: class_ids, class_names, class_colors, void_id, supercategories (null where there are none).
+    Attributes: class_ids, class_names, class_colors, void_id, background_id and supercategories (null where there are none).
     """
     table = tile_table(index, tiling)
     chunk = _chunk_tiles(table, tiling)
@@ -100,6 +101,7 @@ def write_labels(build: Build, dataset: Dataset, index: pd.DataFrame, *, tiling:
         class_names=list(classes.names),
         class_colors=[list(color) for color in classes.colors],
         void_id=classes.void,
+        background_id=classes.background,
         supercategories=None if classes.supercategories is None else list(classes.supercategories),
     )
 
@@ -169,6 +171,15 @@ def _describe(build: Build, table: pd.DataFrame, tiling: Tiling, corruption: str
         interpolation=tiling.interpolation,
         image_size=_plain(tiling.image_size),
     )
+
+
+def _say_distances(build: Build, index: pd.DataFrame, table: pd.DataFrame, tiling: Tiling) -> None:
+    """Note the side of a pixel of each tile on the ground, in metres as it is stored, if images say theirs."""
+    distances = index.set_index("image_id")["ground_sample_distance"]
+    if distances.notna().any():
+        shrunk = index.set_index("image_id")["height"] / tiling.image_size[0] if tiling.image_size else 1.0
+        metres = distances * shrunk * (tiling.cut[0] / tiling.stored[0])
+        build.coordinate("ground_sample_distance", metres.loc[table["image_id"]].to_numpy(np.float64), ("tile",))
 
 
 def _plain(size: int | tuple[int, int] | None) -> int | list[int] | None:

@@ -7,9 +7,10 @@ works on one unit, one thread reads the next and another writes the last.
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Literal
 
 import numpy as np
@@ -43,6 +44,7 @@ def extract(
     tiles_each: float = 1.0,
     device: str = "cpu",
     dtype: Literal["float16", "float32"] = "float16",
+    ground_of_images: Mapping[str, float | None] | None = None,
 ) -> None:
     """Write the tokens of all tiles into a store under construction.
 
@@ -52,7 +54,10 @@ def extract(
     tiles, level and layer. Tiles of another size than the model's are resized (bicubic, antialiased, in uint8).
     ``tiles_each`` is how many tiles each of them is worth, where they are full images: a batch of ``batch_size`` tiles
     holds so many times fewer of them, at least one. ``precision`` below fp32 is autocast: matrix products in half precision, weights and norms in float32. The
-    attribute ``provenance`` says what made the tokens. Raises ModelError if a token is not finite in ``dtype``.
+    attribute ``provenance`` says what made the tokens. With ``ground_of_images`` the model sees each tile at its own
+    ``ground_sample_distance``, a coordinate in metres per stored pixel, and where that is not known at the one ``otherwise``
+    says, in metres per pixel of the model's input. Raises ModelError if a token is not finite in ``dtype``, and for a tile of unknown
+    size on the ground.
     """
     if device == "cpu" and precision != "fp32":
         print(f"extraction: {precision} on a CPU is many times slower than fp32", file=sys.stderr)
@@ -67,6 +72,7 @@ def extract(
         device=device,
         mean=torch.tensor(model.mean, device=device).view(3, 1, 1),
         std=torch.tensor(model.std, device=device).view(3, 1, 1),
+        ground=None if ground_of_images is None else _ground(tiles, model, ground_of_images["otherwise"]),
     )
     arrays = _lay_out(build, tiles, job)
     build.attributes(provenance=_provenance(tiles, job, batch_size))
@@ -87,6 +93,8 @@ class _Job:
     device: str
     mean: torch.Tensor
     std: torch.Tensor
+    ground: torch.Tensor | None
+    """The side of a pixel of the model's input on the ground of each tile, in metres."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,20 @@ class _Result:
     values: dict[str, torch.Tensor]
     peaks: dict[str, torch.Tensor]
     arrived: torch.cuda.Event | None
+
+
+def _ground(tiles: xr.Dataset, model: Backbone, otherwise: float | None) -> torch.Tensor:
+    known = tiles.get("ground_sample_distance")
+    own = np.full(tiles.sizes["tile"], np.nan) if known is None else known.to_numpy()
+    metres = own * (tiles.sizes["y"] / model.input_size[0])
+    metres = np.where(np.isnan(metres), np.nan if otherwise is None else otherwise, metres)
+    if np.isnan(metres).any():
+        tile = tiles["tile"].to_numpy()[np.isnan(metres)][0]
+        raise ModelError(
+            f"models.{model.name}: how large a pixel of tile {tile} is on the ground is not known, since its image does not say "
+            "it: set ground_sample_distance of the data set, for images without one, in metres"
+        )
+    return torch.tensor(metres, dtype=torch.float32)
 
 
 def _tiles_per_chunk(tiles: xr.Dataset) -> int:
@@ -191,8 +213,10 @@ def _run(build: Build, arrays: dict[str, zarr.Array], job: _Job, pending: list[_
             if following:
                 ahead = reader.submit(_read, job, following)
             results = []
-            for batch in images.tensor_split(unit.batches):
-                results.append(_forward(job, batch))
+            # The tiles of a batch are cut alike out of both.
+            ground = () if job.ground is None else job.ground[unit.start : unit.stop].tensor_split(unit.batches)
+            for batch, metres in zip_longest(images.tensor_split(unit.batches), ground):
+                results.append(_forward(job, batch, metres))
                 progress.update(len(batch))
                 if writing and writing.done():
                     writing.result()
@@ -218,7 +242,7 @@ def _read(job: _Job, unit: _Unit) -> torch.Tensor:
     return images.pin_memory() if on_gpu else images
 
 
-def _forward(job: _Job, images: torch.Tensor) -> _Result:
+def _forward(job: _Job, images: torch.Tensor, ground: torch.Tensor | None) -> _Result:
     """Return the tokens of one batch in the stored dtype; on a GPU without waiting for them."""
     on_gpu = job.device.startswith("cuda")
     normalised = images.to(job.device, non_blocking=True).contiguous().float().div_(255)
@@ -226,7 +250,8 @@ def _forward(job: _Job, images: torch.Tensor) -> _Result:
     half = _AUTOCAST.get(job.precision)
     try:
         with torch.autocast(torch.device(job.device).type, half, enabled=half is not None):
-            tokens = job.model.tokens(normalised, job.layers)
+            at = {} if ground is None else {"ground_sample_distances": ground}
+            tokens = job.model.tokens(normalised, job.layers, **at)
     except torch.OutOfMemoryError as error:
         raise ModelError(
             f"models.{job.model.name}: the GPU has too little memory for a batch of {len(images)} tiles; set a "

@@ -24,6 +24,11 @@ class LabelledTokens:
     images: npt.NDArray[np.str_]
 
 
+def training_split(features: xr.Dataset) -> str:
+    """Return the split that features are judged by: ``train``, or the other where a data set has that alone."""
+    return "train" if (features.split.values == "train").any() else "evaluation"
+
+
 def labelled_tokens(features: xr.Dataset, labels: xr.Dataset, split: str) -> LabelledTokens:
     """Join the last layer's clean tokens of a split with the majority labels of their patches.
 

@@ -6,13 +6,16 @@ import sys
 import pytest
 
 from patchprobe.datasets import annotations as module
-from patchprobe.datasets.annotations import adapter_names, annotations
+from patchprobe.datasets.annotations import adapter_names, annotations, says_ground_sample_distance
 from patchprobe.errors import ConfigError, PatchprobeError
 
 
 def test_every_adapter_of_the_project_says_it():
-    assert adapter_names() == ("ade20k", "camvid", "cityscapes", "synthetic")
-    assert {annotations(name) for name in adapter_names()} == {frozenset({"label_maps"})}
+    assert adapter_names() == ("ade20k", "camvid", "cityscapes", "dota", "fair1m", "synthetic")
+    with_boxes = {name for name in adapter_names() if annotations(name) == {"boxes"}}
+    assert with_boxes == {"dota", "fair1m"}
+    assert {annotations(name) for name in set(adapter_names()) - with_boxes} == {frozenset({"label_maps"})}
+    assert [name for name in adapter_names() if says_ground_sample_distance(name)] == ["dota"]
 
 
 def test_asking_imports_no_adapter():

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from PIL import Image
 
 from patchprobe.datasets.adapters.camvid import CamVid
 from patchprobe.datasets.adapters.synthetic import Synthetic
-from patchprobe.datasets.dataset import Classes, Record, open_dataset
-from patchprobe.datasets.index import Drawn, build_index, draw, draw_per_class, index_records
+from patchprobe.datasets.dataset import Classes, Record, Window, open_dataset
+from patchprobe.datasets.draws import Drawn, draw, draw_per_class
+from patchprobe.datasets.index import build_index, index_records
 from patchprobe.datasets.index_tables import read_index
 from patchprobe.datasets.present_classes import class_sets, present_classes, read_present_classes
 from patchprobe.errors import ConfigError, DataError
@@ -137,7 +139,7 @@ def test_index_per_class(tmp_path: Path, write_pair: WritePair, caplog: pytest.L
     assert index.loc[index["split"] == "evaluation", "drawn_for"].tolist() == ["", ""]
     index.to_csv(tmp_path / "images.csv", index=False)
     assert read_index(tmp_path / "images.csv")["drawn_for"].tolist() == index["drawn_for"].tolist()
-    assert "street train: no image shows 8 of the 11 classes, such as Road; none is drawn for them" in caplog.text
+    assert "street train: nothing shows 8 of the 11 classes, such as Road; none is drawn for them" in caplog.text
     with pytest.raises(
         DataError, match=r"^datasets\.street\.splits\.train: per_class asks for 5 images of class '(Building|Pole)'"
     ):
@@ -190,7 +192,11 @@ def test_index_tables(tmp_path: Path, write_pair: WritePair, caplog: pytest.LogC
     path = tmp_path / "images.csv"
     index.to_csv(path, index=False)
     again = read_index(path)
-    assert index_records(again) == [*dataset.records("train"), *dataset.records("val")]
+    whole = Window(0, 0, 36, 48)
+    assert index_records(again) == [
+        replace(record, window=whole) for record in (*dataset.records("train"), *dataset.records("val"))
+    ]
+    assert (again[["top", "left"]] == 0).all(axis=None) and again["ground_sample_distance"].isna().all()
     assert again["group"].tolist() == ["0001", "0001", "NA"]
     assert again["height"].dtype.kind == "i" and again.equals(again.assign(split=index["split"].tolist()))
 

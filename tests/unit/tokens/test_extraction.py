@@ -10,6 +10,7 @@ import timm
 import torch
 import xarray as xr
 from PIL import Image
+from safetensors.torch import save_file
 
 from patchprobe.errors import ModelError
 from patchprobe.models.backbone import Tokens, load_model
@@ -325,3 +326,34 @@ def test_the_interface_is_all_that_is_needed(tmp_path):
             return Tokens(torch.ones(len(layers), len(images), 2, 3), None, None)
 
     assert (run(tmp_path, make_tiles(tmp_path), Constant(), layers="all")["tokens"] == 1).all()
+
+
+def seen_at(folder, metres):
+    """A small ViT whose positions are counted in metres, with the same weights at any of them."""
+    weights = timm.create_model("test_vit").state_dict() if not (folder / "w.safetensors").exists() else None
+    if weights is not None:
+        save_file(weights, folder / "w.safetensors")
+    entry = {"source": "timm", "architecture": "test_vit", "checkpoint": "w.safetensors", "position_embedding": "gsd"}
+    given = {"checkpoint_root": folder, "input_size": 32, "device": "cpu", "ground_sample_distance": metres}
+    return load_model("m", entry, **given)
+
+
+def test_every_tile_is_seen_at_its_own_ground_sample_distance(tmp_path):
+    # Tiles of 64 px are made half as large for the model, so that a pixel of its input is twice as large on the ground.
+    known = np.array([0.25, np.nan, 2.0, 0.25, np.nan, 1.0, 2.0])
+    tiles = make_tiles(tmp_path, n=7, side=64).assign_coords(ground_sample_distance=("tile", known))
+    ground = {"ground_of_images": {"otherwise": 0.3}, "batch_size": 3, "dtype": "float32"}
+    got = run(tmp_path, tiles, seen_at(tmp_path, 1.0), **ground).tokens.values[0, 0]
+    for place, metres in enumerate(np.where(np.isnan(known), 0.3, 2 * known)):
+        folder = tmp_path / f"{place}"
+        folder.mkdir()
+        alone = run(folder, tiles.isel(tile=[place]), seen_at(tmp_path, float(metres)), dtype="float32")
+        assert np.allclose(got[place], alone.tokens.values[0, 0, 0], atol=1e-5)
+    assert not np.allclose(got[0], got[2], atol=1e-3)
+
+
+def test_a_tile_of_unknown_size_on_the_ground_is_named(tmp_path):
+    known = np.array([0.25, np.nan, 2.0])
+    tiles = make_tiles(tmp_path, n=3).assign_coords(ground_sample_distance=("tile", known))
+    with pytest.raises(ModelError, match=r"tile city/1#r0c0 is on the ground is not known.*set ground_sample_distance"):
+        run(tmp_path, tiles, seen_at(tmp_path, 1.0), ground_of_images={"otherwise": None})
