@@ -36,10 +36,17 @@ def test_paper_resolves_without_data_and_weights(empty):
                     assert jobs[f"patch_classification {dataset},{model}@{variant},{version}"] == 1
         seen = {job for job in jobs if job.startswith(f"extract_full_images {dataset},")}
         assert seen == {f"extract_full_images {dataset},{model}" for model in ("dino", "mae")}
-    # Two data sets share features of high variance, or not.
+    # The third has boxes alone: it is retrieved from, in the paper's transformations.
+    for model in PAPER:
+        assert jobs[f"patch_retrieval fair1m,{model}"] == 1
+        versions = {job.rpartition(",")[2] for job in jobs if job.startswith(f"extract fair1m,{model},")}
+        assert versions == {"clean", "blur", "noise", "shift", "rotate", "scale"}
+    assert not [job for job in jobs if job.startswith(("fit_probe fair1m", "patch_classification fair1m"))]
+    # Data sets share features of high variance, or not.
     assert all(jobs[f"variance_overlap {model}"] == 1 for model in PAPER) and jobs["variance_overlap_table"] == 1
-    # Only a draw for each class reads all label maps of a split.
-    assert [job for job in jobs if job.startswith("present_classes ")] == ["present_classes ade20k,training"]
+    # Only a draw for each class reads all label maps of a split, or all its boxes.
+    reading = {job for job in jobs if job.startswith("present_classes ")}
+    assert reading == {"present_classes ade20k,training", "present_classes fair1m,train"}
 
 
 @pytest.mark.parametrize("name", ["config", "camvid", "pretrain"])
@@ -63,6 +70,9 @@ def test_paper_takes_its_images_and_tiles(repository):
     six = Tiling(**data["tiling"]).corners(512, 683)
     assert six == [(top, left) for top in (0, 224) for left in (0, 224, 448)]
     assert data["tiling"]["size"] == data["tiling"]["resize"] == 224 and data["ground_sample_distance"] == 1.0
+    data = datasets["fair1m"]
+    assert data["splits"] == {"evaluation": {"source": "train", "tiles_per_class": 8}}
+    assert data["tiling"] == {"size": 224, "resize": 224}
 
 
 def test_ground_sample_distance_that_is_missing_ends_the_run_before_any_job(empty):

@@ -41,6 +41,8 @@ class Analysis:
     """Other files of a job of measurements, by the name of the text that ``measure`` returns for each."""
     searches: ClassVar[bool] = False
     """Whether neighbours are searched: ``measure`` takes ``threads`` and ``device`` then."""
+    within_tiles: ClassVar[bool] = False
+    """Whether it follows patches under corruptions that move them, which it can within a tile alone."""
     minutes: ClassVar[int] = 60
     """The time that a job of measurements asks for on a cluster."""
 
@@ -214,6 +216,12 @@ def views(config: Config) -> list[tuple[str, str]]:
     """Return all models and their variants as pairs, a model as it is with an empty name first."""
     models = config["models"]
     return [(model, variant) for model in sorted(models) for variant in ["", *sorted(models[model]["variants"])]]
+
+
+def kinds_of(config: Config, dataset: str) -> list[str]:
+    """Return the kinds of corruptions that a data set is evaluated in, by name."""
+    own = config["datasets"][dataset]["corruptions"]
+    return sorted(config["corruptions"] if own is None else own)
 
 
 def view_name(model: str, variant: str) -> str:

@@ -86,8 +86,8 @@ def check(config: Mapping[str, Any], *, device: str, rules: Collection[str] = ()
     if {"patch_classification", *(a.name for a in analyses() if a.searches)} & set(rules):
         with cluster.connected():
             pass
-    for kind, entry in config["corruptions"].items():
-        open_corruption(kind, entry)
+    corruptions = {kind: open_corruption(kind, entry) for kind, entry in config["corruptions"].items()}
+    _check_within_tiles(config, {kind for kind, one in corruptions.items() if one.geometric and one.apply == "image"})
     for name, entry in config["datasets"].items():
         if entry["generate"]:
             if entry["root"]:
@@ -103,6 +103,20 @@ def check(config: Mapping[str, Any], *, device: str, rules: Collection[str] = ()
             from patchprobe.pretraining.objective import check_options
 
             check_options(name, entry["options"])
+
+
+def _check_within_tiles(config: Mapping[str, Any], moving: Collection[str]) -> None:
+    """Raise ConfigError where kinds of corruptions that are ``moving`` full images meet an analysis that stays within tiles."""
+    from patchprobe.analyses.declaring import analyses, kinds_of
+
+    for analysis in analyses():
+        for name in analysis.datasets(config) if analysis.within_tiles else ():
+            wrong = set(moving) & set(kinds_of(config, name))
+            if wrong and config["datasets"][name]["splits"]["evaluation"]["tiles_per_class"] is None:
+                raise ConfigError(
+                    f"corruptions.{min(wrong)}.apply moves patches of datasets.{name} from one tile to another, which "
+                    f"{analysis.name} cannot follow: set it to tile"
+                )
 
 
 def check_variants(name: str, entry: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from patchprobe.analyses.full_images import measure as full_images
 from patchprobe.analyses.hummingbird import measure as hummingbird
 from patchprobe.analyses.layers import measure as layers
 from patchprobe.analyses.patch_classification import classification as patch_classification
+from patchprobe.analyses.patch_retrieval import measure as patch_retrieval
 from patchprobe.analyses.removal_sweep import measure as removal_sweep
 from patchprobe.analyses.training_size import measure as training_size
 from patchprobe.neighbors import memory_bank as neighbors
@@ -63,6 +64,13 @@ def by_hummingbird(features, labels, device):
     return hummingbird.measure(features, labels, device=device, **given, **COLUMNS)
 
 
+def by_retrieval(features, labels, device):
+    labels = labels.assign_attrs(supercategories=["ground", "air", "ground", "ground"], background_id=0)
+    clean = features[["split", "tile", "level"]].assign_attrs(corruption="clean")
+    given = {"variants": {}, "recall_at": [3], "near": 2.0, "examples": 1, "threads": 1}
+    return patch_retrieval.measure(features, [], clean, [], labels, device=device, **given, **COLUMNS)
+
+
 ANALYSES = {
     "patch_classification": classified,
     "removal_sweep": swept,
@@ -71,6 +79,7 @@ ANALYSES = {
     "full_images": on_full_images,
     "capi": by_capi,
     "hummingbird": by_hummingbird,
+    "patch_retrieval": by_retrieval,
 }
 
 

@@ -44,10 +44,14 @@ def test_every_pair_is_counted(asked, tmp_path):
     np.testing.assert_allclose(chance["value"], np.mean(drawn), atol=0.02)
 
 
-def test_a_comparison_of_all_features_is_left_out(caplog):
+def test_a_model_of_few_features_is_compared_by_the_papers_share(caplog):
     with caplog.at_level(logging.WARNING):
-        assert measure(spectra(), model="m", features=10, seed=0, spec="s") == []
-    assert "the model has 10 features: a comparison of 10 is left out" in caplog.text
+        rows = pd.DataFrame(measure(spectra(), model="m", features=200, seed=0, spec="s"))
+    # 200 / 768 of 10, rounded.
+    assert set(rows["n"]) == {3}
+    assert "the model has 10 features, and not more than 200: 3 are compared" in caplog.text
+    expected = pd.DataFrame(measure(spectra(), model="m", features=3, seed=0, spec="s"))
+    pd.testing.assert_frame_equal(rows, expected)
 
 
 def test_numbers_below_one_are_shares():

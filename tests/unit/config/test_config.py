@@ -142,7 +142,7 @@ def test_partial_corruption_list_is_kept(schema):
         (
             "datasets.street.zzz",
             1,
-            "unknown key datasets.street.zzz: allowed are adapter, generate, ground_sample_distance, options, root, splits, tiling",
+            "unknown key datasets.street.zzz: allowed are adapter, corruptions, generate, ground_sample_distance, options, root, splits, tiling",
         ),
         ("models.pixels.seed", 1, "key models.pixels.seed has no meaning with this models.pixels.source: remove it"),
         ("models.dino", {"source": "timm"}, "key models.dino.architecture is missing"),

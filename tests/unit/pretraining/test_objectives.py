@@ -167,7 +167,8 @@ def test_supervised_needs_classes(network):
 
 def test_options_are_checked_before_the_first_job():
     objectives = {"mae": {"options": {"mask": 0.5}}, "dino": {"options": {}}}
-    config = {"corruptions": {}, "datasets": {}, "pretraining": {"objectives": objectives}}
+    own = {"pretraining": {"objectives": objectives}, "patch_retrieval": {"enabled": False}}
+    config = {"corruptions": {}, "datasets": {}, **own}
     with pytest.raises(ConfigError, match=r"unknown key pretraining.objectives.mae.options.mask: .*mask_ratio"):
         preflight.check(config, device="cpu")
     objectives["mae"]["options"] = {"mask_ratio": 0.5}

@@ -124,10 +124,15 @@ def label_stores(folder, corruptions=None, models=("dino",), images=2, tiles=3, 
                 build.coordinate(key, [values[i] for i in kept], ("tile",))
             for key, (dim, values) in coordinates.items():
                 build.coordinate(key, values, (dim,))
+            build.attributes(corruption=path.stem)
             if name == "label":
                 shown = [colors[i].tolist() for i in range(len(CLASSES))]
                 build.attributes(
-                    class_ids=list(range(len(CLASSES))), class_names=CLASSES, class_colors=shown, void_id=void
+                    class_ids=list(range(len(CLASSES))),
+                    class_names=CLASSES,
+                    class_colors=shown,
+                    void_id=void,
+                    supercategories=None,
                 )
         return path
 
@@ -156,7 +161,7 @@ def label_stores(folder, corruptions=None, models=("dino",), images=2, tiles=3, 
 def corruption_sheet(tiles, labels, outputs, *, images):
     """Draw the sheet of stores at paths, tile stores by corruption."""
     opened = [open_store(path) for path in tiles.values()]
-    sheets.corruption_sheet(opened, open_store(labels), outputs, versions=list(tiles), images=images, dataset="camvid")
+    sheets.corruption_sheet(opened, open_store(labels), outputs, images=images, dataset="camvid")
 
 
 def segmentation_sheet(tiles, labels, predictions, outputs, *, images):

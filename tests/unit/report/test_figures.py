@@ -9,14 +9,15 @@ from PIL import Image
 from report_data import CLASSES, LEVELS, MODELS, classes_csv, measurement_rows, variant_rows
 
 from patchprobe.analyses.patch_classification import report
-from patchprobe.report import style
+from patchprobe.report import levels, style
 
 
 @pytest.fixture
 def drawn(monkeypatch):
     """The figures that were saved, as objects."""
     kept = []
-    monkeypatch.setattr(report, "save", lambda figure, outputs: kept.append(figure))
+    for module in (report, levels):
+        monkeypatch.setattr(module, "save", lambda figure, outputs: kept.append(figure))
     return kept
 
 

@@ -1,6 +1,7 @@
 """Tables: every printed number is found again in the rows, in each format."""
 
 import html.parser
+import json
 import math
 import re
 
@@ -236,14 +237,65 @@ def test_long_tables_go_on_in_further_latex_floats():
     assert len(set(re.findall(r"\\label\{(.*)\}", text))) == 3
 
 
+def images_of(names, classes):
+    """An images table with as many pixels in each split as a classes table counts: one row of pixels each."""
+    images = pd.DataFrame(names, columns=["image_id", "split"]).assign(height=1, width=1, drawn_for="")
+    pixels = pd.read_csv(classes).groupby("split")["pixels"].sum()
+    for split, number in pixels.items():
+        own = images["split"] == split
+        images.loc[images.index[own][0], "width"] = number - own.sum() + 1
+    return images
+
+
+def write_card(path, grid=(4, 4)):
+    path.write_text(json.dumps({"grid": list(grid), "input_size": [64, 64]}))
+    return path
+
+
+def test_counts_that_do_not_add_up_are_refused(tmp_path):
+    paths = label_stores(tmp_path, models=["dino"], images=2, tiles=3)
+    names = [("val/0", "evaluation"), ("val/1", "evaluation"), ("train/2", "train")]
+    classes = classes_csv(tmp_path / "classes.csv")
+    images = images_of(names, classes).assign(width=7)
+    given = [images], [classes], [open_store(paths["labels"])], [write_card(tmp_path / "card.json")]
+    with pytest.raises(
+        StoreError, match=r"classes\.csv and labels\.zarr have \d+ pixels of split evaluation, expected 14"
+    ):
+        datasets_table(*given, [tmp_path / "d.csv"], datasets=["camvid"], paper={})
+
+
+def test_supercategories_and_the_papers_counts_stand_beside(tmp_path):
+    paths = label_stores(tmp_path, models=["dino"], images=2, tiles=3)
+    names = [("val/0", "evaluation"), ("val/1", "evaluation"), ("train/2", "train")]
+    classes = classes_csv(tmp_path / "classes.csv")
+    labels = open_store(paths["labels"])
+    found = list(labels.attrs["class_names"])
+    labels = labels.assign_attrs(supercategories=["ground"] * 2 + ["other"] * (len(found) - 2))
+    images = images_of(names, classes).assign(drawn_for=[found[0], found[0], found[1]])
+    out = [tmp_path / "d.csv", tmp_path / "d.html"]
+    paper = {"camvid": {"ground": {"pixels": 123}, found[0]: {"patches_4x4": 45}}}
+    datasets_table(
+        [images], [classes], [labels], [write_card(tmp_path / "card.json")], out, datasets=["camvid"], paper=paper
+    )
+    table, lines = (
+        pd.read_csv(out[0]),
+        {row[0]: row[1:] for row in _Cells(out[1].read_text()).tables["camvid-composition"]},
+    )
+    assert table.set_index(["split", "name"])["drawn"].to_dict()[("evaluation", found[0])] == 2
+    ground = table[(table["split"] == "train") & table["name"].isin(found[:2])]
+    # Drawn, images, pixels and patches of each split, then the paper's pixels and patches.
+    assert lines["all of ground"][2] == f"{ground['pixels'].sum():,}" and lines["all of ground"][-2:] == ["123", ""]
+    assert lines[found[0]][-2:] == ["", "45"] and lines["sum"][3] == "48"
+
+
 def test_data_sets_are_counted(tmp_path):
     paths = label_stores(tmp_path, models=["dino"], images=2, tiles=3)
     names = [("val/0", "evaluation"), ("val/1", "evaluation"), ("train/2", "train")]
-    images = pd.DataFrame(names, columns=["image_id", "split"])
     classes = classes_csv(tmp_path / "classes.csv")
+    images = images_of(names, classes)
     out = [tmp_path / f"d.{suffix}" for suffix in ("csv", "md", "tex", "html")]
-    labels, predictions = open_store(paths["labels"]), [open_store(path) for path in paths["predictions"].values()]
-    datasets_table([images], [classes], [labels], predictions, out, datasets=["camvid"])
+    labels, card = open_store(paths["labels"]), write_card(tmp_path / "card.json")
+    datasets_table([images], [classes], [labels], [card], out, datasets=["camvid"], paper={})
     table = pd.read_csv(out[0])
     given = pd.read_csv(classes)
     assert list(table["pixels"]) == list(given["pixels"]) and list(table["name"]) == list(given["name"])

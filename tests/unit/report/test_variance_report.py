@@ -10,7 +10,7 @@ from patchprobe import measurements
 from patchprobe.analyses.patch_classification import report
 from patchprobe.analyses.removal_sweep import report as removal_sweep
 from patchprobe.analyses.variance_spectrum import report as variance_spectrum
-from patchprobe.report import curves, style
+from patchprobe.report import curves, levels, style
 from patchprobe.report.selection import prepare
 
 
@@ -22,7 +22,7 @@ def cells(text, title):
 @pytest.fixture
 def drawn(monkeypatch):
     kept = []
-    for module in (curves, report, variance_spectrum):
+    for module in (curves, levels, report, variance_spectrum):
         monkeypatch.setattr(module, "save", lambda figure, outputs: kept.append(figure))
     return kept
 

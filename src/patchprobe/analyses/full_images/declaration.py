@@ -56,6 +56,9 @@ class FullImages(Analysis):
                 if name not in config[part]:
                     hint = suggestion(name, config[part], f"there are {', '.join(sorted(config[part]))}")
                     yield f"key full_images.{part} names {name}, which is not under {part}: {hint}"
+        for name in config["full_images"]["datasets"] or ():
+            if name in config["datasets"] and name not in super().datasets(config):
+                yield f"key full_images.datasets names {name}, whose images have no label maps: take it out"
         for name in config["full_images"]["models"]:
             entry = config["models"].get(name, {})
             if entry.get("source") == "random":

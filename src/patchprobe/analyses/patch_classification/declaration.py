@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from patchprobe.analyses.declaring import Analysis, Config, Inputs, view_name, views
+from patchprobe.analyses.declaring import Analysis, Config, Inputs, kinds_of, view_name, views
 from patchprobe.analyses.shown import Figure, Shown, Table
 
 
@@ -19,9 +19,8 @@ class PatchClassification(Analysis):
 
     def shown_datasets(self, config: Config, what: Shown) -> list[str]:
         """See Analysis."""
-        if what.function == "robustness_figure" and not config["corruptions"]:
-            return []
-        return self.datasets(config)
+        asked = self.datasets(config)
+        return [name for name in asked if kinds_of(config, name)] if what.function == "robustness_figure" else asked
 
     def shown(self, config: Config, what: Shown, datasets: Iterable[str]) -> Inputs:
         """See Analysis."""
@@ -53,7 +52,7 @@ class PatchClassification(Analysis):
             for dataset in asked
             for view in views(config)
             if view[0] in own
-            for version in ("clean", *sorted(config["corruptions"]))
+            for version in ("clean", *kinds_of(config, dataset))
         ]
 
     def clean_files(self, config: Config, datasets: Iterable[str]) -> list[str]:

@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 from patchprobe.report.dots import upper_limit
 from patchprobe.report.formats import Score, Table
 from patchprobe.report.layout import lay_out_scores, write_tables
+from patchprobe.report.levels import draw_levels
 from patchprobe.report.selection import (
     METHOD_NAMES,
-    axis_of,
     class_names,
     frequent_classes,
     order_corruptions,
@@ -24,7 +24,7 @@ from patchprobe.report.selection import (
     order_methods,
     prepare,
 )
-from patchprobe.report.style import PAGE, RC, WIDTH, Style, legend_columns, line_handles, looks, new_figure, plain, save
+from patchprobe.report.style import PAGE, RC, WIDTH, Style, looks, new_figure, plain, save
 
 _HEADLINE = {
     "pixel_miou": "mIoU, pixels",
@@ -101,32 +101,7 @@ def robustness_figure(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Se
     """
     shown = prepare(rows)
     shown = shown[(shown["dataset"] == dataset) & (shown["metric"] == "pixel_miou")]
-    labels = order_labels(shown, models)
-    look = looks(shown, models)
-    corruptions, methods = order_corruptions(shown["corruption"]), order_methods(shown)
-    columns = min(_PANELS, len(corruptions)) or 1
-    bands = -(-len(corruptions) // columns) or 1
-    with matplotlib.rc_context(RC):
-        width = max(3.4, WIDTH * columns / _PANELS)
-        across = legend_columns(labels, width)
-        height = 0.4 + 0.17 * -(-len(labels) // across) + bands * len(methods) * 1.65
-        figure = new_figure(width, height, layout="constrained")
-        grid = figure.subplots(bands * len(methods), columns, squeeze=False, sharey=True)
-        for panel in range(bands * columns):
-            band, column = divmod(panel, columns)
-            for m, method in enumerate(methods):
-                ax = grid[band * len(methods) + m, column]
-                if panel >= len(corruptions):
-                    ax.set_axis_off()
-                    continue
-                name = corruptions[panel]
-                _curves(ax, shown[shown["method"] == method], name, labels, look)
-                ax.set_title(plain(f"{name}, {METHOD_NAMES.get(method, method)}"), loc="left")
-                ax.set_xlabel(axis_of(name).name if m == len(methods) - 1 else "")
-                ax.set_ylabel("mIoU over pixels (fraction)" if column == 0 else "")
-        grid[0, 0].set_ylim(0, 1.06 * shown["value"].max())
-        figure.legend(handles=line_handles(labels, look), loc="outside upper center", ncols=across)
-        save(figure, outputs)
+    draw_levels(shown, outputs, models=models, quantity="mIoU over pixels (fraction)")
 
 
 def class_iou_figure(
@@ -239,29 +214,6 @@ def _dots(ax: Axes, rows: pd.DataFrame, labels: Sequence[str], look: dict[str, S
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.grid(axis="x")
     ax.tick_params(axis="y", length=0)
-
-
-def _curves(ax: Axes, rows: pd.DataFrame, corruption: str, labels: Sequence[str], look: dict[str, Style]) -> None:
-    axis = axis_of(corruption)
-    levels = sorted(rows.loc[rows["corruption"] == corruption, "level"].unique())
-    at = 0 if axis.neutral is None else int(np.searchsorted(levels, axis.neutral))
-    ticks = [*levels[:at], "clean", *levels[at:]]
-    for label in labels:
-        part, style = rows[rows["label"] == label], look[label]
-        clean = part.loc[part["corruption"] == "clean", "value"]
-        by_level = part[part["corruption"] == corruption].set_index("level")["value"].reindex(levels).to_numpy(float)
-        first = float(clean.iloc[0]) if len(clean) else np.nan
-        values = np.insert(by_level, at, first)
-        if axis.neutral is None:
-            values = np.insert(values, 1, np.nan)
-            places = np.array([0.0, 0.5, *range(1, len(ticks))])
-        else:
-            places = np.arange(len(ticks), dtype=float)
-        ax.plot(places, values, linestyle=style.line, color=style.color, marker=style.marker)
-    ax.set_xticks(range(len(ticks)), [t if isinstance(t, str) else f"{t:g}" for t in ticks])
-    ax.set_xlim(-0.3, len(ticks) - 0.7)
-    ax.tick_params(labelleft=True)
-    ax.grid(axis="y")
 
 
 def _heat_map(ax: Axes, table: pd.DataFrame) -> matplotlib.image.AxesImage:

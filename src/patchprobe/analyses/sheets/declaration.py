@@ -1,14 +1,17 @@
 """What the workflow has to know of this analysis; see :mod:`patchprobe.analyses.declaring`."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
-from patchprobe.analyses.declaring import Analysis, Config, Inputs, view_name, views
+from patchprobe.analyses.declaring import Analysis, Config, Inputs, kinds_of, view_name, views
 from patchprobe.analyses.shown import Figure, Shown
+from patchprobe.datasets.annotations import LABEL_MAPS, annotations
 
 
 class Sheets(Analysis):
-    """Shows stores; measures nothing."""
+    """Shows stores; measures nothing. Of any data set under corruptions, of one with label maps its segmentations."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()
 
     shows = (
         Figure(title="corruptions", function="corruption_sheet", file="corruptions", category="Sheets"),
@@ -17,9 +20,10 @@ class Sheets(Analysis):
 
     def shown_datasets(self, config: Config, what: Shown) -> list[str]:
         """See Analysis."""
-        if what.function == "corruption_sheet" and not config["corruptions"]:
-            return []
-        return self.datasets(config)
+        if what.function == "corruption_sheet":
+            return [name for name in self.datasets(config) if kinds_of(config, name)]
+        entries = config["datasets"]
+        return [name for name in self.datasets(config) if LABEL_MAPS in annotations(entries[name]["adapter"], name)]
 
     def shown(self, config: Config, what: Shown, datasets: Iterable[str]) -> Inputs:
         """See Analysis."""
@@ -27,19 +31,16 @@ class Sheets(Analysis):
         folder = f"results/{dataset}"
         labels = {"labels": f"{folder}/labels.zarr"}
         if what.function == "corruption_sheet":
-            return {"tiles": [f"{folder}/tiles/{version}.zarr" for version in _versions(config)], **labels}
+            versions = ("clean", *kinds_of(config, dataset))
+            return {"tiles": [f"{folder}/tiles/{version}.zarr" for version in versions], **labels}
         predictions = [f"{folder}/predictions/{view_name(*view)}/clean.zarr" for view in views(config)]
         return {"tiles": f"{folder}/tiles/clean.zarr", "predictions": predictions, **labels}
 
     def notes(self, config: Config, what: Shown) -> dict[str, Any]:
         """See Analysis."""
-        corrupted = what.function == "corruption_sheet"
-        own = {"versions": _versions(config)} if corrupted else {"models": [" ".join(v).strip() for v in views(config)]}
+        models = {"models": [" ".join(view).strip() for view in views(config)]}
+        own = models if what.function == "segmentation_sheet" else {}
         return {**own, "images": config["report"]["images"]}
-
-
-def _versions(config: Config) -> list[str]:
-    return ["clean", *sorted(config["corruptions"])]
 
 
 DECLARATION = Sheets()

@@ -54,17 +54,16 @@ def corruption_sheet(
     labels: xr.Dataset,
     outputs: Sequence[Path],
     *,
-    versions: Sequence[str],
     images: int,
     dataset: str,
 ) -> None:
     """Draw example tiles of a data set under every corruption: a row per corruption, the clean tile first, then its levels.
 
-    ``tiles`` are the tile stores of ``versions``, the corruptions and ``clean``; ``labels`` is the label store, by which
+    ``tiles`` are the tile stores, clean and under each corruption; ``labels`` is the label store, by which
     :func:`choose_tiles` takes one tile from each of the first ``images`` evaluation images. Raises StoreError
     for a store that lacks the tile, ValueError for an unknown suffix in ``outputs``.
     """
-    stores = dict(zip(versions, tiles, strict=True))
+    stores = {str(store.attrs["corruption"]): store for store in tiles}
     chosen, names = choose_tiles(labels, images), order_corruptions(stores)
     columns = 1 + max((stores[name].sizes["level"] for name in names), default=0)
     across = min(2, len(chosen))

@@ -35,9 +35,9 @@ class TrainingSize(Analysis):
     def conflicts(self, config: Config) -> Iterator[str]:
         """Say where more images are asked for than are drawn."""
         asked = max(config["training_size"]["per_group"] or [0])
-        for dataset, entry in config["datasets"].items():
+        for dataset in super().datasets(config):
             for key in ("per_group", "per_class"):
-                drawn = entry["splits"]["train"][key]
+                drawn = config["datasets"][dataset]["splits"].get("train", {}).get(key)
                 if drawn is not None and asked > drawn:
                     yield (
                         f"key training_size.per_group asks for {asked} images, but datasets.{dataset}.splits.train.{key} "

@@ -1,13 +1,15 @@
 """What the workflow has to know of this analysis; see :mod:`patchprobe.analyses.declaring`."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from patchprobe.analyses.declaring import Analysis, Config, Inputs
 from patchprobe.analyses.shown import Figure, Shown, Table
 
 
 class VarianceOverlap(Analysis):
-    """Asked for where there are two data sets."""
+    """Asked for where there are two data sets, whatever they are annotated with."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()
 
     shows = (
         Table(title="overlap of features of highest variance", section="variance of features"),

@@ -10,6 +10,8 @@ import pandas as pd
 from patchprobe.tokens.transforms import by_variance, feature_count
 
 PROTOCOL = "variance-overlap-v1"
+PAPER_FEATURES = 768
+"""Features of the models of arXiv 2401.00463, of which it compares 200."""
 
 _log = logging.getLogger(__name__)
 
@@ -20,7 +22,8 @@ def measure(spectra: pd.DataFrame, *, model: str, features: float, seed: int, sp
     ``spectra`` are the rows of :mod:`patchprobe.analyses.variance_spectrum.measure` of the model on all data sets,
     ``features`` the number of features of highest variance to compare, or below 1 their share. ``shared_features`` is
     the share of these that both data sets have, ``shared_features_by_chance`` what two independent draws would share
-    on average. A number that would take all features gives no rows, and is logged.
+    on average. A model that has no more features than that is compared by the share that they are of 768, as the paper's
+    models have them, and it is logged.
     """
     variances = {
         str(dataset): part.sort_values("feature")["value"].to_numpy(float)
@@ -31,8 +34,8 @@ def measure(spectra: pd.DataFrame, *, model: str, features: float, seed: int, sp
         total = len(variances[one])
         count = feature_count(features, total)
         if count >= total:
-            _log.warning("the model has %d features: a comparison of %d is left out", total, count)
-            continue
+            asked, count = count, feature_count(min(features / PAPER_FEATURES, 0.5), total)
+            _log.warning("the model has %d features, and not more than %d: %d are compared", total, asked, count)
         shared = np.intersect1d(by_variance(variances[one])[:count], by_variance(variances[other])[:count])
         common = {
             "dataset": one,

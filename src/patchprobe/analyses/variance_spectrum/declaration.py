@@ -1,13 +1,15 @@
 """What the workflow has to know of this analysis; see :mod:`patchprobe.analyses.declaring`."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from patchprobe.analyses.declaring import Analysis, Config
 from patchprobe.analyses.shown import Figure, Shown, Table
 
 
 class VarianceSpectrum(Analysis):
-    """The only one without options."""
+    """Of any data set; the only one without options."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()
 
     shows = (Table(title="variance spectrum", section="variance of features"), Figure(title="variance spectrum"))
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from patchprobe.tokens.labelled import LabelledTokens, labelled_tokens
+from patchprobe.tokens.labelled import LabelledTokens, labelled_tokens, training_split
 from patchprobe.tokens.transforms import moments
 
 PROTOCOL = "variance-spectrum-v1"
@@ -41,4 +41,5 @@ def variance_rows(
 
 def measure(tokens: xr.Dataset, labels: xr.Dataset, **more: Any) -> list[dict[str, Any]]:
     """Return the rows of :func:`variance_rows` for the last layer of a token store with its label store."""
-    return variance_rows(labelled_tokens(tokens, labels, "train"), layer=int(tokens.layer.values[-1]), **more)
+    training = labelled_tokens(tokens, labels, training_split(tokens))
+    return variance_rows(training, layer=int(tokens.layer.values[-1]), **more)
