@@ -13,8 +13,10 @@ from patchprobe.analyses.opened import write_made
 from patchprobe.analyses.patch_retrieval.measure import measure
 from patchprobe.analyses.patch_retrieval.outcomes import OUTCOMES, Patches, Queries, elsewhere, outcomes, pixel_errors
 from patchprobe.corruptions.corruption import open_corruption
+from patchprobe.corruptions.geometric import warp_image, warp_label
+from patchprobe.corruptions.kinds.blur import blur
 from patchprobe.errors import DataError
-from patchprobe.tiles.correspondence import NONE
+from patchprobe.tiles.correspondence import NONE, corresponding_patches
 
 SIDE, PATCH, TILES = 32, 8, 6
 GRID = SIDE // PATCH
@@ -139,6 +141,23 @@ def test_clean_tiles_find_every_patch_itself():
     # Four patches of an object in each tile.
     assert set(rows["n"]) == {TILES * 4}
     assert value(rows, "retrieval-other-tiles", "ceiling") == 1.0
+
+
+@pytest.mark.parametrize("kind", ["shift", "rotate", "scale"])
+def test_a_move_by_nothing_changes_no_pixel_and_no_patch(kind):
+    """Level 0 of what moves pixels is no level of a configuration, but has to be what clean tiles are."""
+    level = {"shift": 0.0, "rotate": 0.0, "scale": 1.0}[kind]
+    corruption = open_corruption(kind, {"levels": [{"shift": 1, "rotate": 1, "scale": 1.1}[kind]], "apply": "tile"})
+    affine = corruption.affine(level, SIDE, SIDE)
+    assert np.array_equal(warp_image(images()[0], affine), images()[0])
+    assert np.array_equal(warp_label(label_maps()[0], affine, 255), label_maps()[0])
+    assert np.array_equal(corresponding_patches(affine, (SIDE, SIDE), (GRID, GRID)), np.arange(GRID * GRID))
+
+
+def test_noise_of_no_deviation_and_a_kernel_of_one_pixel_change_nothing():
+    noise = open_corruption("noise", {"levels": [10], "apply": "image"})
+    assert np.array_equal(noise.corrupt(images()[0], 0.0, seed=0, key="t"), images()[0])
+    assert np.array_equal(blur(images()[0], 1), images()[0])
 
 
 def test_a_shift_by_one_patch_has_the_answer_of_arithmetic():

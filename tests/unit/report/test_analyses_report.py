@@ -227,8 +227,12 @@ def overlap_rows():
 def test_overlap_tables_and_dots_hold_the_numbers_of_the_rows(tmp_path, drawn):
     rows = overlap_rows()
     measurements.write(rows, tmp_path / "rows.parquet")
-    variance_overlap.table(measurements.read([tmp_path / "rows.parquet"]), [tmp_path / "t.md"], models=MODELS)
+    paper = {"ade20k and cityscapes": 196}
+    variance_overlap.table(
+        measurements.read([tmp_path / "rows.parquet"]), [tmp_path / "t.md"], models=MODELS, paper=paper
+    )
     text = (tmp_path / "t.md").read_text()
+    assert "arXiv 2401.00463 has 196 of 200." in text
     found = cells(text, "ade20k and cityscapes: shared features of highest variance")
     assert found[2:] == [["dino", "196", "52.1", "200"], ["mae", "150", "52.1", "200"]]
     variance_overlap.figure(rows, [], models=MODELS)

@@ -1,6 +1,6 @@
 """Tables and figure of the overlap of high-variance features between data sets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,10 +14,11 @@ _SHARED, _CHANCE = "shared_features", "shared_features_by_chance"
 _MARKS = {_SHARED: Mark("shared", "o"), _CHANCE: Mark("by chance", "|", size=9)}
 
 
-def table(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str]) -> None:
+def table(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str], paper: Mapping[str, int]) -> None:
     """Write a table per pair of data sets: how many features each model shares, a line per model.
 
-    ``rows`` are measurements as read; ``.csv`` holds all of them. ``models`` gives the order of lines. Raises
+    ``rows`` are measurements as read; ``.csv`` holds all of them. ``models`` gives the order of lines, ``paper`` how many of
+    200 the paper has for pairs of data sets, such as ``ade20k and cityscapes``. Raises
     StoreError if seeds or protocols are mixed, ValueError for an unknown suffix.
     """
     shown = prepare(rows)
@@ -39,6 +40,7 @@ def table(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str])
         notes = (
             "Features of highest variance over the labelled training patches of each data set, clean tiles, last block; "
             "by chance is the mean of two independent draws.",
+            *(f"arXiv 2401.00463 has {paper[pair]} of 200." for pair in (f"{one} and {other}",) if pair in paper),
             f"Protocol {part['protocol'].iloc[0]}, seed {part['seed'].iloc[0]}.",
         )
         columns = [("features of highest variance", name) for name in ("shared", "by chance", "compared")]
