@@ -9,13 +9,15 @@ pytestmark = pytest.mark.workflow
 
 VERSIONS = ["clean", "noise", "rotate"]
 VARIANTS = {"pixels-a": ["no-top-20"]}
-TABLES = {"patch_classification_table", "datasets_table"}
+TABLES = {"patch_classification_table"}
 PAIRS = {"paired_differences streets", "paired_differences_table"}
 # The models that see full images.
 FULL = {"pixels-a"}
 # What follows classification of clean tiles.
 CLASSIFIED = TABLES | PAIRS | {"protocols_table", "full_images_table"}
+# The table of data sets takes its patch grids from the cards of models, and nothing that they were scored on.
 FINAL = CLASSIFIED | {
+    "datasets_table",
     "variance_spectrum_table",
     "removal_sweep_table",
     "layers_table",
