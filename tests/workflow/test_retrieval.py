@@ -143,6 +143,10 @@ def test_another_number_of_tiles_draws_again_and_reads_no_boxes_anew(edited):
         ({"adapter": "synthetic", "generate": None}, r"splits.evaluation.tiles_per_class needs boxes"),
         ({"adapter": "synthetic", "generate": None}, r"datasets.aerial.splits.train is missing"),
         ({"tiling": {"size": 64, "image_size": [64, 64]}}, "tiling.image_size has no meaning with"),
+        (
+            {"splits": {"evaluation": {"source": "train", "tiles_per_class": 2, "images": 3}}},
+            "splits.evaluation: images and tiles_per_class are both set; set one of them to null",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_before_any_job(repository, tmp_path, edit, message):

@@ -6,7 +6,7 @@ from typing import Any
 
 from patchprobe.analyses.declaring import analyses, kinds_of
 from patchprobe.config.specs import ground_sample_distance
-from patchprobe.datasets.annotations import BOXES, LABEL_MAPS, annotations
+from patchprobe.datasets.annotations import BOXES, DRAWS, LABEL_MAPS, annotations
 from patchprobe.errors import ConfigError, ModelError, suggestion
 from patchprobe.files import folder_below
 from patchprobe.models.checkpoints.files import check_address, check_layout, checkpoint_path
@@ -57,6 +57,10 @@ def _draws(dataset: str, entry: Mapping[str, Any], annotated: frozenset[str]) ->
     key, splits = f"datasets.{dataset}.splits", entry["splits"]
     if LABEL_MAPS in annotated and "train" not in splits:
         yield f"key {key}.train is missing"
+    for name, split in splits.items():
+        given = [draw for draw in DRAWS if split[draw] is not None]
+        if len(given) > 1:
+            yield f"key {key}.{name}: {' and '.join(given)} are both set; set one of them to null"
     by_tile = {name: split for name, split in splits.items() if split["tiles_per_class"] is not None}
     for name in by_tile:
         if BOXES not in annotated:

@@ -17,6 +17,9 @@ KINDS = (LABEL_MAPS, BOXES, "identities", "image_classes", "key_points")
 """A class for every pixel; boxes around objects; which object of one image is which of another; a class for every
 image; named points of objects."""
 
+DRAWS = ("images", "per_group", "per_class", "tiles_per_class")
+"""The keys of a split that say how many images or tiles are drawn, and by what; tiles need boxes."""
+
 
 def annotations(adapter: str, dataset: str = "<name>") -> frozenset[str]:
     """Return what the data sets of an adapter are annotated with.

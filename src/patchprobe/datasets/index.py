@@ -13,13 +13,13 @@ import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
+from patchprobe.datasets.annotations import DRAWS
 from patchprobe.datasets.dataset import Classes, Dataset, Record, Window
 from patchprobe.datasets.draws import Drawn, draw, draw_per_class, draw_tiles, tile_records
 from patchprobe.datasets.pictures import orientation_of, turned
 from patchprobe.errors import ConfigError, DataError, printable, several
 
 SPLITS = ("train", "evaluation")
-DRAWS = ("images", "per_group", "per_class", "tiles_per_class")
 MANY = 20
 """So many images show what a data set usually has."""
 
@@ -109,7 +109,9 @@ def each_or_all_errors(
     with ThreadPoolExecutor(threads) as pool:
         found = list(tqdm(pool.map(tried, records), what, len(records), unit="image"))
     if errors := [one for one in found if isinstance(one, DataError)]:
-        raise DataError(several(errors, "images or label maps cannot be used"))
+        # Tiles of one image meet the same fault.
+        different = list({str(error): error for error in errors}.values())
+        raise DataError(several(different, "images or label maps cannot be used"))
     return [one for one in found if not isinstance(one, DataError)]
 
 
@@ -147,7 +149,7 @@ def _draw_split(
     if not left:
         raise DataError(
             f"{key}.source: all {len(records)} images of split {source!r} are taken for the evaluation; set "
-            f"datasets.{name}.splits.evaluation.images to fewer, or take another source"
+            f"datasets.{name}.splits.evaluation.{_drawn_by(entry['splits']['evaluation'])} to fewer, or take another source"
         )
     try:
         if rule.get("per_class") is None and rule.get("tiles_per_class") is None:
@@ -163,6 +165,11 @@ def _draw_split(
         raise DataError(f"{key}: {error}") from None
 
 
+def _drawn_by(rule: Mapping[str, Any]) -> str:
+    """Return the key that says how many a split draws, ``images`` if it takes all."""
+    return next((draw for draw in DRAWS if rule.get(draw) is not None), "images")
+
+
 def _draw_tiles(
     name: str,
     classes: Classes,
@@ -175,7 +182,8 @@ def _draw_tiles(
     """Draw tiles, and say which classes have fewer than ``wanted``."""
     if not tiles:
         raise DataError(
-            "no tile holds enough of a box of any category: lower tiling.size to less than the images, or complete the split"
+            "no tile holds enough of a box of any category: the box files hold no objects, or the images are smaller than a tile; "
+            "complete the split, or lower tiling.size"
         )
     _notice_absent_classes(name, source, classes, present, tiles)
     drawn = draw_tiles(tiles, present, classes, tiles_per_class=wanted, seed=seed, source=source)
@@ -184,8 +192,8 @@ def _draw_tiles(
     few = {n: found[n] for i, n in zip(classes.ids, classes.names, strict=True) if i in shown and found[n] < wanted}
     if few:
         _log.warning(
-            "%s %s: %d categories have fewer than %d tiles left to draw: %s",
-            *(name, source, len(few), wanted, ", ".join(f"{category} {number}" for category, number in few.items())),
+            "%s %s: fewer than %d tiles are left to draw for: %s",
+            *(name, source, wanted, ", ".join(f"{category} {number}" for category, number in few.items())),
         )
     return drawn
 

@@ -179,8 +179,11 @@ def test_parts_and_splits_have_the_same_numbers_under_their_own_names(tmp_path):
     assert validation[0].label == Path("validation/labelXmls/0.xml") and validation[0].group == "validation"
     assert len(dataset.read_boxes(validation[2])) == 1
     for split in ("test", "val"):
-        with pytest.raises(DataError, match=rf"{split} has no folder images: FAIR1M has train/part1/images, "):
+        with pytest.raises(DataError, match=rf"FAIR1M has no boxes for split '{split}': take one of train, validation"):
             dataset.records(split)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"train has no folder images: FAIR1M has train/part1/images, "):
+        FAIR1M(tmp_path / "empty", {}).records("train")
 
 
 def test_the_release_of_the_competition_has_no_parts(tmp_path):

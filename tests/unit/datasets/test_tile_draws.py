@@ -153,7 +153,7 @@ def test_tiles_of_both_splits_are_of_different_images(tmp_path, caplog):
     assert not set(parts["train"]["image"]) & set(parts["evaluation"]["image"])
     assert Counter(parts["evaluation"]["drawn_for"]) == {"plane": 3, "ship": 3, "harbor": 3, "bridge": 1}
     assert index["image_id"].is_unique and set(index["height"]) == set(index["width"]) == {32}
-    assert "air train: 1 categories have fewer than 3 tiles left to draw: bridge 1" in caplog.text
+    assert "air train: fewer than 3 tiles are left to draw for: bridge 1" in caplog.text
     assert "air train: nothing shows 11 of the 15 classes, such as helicopter; none is drawn for them" in caplog.text
     assert set(index["ground_sample_distance"]) == {0.5}
     # What a later job reads is what was drawn.
@@ -192,7 +192,7 @@ def test_draws_that_cannot_be_name_their_key(tmp_path):
     present = class_sets(present_classes(dataset, "train", tile=32))
     with pytest.raises(
         DataError,
-        match=r"^datasets\.air\.splits\.evaluation: no tile holds enough of a box of any category: lower tiling\.size",
+        match=r"^datasets\.air\.splits\.evaluation: no tile holds enough of a box of any category: the box files hold no objects, or",
     ):
         build_index(dataset, "air", entry({}, {"tiles_per_class": 3}), seed=0, present={})
     with pytest.raises(ConfigError, match=r"splits\.evaluation: images and tiles_per_class are both set; set one"):

@@ -240,6 +240,7 @@ def test_long_tables_go_on_in_further_latex_floats():
 def images_of(names, classes):
     """An images table with as many pixels in each split as a classes table counts: one row of pixels each."""
     images = pd.DataFrame(names, columns=["image_id", "split"]).assign(height=1, width=1, drawn_for="")
+    images["image"] = images["image_id"] + ".png"
     pixels = pd.read_csv(classes).groupby("split")["pixels"].sum()
     for split, number in pixels.items():
         own = images["split"] == split

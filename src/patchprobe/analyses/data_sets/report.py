@@ -56,9 +56,15 @@ def _sizes(name: str, images: pd.DataFrame, labels: xr.Dataset) -> list[tuple[st
     split_of_tile = labels["split"].to_numpy()
     size = f"{labels.sizes['y']} x {labels.sizes['x']}"
     return [
-        (f"{name}, {split}", [int((images["split"] == split).sum()), int((split_of_tile == split).sum()), size])
+        (f"{name}, {split}", [_files(images, split), int((split_of_tile == split).sum()), size])
         for split in images["split"].unique()
     ]
+
+
+def _files(images: pd.DataFrame, split: str) -> int:
+    """Return from how many images a split is; several tiles can be of one."""
+    own = images[images["split"] == split]
+    return int(own["image"].nunique())
 
 
 def _counts(

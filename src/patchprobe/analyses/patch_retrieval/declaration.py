@@ -29,6 +29,12 @@ class PatchRetrieval(Analysis):
         """See Analysis."""
         return super().datasets(config) if config["patch_retrieval"]["enabled"] else []
 
+    def shown_datasets(self, config: Config, what: Shown) -> list[str]:
+        """See Analysis."""
+        asked = self.datasets(config)
+        # Clean tiles alone have no levels, and no misses to show.
+        return [name for name in asked if kinds_of(config, name) or isinstance(what, Table)]
+
     def inputs(self, config: Config, dataset: str, model: str) -> Inputs:
         """See Analysis."""
         folder, kinds = f"results/{dataset}", kinds_of(config, dataset)

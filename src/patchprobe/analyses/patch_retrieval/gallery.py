@@ -50,7 +50,7 @@ def draw_gallery(
     side = min((WIDTH - _MARGIN) / (4 * number) - _GAP, max(_LEAST, (PAGE - _HEAD) / len(models) - text))
     with matplotlib.rc_context(RC):
         figure = new_figure(WIDTH, _HEAD + len(models) * (side + text))
-        _text(figure, 0.02, 0.12, "Left: query. Right: what it retrieves. White: where it comes from.")
+        _text(figure, 0.02, 0.12, "Left: query. Right: what it retrieves. White: where it lies in the same tile.")
         for place, model in enumerate(models):
             top = _HEAD + place * (side + text) + 3 * _LINE
             _text(figure, 0.05, top + side / 2, model, rotation=90, va="center", ha="left")

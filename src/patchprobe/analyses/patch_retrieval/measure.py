@@ -4,6 +4,7 @@ For every patch of a transformed tile that shows an object, the nearest of the o
 same pass the nearest of those of other tiles; see sections 4 and 6 of arXiv 2401.00463.
 """
 
+import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from patchprobe.tokens.transforms import FeatureTransform, TransformedTokens, fi
 
 PROTOCOL = "patch-retrieval-v1"
 ALL, OTHERS = "retrieval", "retrieval-other-tiles"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,12 @@ def measure(
     patches = original_patches(tokens, labels)
     others = len(patches.classes) - patches.each
     if not others:
-        raise DataError(f"datasets.{dataset} has a single tile, so no other can be retrieved from: draw more tiles")
+        raise DataError(
+            f"datasets.{dataset} has a single tile, so no other can be retrieved from: draw more by its splits.evaluation"
+        )
     k = min(max([1, *recall_at]), others)
+    if too_many := [number for number in recall_at if number > others]:
+        _log.warning("%d patches lie outside a tile: recall at %s is left out", others, ", ".join(map(str, too_many)))
     versions = [
         version
         for stored, cut in zip([tokens, *corrupted], [clean, *tiles], strict=True)

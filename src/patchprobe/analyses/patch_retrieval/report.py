@@ -167,7 +167,11 @@ def _levels(
     scores = lay_out_scores(part[part["metric"].isin([best, "ceiling"])], ["level", "metric"], labels, keys)
     title = f"{dataset}: {OUTCOMES[best][0]} under {corruption}, {METHOD_NAMES[method]}"
     columns = [(axis_of(corruption).title(level), "ceiling" if m == "ceiling" else OUTCOMES[m][0]) for level, m in keys]
-    notes = (interval_note(interval, f"Patches of objects, {part['n'].min():,} at least").replace("images", "tiles"),)
+    notes = (
+        interval_note(interval, f"Patches of objects, at least {part['n'].min():,} at each level").replace(
+            "images", "tiles"
+        ),
+    )
     lines = _unmarked(scores, [metric for _, metric in keys], best)
     return Table(f"{dataset}-retrieval-{corruption}-{method}", title, "model", columns, lines, (*notes, _same(rows)))
 

@@ -56,7 +56,9 @@ class FAIR1M(BoxDataset):
 
         Raises DataError if a folder, an image or a file of boxes is missing, and for a name that is no number.
         """
-        folders = [self.root / place for place in _PLACES.get(split, ())]
+        if split not in _PLACES:
+            raise DataError(f"FAIR1M has no boxes for split {split!r}: take one of {', '.join(_PLACES)}")
+        folders = [self.root / place for place in _PLACES[split]]
         found = [folder for folder in folders if (folder / IMAGES).is_dir()]
         if not found:
             raise DataError(
