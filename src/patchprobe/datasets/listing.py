@@ -34,6 +34,11 @@ def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
     return sorted(path for path in _walk(folder, set()) if path.suffix.lower() in suffixes)
 
 
+def files_in(folder: Path, suffix: str) -> list[Path]:
+    """Return the files of a folder itself, none below it, with a suffix, sorted; what systems leave behind is passed over."""
+    return [path for path in sorted(folder.glob(f"*{suffix}")) if path.is_file() and not is_left_behind(path.name)]
+
+
 def state_of_folders(root: Path, levels: int, names: Collection[str] | None = None) -> str:
     """Return a digest that changes when a file comes or goes in a folder or in those up to ``levels`` below it.
 

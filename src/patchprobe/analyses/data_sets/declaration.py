@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from patchprobe.analyses.declaring import Analysis, Config, Inputs
+from patchprobe.analyses.paper_comparison.paper_values import official_datasets
 from patchprobe.analyses.shown import Shown, Table
 
 # Table 3 of arXiv 2401.00463: pixels of the 295 tiles, and patches on both grids.
@@ -41,11 +42,10 @@ class DataSets(Analysis):
 
     def notes(self, config: Config, what: Shown) -> dict[str, Any]:
         """See Analysis."""
-        entries = config["datasets"]
-        official = [
-            n for n in self.datasets(config) if entries[n]["adapter"] == "fair1m" and not entries[n]["generate"]
-        ]
-        return {"datasets": self.datasets(config), "paper": dict.fromkeys(official, _PAPER)}
+        return {
+            "datasets": self.datasets(config),
+            "paper": dict.fromkeys(official_datasets(config, "fair1m"), _PAPER),
+        }
 
 
 DECLARATION = DataSets()

@@ -25,7 +25,7 @@ def comparable(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     found = []
     for value in _content()["values"]:
-        for dataset in _datasets(config, value["dataset"]):
+        for dataset in official_datasets(config, value["dataset"]):
             for model in _models(config, value["model"]):
                 names = [value.get("part", "")]
                 if "variant" in value:
@@ -38,7 +38,7 @@ def comparable(config: Mapping[str, Any]) -> list[dict[str, Any]]:
 def paper_images(config: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Return the numbers of training and evaluation images of the paper, by the data set's name in a configuration."""
     images = _content()["images"]
-    return {name: images[known] for known in images for name in _datasets(config, known)}
+    return {name: images[known] for known in images for name in official_datasets(config, known)}
 
 
 @cache
@@ -53,7 +53,8 @@ def _placed(value: Mapping[str, Any], dataset: str, model: str, variant: str) ->
     return plain | places | {"dataset": dataset, "model": model, "variant": variant}
 
 
-def _datasets(config: Mapping[str, Any], adapter: str) -> list[str]:
+def official_datasets(config: Mapping[str, Any], adapter: str) -> list[str]:
+    """Return the data sets of a configuration that an adapter reads from real files."""
     entries = config["datasets"].items()
     return sorted(name for name, entry in entries if entry["adapter"] == adapter and entry["generate"] is None)
 

@@ -15,7 +15,16 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from patchprobe.analyses.patch_retrieval.outcomes import OUTCOMES, Patches, Queries, elsewhere, outcomes, pixel_errors
+from patchprobe.analyses.patch_retrieval.outcomes import (
+    ALL,
+    OTHERS,
+    OUTCOMES,
+    Patches,
+    Queries,
+    elsewhere,
+    outcomes,
+    pixel_errors,
+)
 from patchprobe.errors import DataError
 from patchprobe.neighbors.memory_bank import MemoryBank
 from patchprobe.progress import Progress
@@ -27,7 +36,6 @@ from patchprobe.tokens.labelled import evaluation_labels, grid, labelled_tokens,
 from patchprobe.tokens.transforms import FeatureTransform, TransformedTokens, fit_transform
 
 PROTOCOL = "patch-retrieval-v1"
-ALL, OTHERS = "retrieval", "retrieval-other-tiles"
 
 _log = logging.getLogger(__name__)
 

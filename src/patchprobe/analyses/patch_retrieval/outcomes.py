@@ -7,6 +7,9 @@ import numpy.typing as npt
 
 from patchprobe.tiles.correspondence import NONE
 
+ALL, OTHERS = "retrieval", "retrieval-other-tiles"
+"""The settings, as measurements call them: among the patches of all tiles, and with the query's own left out."""
+
 OUTCOMES = (
     "retrieved_same_patch",
     "retrieved_same_class",

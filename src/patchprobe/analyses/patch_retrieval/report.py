@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from patchprobe.analyses.patch_retrieval.gallery import draw_gallery
+from patchprobe.analyses.patch_retrieval.outcomes import ALL, OTHERS
 from patchprobe.report.formats import Cell, Score, Table
 from patchprobe.report.layout import lay_out_scores, write_tables
 from patchprobe.report.levels import draw_levels
@@ -31,7 +32,6 @@ OUTCOMES = {
     "retrieved_other_supercategory": ("other supercategory", "#fdae6b"),
     "retrieved_background": ("background", "#d9d9d9"),
 }
-ALL, OTHERS = "retrieval", "retrieval-other-tiles"
 # The outcome of each setting that is the best there.
 _BEST = {ALL: "retrieved_same_patch", OTHERS: "retrieved_same_class"}
 

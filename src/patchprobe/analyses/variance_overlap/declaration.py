@@ -1,8 +1,10 @@
 """What the workflow has to know of this analysis; see :mod:`patchprobe.analyses.declaring`."""
 
+from itertools import product
 from typing import Any, ClassVar
 
 from patchprobe.analyses.declaring import Analysis, Config, Inputs
+from patchprobe.analyses.paper_comparison.paper_values import official_datasets
 from patchprobe.analyses.shown import Figure, Shown, Table
 
 # Section 5 of arXiv 2401.00463: of the 200 features of highest variance, those that two data sets share.
@@ -37,10 +39,10 @@ class VarianceOverlap(Analysis):
 
     def notes(self, config: Config, what: Shown) -> dict[str, Any]:
         """See Analysis."""
-        entries = config["datasets"].items()
-        real = {entry["adapter"]: name for name, entry in entries if not entry["generate"]}
         paper = {
-            " and ".join(sorted(map(real.__getitem__, pair))): n for pair, n in _PAPER.items() if set(pair) <= set(real)
+            " and ".join(sorted(names)): shared
+            for adapters, shared in _PAPER.items()
+            for names in product(*(official_datasets(config, adapter) for adapter in adapters))
         }
         return {"models": sorted(config["models"]), **({"paper": paper} if what.function == "table" else {})}
 

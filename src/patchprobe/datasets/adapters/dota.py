@@ -19,7 +19,7 @@ import numpy as np
 from patchprobe.datasets.box_images import BoxDataset, box_classes
 from patchprobe.datasets.boxes import FARTHEST, Boxes
 from patchprobe.datasets.dataset import Record
-from patchprobe.datasets.listing import check_name, is_left_behind, refuse_unpaired
+from patchprobe.datasets.listing import check_name, files_in, refuse_unpaired
 from patchprobe.errors import ConfigError, DataError, shown, suggestion
 
 IMAGES, LABELS = "images", "labelTxt"
@@ -112,7 +112,7 @@ class DOTA(BoxDataset):
     def _label_folder(self, folder: Path) -> Path:
         own = f"{LABELS}-{self._version}"
         names = (LABELS, own, f"{own}/{LABELS}", f"annotations/version{self._version[1:]}")
-        found = [folder / name for name in names if _files(folder / name, ".txt")]
+        found = [folder / name for name in names if files_in(folder / name, ".txt")]
         if len(found) != 1:
             said = " and ".join(str(path) for path in found)
             raise DataError(
@@ -131,7 +131,7 @@ GROUND_SAMPLE_DISTANCES = True
 
 def _found(folder: Path, suffix: str) -> dict[str, Path]:
     """Return the files of a folder by stem."""
-    found = {path.stem: check_name(path) for path in _files(folder, suffix)}
+    found = {path.stem: check_name(path) for path in files_in(folder, suffix)}
     for stem, path in found.items():
         if not re.fullmatch("P[0-9]{4}", stem):
             raise DataError(
@@ -139,10 +139,6 @@ def _found(folder: Path, suffix: str) -> dict[str, Path]:
                 "give it its original name or remove it"
             )
     return found
-
-
-def _files(folder: Path, suffix: str) -> list[Path]:
-    return [path for path in sorted(folder.glob(f"*{suffix}")) if path.is_file() and not is_left_behind(path.name)]
 
 
 def _lines(path: Path) -> list[str]:

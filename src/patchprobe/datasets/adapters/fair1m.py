@@ -21,7 +21,7 @@ from defusedxml.ElementTree import iterparse
 from patchprobe.datasets.box_images import BoxDataset, box_classes
 from patchprobe.datasets.boxes import FARTHEST, Boxes
 from patchprobe.datasets.dataset import Record
-from patchprobe.datasets.listing import check_name, is_left_behind, refuse_unpaired
+from patchprobe.datasets.listing import check_name, files_in, refuse_unpaired
 from patchprobe.errors import DataError, shown, suggestion
 
 IMAGES, LABELS = "images", "labelXml"
@@ -145,11 +145,7 @@ FOLDERS = ("train", "validation")
 
 def _numbered(folder: Path, suffix: str) -> dict[str, Path]:
     """Return the files of a folder by their number, a text."""
-    found = {
-        path.stem: check_name(path)
-        for path in sorted(folder.glob(f"*{suffix}"))
-        if path.is_file() and not is_left_behind(path.name)
-    }
+    found = {path.stem: check_name(path) for path in files_in(folder, suffix)}
     for stem, path in found.items():
         if not re.fullmatch("[0-9]+", stem):
             raise DataError(f"{path} should be named <number>{suffix}: give it its original name or remove it")
