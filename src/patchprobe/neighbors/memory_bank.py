@@ -38,7 +38,7 @@ from patchprobe.errors import DataError
 from patchprobe.neighbors.arrays import CpuArrays, arrays_on
 from patchprobe.neighbors.blocks import check_bank, search_blocks, slices
 from patchprobe.neighbors.bounds import SAMPLE, LowerBounds, choose_axes
-from patchprobe.neighbors.candidates import Candidates
+from patchprobe.neighbors.candidates import Pairs, round_up
 from patchprobe.neighbors.duplicates import first_occurrences
 from patchprobe.neighbors.groups import Groups
 from patchprobe.neighbors.ranking import Ranking
@@ -249,26 +249,23 @@ class MemoryBank:
     ) -> list[Ranking]:
         """Return the rankings overall and outside own groups, of what is nearest outside."""
         overall = Ranking(queries, self._exact, ks[0])
-        query, place = np.nonzero(np.isfinite(outside.distance))
-        overall.rank(query, outside.index[query, place])
+        overall.index[:], overall.distance[:] = outside.index[:, : ks[0]], outside.distance[:, : ks[0]]
         outside.index, outside.distance = outside.index[:, : ks[1]], outside.distance[:, : ks[1]]
         centred, allowed = self._rounded(queries, np.float32)
-        rank = self._ranks(overall, np.arange(len(queries)))
+        pairs: list[Pairs] = []
         for group in np.unique(own[own >= 0]):
             members = np.flatnonzero(own == group)
-            numbers = self._groups.places(group)
-
-            def rank_members(
-                query: npt.NDArray[np.intp],
-                column: npt.NDArray[np.intp],
-                members: npt.NDArray[np.intp] = members,
-                numbers: npt.NDArray[np.intp] = numbers,
-            ) -> None:
-                rank(members[query], numbers[column])
-
-            book = Candidates(allowed[members], rank_members, k=ks[0], crowd_limit=None)
-            book.offer(centred[members] @ self._doubled[numbers].T + self._rounded_squares[numbers], 0)
-            rank_members(*book.remaining())
+            places = self._groups.places(group)
+            # The rows of one tile follow each other, mostly: a view of them, not a copy.
+            rows = places if np.ptp(places) >= len(places) else slice(places[0], places[-1] + 1)
+            scores = centred[members] @ self._doubled[rows].T
+            scores += self._rounded_squares[rows]
+            last = min(ks[0], len(places)) - 1
+            limits = round_up(np.partition(scores, last, axis=1)[:, last] + allowed[members], scores.dtype)
+            query, column = np.nonzero(scores <= limits[:, None])
+            pairs.append((members[query], places[column]))
+        if pairs:
+            self._ranks(overall, np.arange(len(queries)))(*(np.concatenate(part) for part in zip(*pairs, strict=True)))
         return [overall, outside]
 
     def _rounded(
