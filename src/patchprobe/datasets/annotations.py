@@ -12,8 +12,8 @@ from patchprobe.files import constant
 
 _FOLDER = Path(adapters.__file__).parent
 
-LABEL_MAPS, BOXES = "label_maps", "boxes"
-KINDS = (LABEL_MAPS, BOXES, "identities", "image_classes", "key_points")
+LABEL_MAPS, BOXES, IDENTITIES, IMAGE_CLASSES = "label_maps", "boxes", "identities", "image_classes"
+KINDS = (LABEL_MAPS, BOXES, IDENTITIES, IMAGE_CLASSES, "key_points")
 """A class for every pixel; boxes around objects; which object of one image is which of another; a class for every
 image; named points of objects."""
 
