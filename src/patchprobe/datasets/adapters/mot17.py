@@ -8,6 +8,7 @@ evaluated, its class and how much of it is visible. Which of them count is as in
 """
 
 import configparser
+import logging
 import math
 import re
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ from patchprobe.datasets.dataset import Record
 from patchprobe.datasets.listing import check_name, files_in, is_left_behind
 from patchprobe.datasets.videos import Labels, Sighting, Video, VideoDataset, checked_box
 from patchprobe.errors import ConfigError, DataError, shown, suggestion
+
+_log = logging.getLogger(__name__)
 
 GROUND_TRUTH, FACTS = "gt/gt.txt", "seqinfo.ini"
 DETECTORS = ("FRCNN", "DPM", "SDP")
@@ -104,7 +107,7 @@ class MOT17(VideoDataset):
         """See VideoDataset."""
         if split not in self.counts:
             raise DataError(f"MOT17 has no ground truth for split {split!r}: take split train")
-        found = []
+        found, shorter = [], []
         for folder in self._sequences(self.root / split):
             facts = self._facts(folder)
             frames = {}
@@ -122,11 +125,13 @@ class MOT17(VideoDataset):
                     "sequence again from the release"
                 )
             if len(frames) < facts.length:
-                self.notice(
-                    f"shorter {folder}", f"{folder} has {len(frames)} of the {facts.length} frames of its {FACTS}"
-                )
+                shorter.append(f"{len(frames)} of {facts.length} of {folder}")
             found.append(Video(folder.name, frames, (folder / GROUND_TRUTH).relative_to(self.root)))
             self._check_size(folder, facts)
+        if shorter:
+            _log.warning(
+                "%d sequences have fewer frames than their %s says, such as %s", len(shorter), FACTS, shorter[0]
+            )
         return found
 
     def read_labels(self, label: Path) -> Labels:
@@ -243,21 +248,21 @@ def _read_facts(folder: Path) -> _Facts:
 
     def positive(key: str, whole: bool = True) -> float:
         try:
-            value = float(found[key])
+            value = float(found[key.lower()])
         except (KeyError, ValueError):
             value = math.nan
         if not 0 < value < 1e9 or (whole and value != int(value)):
-            raise DataError(
-                f"{path}: {key} is {shown(repr(found.get(key)), 60)} and no positive number: copy the file again from the release"
-            )
+            given = shown(repr(found.get(key.lower())), 60)
+            raise DataError(f"{path}: {key} is {given} and no positive number: copy the file again from the release")
         return value
 
     image_folder, suffix = found.get("imdir", "img1"), found.get("imext", ".jpg")
     for key, text, pattern in (("imDir", image_folder, r"\w[\w.-]*"), ("imExt", suffix, r"\.\w+")):
         if not re.fullmatch(pattern, text):
             raise DataError(f"{path}: {key} is {shown(repr(text), 60)}: copy the file again from the release")
-    size = (int(positive("imheight")), int(positive("imwidth"))) if {"imheight", "imwidth"} <= found.keys() else None
-    return _Facts(image_folder, suffix, int(positive("seqlength")), positive("framerate", whole=False), size)
+    known = {"imheight", "imwidth"} <= found.keys()
+    size = (int(positive("imHeight")), int(positive("imWidth"))) if known else None
+    return _Facts(image_folder, suffix, int(positive("seqLength")), positive("frameRate", whole=False), size)
 
 
 def _text(path: Path) -> str:
