@@ -14,7 +14,7 @@ class FullImages(Analysis):
     """Asked for by the models and data sets that ``full_images`` names; shown beside their tiles."""
 
     shows = (
-        Table(title="full images beside tiles", section="patch classification"),
+        Table(title="full images beside tiles", section="patch classification", paper="table 5"),
         Figure(title="full images beside tiles"),
     )
     searches = True

@@ -15,9 +15,11 @@ class Tracking(Analysis):
 
     needs: ClassVar[frozenset[str]] = frozenset({IDENTITIES})
     shows = (
-        Table(title="tracking", section="tracking"),
-        Figure(title="tracking by distance in time"),
-        Figure(title="tracking on tiles and full frames", function=_FULL, file="tracking_full_frames"),
+        Table(title="tracking", section="tracking", paper="tracking, subset of four videos"),
+        Figure(title="tracking by distance in time", paper="tracking by frames"),
+        Figure(
+            title="tracking on tiles and full frames", function=_FULL, file="tracking_full_frames", paper="figure 12"
+        ),
         Figure(title="objects followed", function=_STRIPS, file="tracking_strips", category="Sheets"),
     )
     also: ClassVar[Mapping[str, str]] = {"examples": "examples.csv"}

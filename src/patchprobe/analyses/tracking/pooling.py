@@ -27,7 +27,8 @@ class FeatureMaps:
         self._grid = int(tokens["patch_row"].max()) + 1, int(tokens["patch_col"].max()) + 1
         places = [re.search(r"#r(\d+)c(\d+)$", str(name)) for name in tokens.tile.values]
         if not all(places):
-            raise StoreError("a token store has tiles without place in their image: delete it and run again")
+            source = tokens.encoding.get("source", "a token store")
+            raise StoreError(f"{source} has tiles without place in their image: delete it and run again")
         table = pd.DataFrame(
             [(int(place[1]), int(place[2])) for place in places if place], columns=["row", "column"]
         ).assign(image_id=tokens.image_id.values, tile=range(len(places)))
