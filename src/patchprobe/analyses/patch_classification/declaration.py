@@ -16,6 +16,7 @@ class PatchClassification(Analysis):
         Figure(title="robustness", function="robustness_figure", file="robustness", paper="robustness to corruptions"),
         Figure(title="IoU per class", function="class_iou_figure", file="class_iou"),
     )
+    corrupted = True
 
     def shown_datasets(self, config: Config, what: Shown) -> list[str]:
         """See Analysis."""

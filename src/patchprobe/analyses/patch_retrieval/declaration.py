@@ -30,6 +30,7 @@ class PatchRetrieval(Analysis):
             title="retrieved patches", function="retrieval_gallery_sheet", file="retrieval_gallery", category="Sheets"
         ),
     )
+    corrupted: ClassVar[bool] = True
     within_tiles: ClassVar[bool] = True
     also: ClassVar[Mapping[str, str]] = {"examples": "examples.csv"}
     searches = True
