@@ -165,6 +165,18 @@ def analyses() -> tuple[Analysis, ...]:
     return tuple(found)
 
 
+def of_the_paper() -> list[tuple[str, Analysis, Shown]]:
+    """Return what the paper (arXiv 2401.00463) shows too: its number there or, after the numbers, what it is of."""
+    found = [(what.paper, analysis, what) for analysis in analyses() for what in analysis.shows if what.paper]
+
+    def place(title: str) -> tuple[bool, str, int]:
+        kind, _, number = title.partition(" ")
+        first = number.split(",")[0]
+        return (not first.isdigit(), kind.rstrip("s"), int(first)) if first.isdigit() else (True, title, 0)
+
+    return sorted(found, key=lambda one: place(one[0]))
+
+
 def _declared(folder: Path) -> Analysis:
     """Return the declaration in a folder, and see that the folder has what it says."""
     name, file = folder.name, folder / "declaration.py"
