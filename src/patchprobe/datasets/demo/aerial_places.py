@@ -279,7 +279,7 @@ def _industry(site: Site) -> None:
     everywhere(site, "concrete", Material.CONCRETE)
     lines = [np.arange(-reach - rng.uniform(0, 100), reach + 160, rng.uniform(140, 165)).tolist(),
              np.arange(-reach - rng.uniform(0, 100), reach + 200, rng.uniform(170, 240)).tolist()]  # fmt: skip
-    streets = grid(site, *lines, ("grass", Material.GRASS, 7.0))
+    streets = grid(site, lines[0], lines[1], ("grass", Material.GRASS, 7.0))
     edge = ROAD_WIDTH / 2 + 9
     for u0, u1 in zip(lines[1][:-1], lines[1][1:], strict=True):
         for v0, v1 in zip(lines[0][:-1], lines[0][1:], strict=True):

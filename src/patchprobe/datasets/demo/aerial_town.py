@@ -36,7 +36,7 @@ def town(site: Site) -> None:
     for pitch in (rng.uniform(125, 150), rng.uniform(140, 175)):
         first = -reach - rng.uniform(0, 90)
         lines.append([float(line) for line in np.arange(first, reach + pitch, pitch)])
-    streets = grid(site, *lines, ("pavement", Material.CONCRETE, 4.5))
+    streets = grid(site, lines[0], lines[1], ("pavement", Material.CONCRETE, 4.5))
     edge = ROAD_WIDTH / 2 + 6
     blocks = [
         ((u0 + edge, u1 - edge), (v0 + edge, v1 - edge))
