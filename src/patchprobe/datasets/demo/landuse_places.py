@@ -247,27 +247,27 @@ def _park(site: Site, most: int) -> None:
     trees(site, int(site.rng.integers(4, most)), clump=float(site.rng.choice((0.0, 10.0))))
 
 
-# By the official names, in the order in which a number of classes takes them: unlike ones first.
+# By the official names, in the order in which a number of classes takes them: some that are alike are among the first.
 PLACES: dict[str, Callable[[Site], None]] = {
     "agricultural": _agricultural,
     "denseresidential": dense_houses,
     "forest": _forest,
     "freeway": freeway,
     "harbor": _harbor,
-    "parkinglot": _parkinglot,
-    "storagetanks": storage_tanks,
-    "beach": _beach,
-    "intersection": intersection,
-    "baseballdiamond": _baseballdiamond,
-    "runway": runway,
-    "airplane": _airplane,
-    "chaparral": _chaparral,
-    "river": _river,
-    "buildings": buildings,
-    "tenniscourt": _tenniscourt,
-    "golfcourse": _golfcourse,
-    "mobilehomepark": homes,
-    "overpass": overpass,
-    "sparseresidential": lambda site: loose_houses(site, (70, 90), 0.85),
     "mediumresidential": lambda site: loose_houses(site, (40, 50), 0.95),
+    "river": _river,
+    "overpass": overpass,
+    "parkinglot": _parkinglot,
+    "intersection": intersection,
+    "storagetanks": storage_tanks,
+    "tenniscourt": _tenniscourt,
+    "runway": runway,
+    "beach": _beach,
+    "golfcourse": _golfcourse,
+    "airplane": _airplane,
+    "buildings": buildings,
+    "chaparral": _chaparral,
+    "mobilehomepark": homes,
+    "baseballdiamond": _baseballdiamond,
+    "sparseresidential": lambda site: loose_houses(site, (70, 90), 0.85),
 }

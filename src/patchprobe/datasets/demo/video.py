@@ -147,6 +147,7 @@ def _traffic(
         place = rng.uniform(10, 12)
         pace = min(speed + rng.uniform(-0.3, 1.5), (near - 6 - place) / seconds)
         go(lead, layout.at(1, 0.5 * half), place, 0.0, pace)
+    go(_kind(rng), layout.at(1, 0.5 * half), far + rng.uniform(6, 9), 0.0, rng.uniform(3, 7))
     # Those that come towards the camera: the first passes it, the others wait beyond the crossing.
     pace = rng.uniform(2.5, 5)
     first = 4.5 + (pace + speed) * seconds * rng.uniform(0.3, 0.8)
