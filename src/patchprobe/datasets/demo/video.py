@@ -20,7 +20,7 @@ FRAMES_PER_SECOND = 5
 # BDD100K's names of what Cityscapes calls otherwise; tractors are the only dynamic things that are annotated.
 _CATEGORIES = {"person": "pedestrian", "dynamic": "other vehicle"}
 # Less of a thing than this, in px, is not annotated; nor is one of which others hide more than this share.
-_LEAST_AREA, _LEAST_HEIGHT, _LEAST_VISIBLE = 40, 9, 0.12
+_LEAST_AREA, _LEAST_WIDTH, _LEAST_HEIGHT, _LEAST_VISIBLE = 40, 3, 9, 0.12
 _OCCLUDED = 0.5
 _KINDS = {"car": 0.5, "truck": 0.1, "bus": 0.1, "cyclist": 0.17, "motorcyclist": 0.13}
 _LONG = ("truck", "bus")
@@ -63,7 +63,8 @@ class Video:
                 continue
             rows, columns = np.flatnonzero(silhouette.any(1)).tolist(), np.flatnonzero(silhouette.any(0)).tolist()
             visible = int((scene.instance_ids == tag.instance).sum()) / area
-            if rows[-1] - rows[0] + 1 < _LEAST_HEIGHT or visible < _LEAST_VISIBLE:
+            width, height = columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1
+            if width < _LEAST_WIDTH or height < _LEAST_HEIGHT or visible < _LEAST_VISIBLE:
                 continue
             name = LABEL_NAMES[tag.label]
             sides = columns[0], rows[0], columns[-1], rows[-1]
