@@ -276,7 +276,14 @@ def test_supercategories_and_the_papers_counts_stand_beside(tmp_path):
     out = [tmp_path / "d.csv", tmp_path / "d.html"]
     paper = {"camvid": {"ground": {"pixels": 123}, found[0]: {"patches_4x4": 45}}}
     datasets_table(
-        [images], [classes], [labels], [write_card(tmp_path / "card.json")], out, datasets=["camvid"], paper=paper
+        [images],
+        [classes],
+        [labels],
+        [write_card(tmp_path / "card.json")],
+        out,
+        datasets=["camvid"],
+        cut=["camvid"],
+        paper=paper,
     )
     table, lines = (
         pd.read_csv(out[0]),

@@ -82,7 +82,7 @@ def _counts(
         drawn=[int(drawn.get(key, 0)) for key in keys],
     )[["dataset", "split", "id", "name", "supercategory", "drawn", "images", "pixels"]]
     split_of_tile = labels["split"].to_numpy()
-    maps = labels["label"].to_numpy() if grids else None
+    maps = labels["label"].to_numpy() if grids else np.empty((0, 1, 1), np.uint8)
     for grid in grids:
         votes = patch_labels(maps, grid)
         found = {s: np.bincount(votes[split_of_tile == s].ravel(), minlength=256) for s in set(split_of_tile)}
