@@ -17,7 +17,7 @@ class ImageKnn(Analysis):
     whole_images = True
     shows = (
         Table(title="image classification", section="image classification"),
-        Figure(title="accuracy by relative ground sample distance"),
+        Figure(title="accuracy by relative ground sample distance", paper="figure 8"),
     )
     searches = True
     minutes = 600
