@@ -133,7 +133,9 @@ def test_folders_and_files_that_no_release_has_are_named(mercato: Path) -> None:
 
 def test_empty_classes_one_class_and_other_roots(mercato: Path, tmp_path: Path) -> None:
     (mercato / "Images/river").mkdir()
-    with pytest.raises(DataError, match=r"Images/river holds no image called <class><2 digits>\.tif: complete the class"):
+    with pytest.raises(
+        DataError, match=r"Images/river holds no image called <class><2 digits>\.tif: complete the class"
+    ):
         UCMerced(mercato, {}).records("all")
     with pytest.raises(DataError, match=r"Images/Images does not exist: .*correct the root"):
         UCMerced(mercato / "Images", {})

@@ -46,9 +46,7 @@ def described(folder, entry, settings=NOTHING_TOLD, stored=64, tile=64, root=Non
     own = {**entry, "input_size": entry.get("input_size") or tile}
     card.write_text(describe_model("m", own, checkpoint_root=root, input_size=tile, ground_sample_distance=1.0))
     tile_card = read_card(card)
-    path.write_text(
-        describe_settings("m", entry, tile_card, checkpoint_root=root, stored=stored, settings=settings)
-    )
+    path.write_text(describe_settings("m", entry, tile_card, checkpoint_root=root, stored=stored, settings=settings))
     return tile_card, read_image_card(path)
 
 
@@ -204,7 +202,8 @@ def test_a_model_of_one_input_size_is_named_with_the_key(tmp_path):
         "checkpoint": "w.safetensors",
     }
     with pytest.raises(
-        ModelError, match=r"^image_knn\.models: m cannot see images of 16 x 16 px: name the other models there \(models\.m"
+        ModelError,
+        match=r"^image_knn\.models: m cannot see images of 16 x 16 px: name the other models there \(models\.m",
     ):
         described(tmp_path, entry, root=tmp_path)
 

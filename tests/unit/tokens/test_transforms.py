@@ -259,7 +259,9 @@ def test_too_many_features_are_refused_of_moments_too(tokens):
 def test_moments_of_parts_are_joined_to_those_of_all():
     """Parts of very different means, with small variances beside them, and one of nothing."""
     rng = np.random.default_rng(0)
-    parts = [1000.0 * place + 1e-3 * rng.standard_normal((count, 4)) for place, count in ((0, 7), (5, 1), (1, 0), (1, 90))]
+    parts = [
+        1000.0 * place + 1e-3 * rng.standard_normal((count, 4)) for place, count in ((0, 7), (5, 1), (1, 0), (1, 90))
+    ]
     whole = np.concatenate(parts)
     found, expected = joined_moments([moments_of(part) for part in parts]), moments_of(whole)
     assert found.count == 98
