@@ -273,6 +273,13 @@ def _check(
             f"datasets.{name}.tiling.size is {tiling['size']}, but image {_whole(dataset, record.image)} is {width} x {height} "
             f"pixels; set it to {min(height, width)} or less, or set tiling.image_size"
         )
+    sides, size = tuple(tiling.get("image_size") or (height, width)), tiling["size"]
+    if getattr(dataset, "tiles_meet", False) and any(side % size for side in sides):
+        fitting = [max(1, round(side / size)) * size for side in sides]
+        raise DataError(
+            f"datasets.{name}.tiling: tiles of {size} px overlap in frame {_whole(dataset, record.image)} of {sides[1]} x {sides[0]} "
+            f"px, so that they make no feature map: set tiling.image_size to multiples of tiling.size, such as {fitting}"
+        )
     counts = np.bincount(label.ravel(), minlength=256)
     allowed = (*dataset.classes.ids, dataset.classes.void)
     unknown = sorted(set(np.flatnonzero(counts).tolist()) - set(allowed))

@@ -69,6 +69,8 @@ class VideoDataset(FileDataset, ABC):
     a frame is what its boxes cover, id 0 where there is none. Option of all: ``frames``, the first of each video that are used.
     """
 
+    tiles_meet: ClassVar[bool] = True
+    """Whether the tiles of an image make a feature map of it, and so may not overlap."""
     videos: ClassVar[Mapping[str, int]]
     """Videos in each split of the complete data set."""
     names_every_frame: ClassVar[bool]

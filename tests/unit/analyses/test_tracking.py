@@ -9,7 +9,7 @@ import xarray as xr
 
 from patchprobe.analyses.tracking.matching import SUMS, groups, match
 from patchprobe.analyses.tracking.measure import measure
-from patchprobe.analyses.tracking.pooling import FeatureMaps, check_tiles_meet, pooled, visible
+from patchprobe.analyses.tracking.pooling import FeatureMaps, pooled, visible
 from patchprobe.errors import DataError
 
 OPTIONS: dict[str, Any] = {
@@ -60,7 +60,7 @@ def store(maps: dict[str, np.ndarray], tiles: tuple[int, int]) -> xr.Dataset:
 def test_maps_put_tiles_where_they_were() -> None:
     whole = np.arange(6 * 8 * 2, dtype=np.float32).reshape(6, 8, 2)
     maps = FeatureMaps(store({"a": whole, "b": whole + 1000}, (3, 2)))
-    assert maps.image_ids == ["a", "b"] and maps.tiles("a") == (3, 2)
+    assert maps.image_ids == ["a", "b"]
     np.testing.assert_array_equal(maps.read("a"), whole)
     np.testing.assert_array_equal(maps.read("b"), whole + 1000)
 
@@ -199,8 +199,8 @@ def test_groups_part_by_category_size_and_occlusion() -> None:
     assert found["occlusion", "occluded"] == [False, True, False] and found["occlusion", "visible"][2] is False
 
 
-def planted(frames: int = 6, videos: int = 3) -> tuple[xr.Dataset, xr.Dataset, pd.DataFrame, pd.DataFrame]:
-    """Return token store, tile store, images and objects of videos in which object i is where its tokens are i."""
+def planted(frames: int = 6, videos: int = 3) -> tuple[xr.Dataset, pd.DataFrame, pd.DataFrame]:
+    """Return token store, images and objects of videos in which object i is where its tokens are i."""
     maps, rows = {}, []
     for video in range(videos):
         for frame in range(frames):
@@ -215,14 +215,13 @@ def planted(frames: int = 6, videos: int = 3) -> tuple[xr.Dataset, xr.Dataset, p
                 box = {"x1": x1, "y1": y1, "x2": x2, "y2": y2, "occluded": float(number == 0)}
                 rows.append({**place, "object_id": str(number), "category": kind, "supercategory": "vehicle", **box})
             maps[image_id] = whole
-    tiles = xr.Dataset(attrs={"tile_size": 32, "image_size": None})
     images = pd.DataFrame({"image_id": list(maps), "height": 32, "width": 64})
-    return store(maps, (1, 2)), tiles, images, pd.DataFrame(rows)
+    return store(maps, (1, 2)), images, pd.DataFrame(rows)
 
 
 def test_measure_finds_planted_identities() -> None:
-    tokens, tiles, images, table = planted()
-    rows, also = measure(tokens, [tokens], tiles, images, table, **OPTIONS)
+    tokens, images, table = planted()
+    rows, also = measure(tokens, [tokens], images, table, **OPTIONS)
     found = pd.DataFrame(rows)
     assert set(found["method"]) == {"tracking-tiles", "tracking-full-frames"}
     own = found[(found["method"] == "tracking-tiles") & (found["axis"] == "frames")].set_index(
@@ -241,27 +240,20 @@ def test_measure_finds_planted_identities() -> None:
 
 
 def test_intervals_are_over_videos_and_one_video_has_none() -> None:
-    tokens, tiles, images, table = planted(videos=1)
-    rows, _ = measure(tokens, [], tiles, images, table, **OPTIONS)
+    tokens, images, table = planted(videos=1)
+    rows, _ = measure(tokens, [], images, table, **OPTIONS)
     assert all(np.isnan(row["ci_low"]) for row in rows)
 
 
-def test_overlapping_tiles_are_refused_with_a_size_that_fits() -> None:
-    tokens, _, images, _ = planted()
-    tiles = xr.Dataset(attrs={"tile_size": 40, "image_size": None})
-    with pytest.raises(DataError, match=r"datasets\.videos\.tiling: .*such as \[40, 80\]"):
-        check_tiles_meet(FeatureMaps(tokens), tiles, images, "videos")
-
-
 def test_videos_too_short_for_any_distance_are_named() -> None:
-    tokens, tiles, images, table = planted(frames=1)
+    tokens, images, table = planted(frames=1)
     with pytest.raises(DataError, match=r"no identity is in two frames that are 1, 2 apart"):
-        measure(tokens, [], tiles, images, table, **OPTIONS)
+        measure(tokens, [], images, table, **OPTIONS)
 
 
 def test_boxes_outside_their_frame_are_left_out_and_counted(caplog: pytest.LogCaptureFixture) -> None:
-    tokens, tiles, images, table = planted()
+    tokens, images, table = planted()
     stray = table.iloc[[0]].assign(x1=100.0, x2=120.0, object_id="9")
-    rows, _ = measure(tokens, [], tiles, images, pd.concat([table, stray]), **OPTIONS)
+    rows, _ = measure(tokens, [], images, pd.concat([table, stray]), **OPTIONS)
     assert "1 boxes lie outside their frames" in caplog.text
-    assert rows == measure(tokens, [], tiles, images, table, **OPTIONS)[0]
+    assert rows == measure(tokens, [], images, table, **OPTIONS)[0]

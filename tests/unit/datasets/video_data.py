@@ -9,6 +9,8 @@ from PIL import Image
 
 HEIGHT, WIDTH = 40, 60
 VIDEO = "b1c66a42-6f7d68ca"
+TOOLKIT = ("pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
+MAPPED = {"other person": "pedestrian", "other vehicle": "car", "trailer": "truck"}
 SEQINFO = "[Sequence]\nname={name}\nimDir=img1\nframeRate=25\nseqLength={length}\nimWidth=60\nimHeight=40\nimExt=.jpg\n"
 
 
@@ -59,3 +61,43 @@ def write_video(root: Path, frames: Any, *, split: str = "val", video: str = VID
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(frames if isinstance(frames, str) else json.dumps(frames))
     return path
+
+
+def coco(frames, *, inner=True, marks_distractors=True):
+    """The labels in COCO's form as Scalabel's converter writes them, or the toolkit's own before it (not ``inner``)."""
+    images, annotations, instances, one = [], [], {}, 1 if inner else 0
+    for place, found in enumerate(frames, start=1):
+        name = f"{found['videoName']}/{found['name']}"
+        images.append(
+            {
+                "video_id": 1,
+                "frame_id": found["frameIndex"],
+                "file_name": name,
+                "height": 720,
+                "width": 1280,
+                "id": place,
+            }
+        )
+        for each in found["labels"] or []:
+            (x1, y1, x2, y2), ignored = (
+                (each["box2d"][key] for key in ("x1", "y1", "x2", "y2")),
+                each["category"] in MAPPED,
+            )
+            crowd = bool((each.get("attributes") or {}).get("crowd"))
+            category = MAPPED.get(each["category"], each["category"])
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": place,
+                    "category_id": TOOLKIT.index(category) + 1,
+                    "instance_id": instances.setdefault(each["id"], len(instances) + 1),
+                    "scalabel_id" if inner else "bdd100k_id": each["id"],
+                    "iscrowd": int(crowd or ignored),
+                    "ignore": int(ignored and marks_distractors),
+                    "bbox": [x1, y1, x2 - x1 + one, y2 - y1 + one],
+                    "area": (x2 - x1 + one) * (y2 - y1 + one),
+                }
+            )
+    categories = [{"id": i, "name": name} for i, name in enumerate(TOOLKIT, start=1)]
+    videos = [{"id": 1, "name": frames[0]["videoName"]}]
+    return {"categories": categories, "videos": videos, "images": images, "annotations": annotations}

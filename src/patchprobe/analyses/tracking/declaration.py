@@ -46,7 +46,6 @@ class Tracking(Analysis):
         return {
             "tokens": f"{folder}/features/{model}/clean.zarr",
             "full_frames": [f"{folder}/full_images/features/{model}/clean.zarr"] if whole else [],
-            "tiles": f"{folder}/tiles/clean.zarr",
             "images": f"{folder}/images.csv",
             "objects": f"{folder}/objects.csv",
         }

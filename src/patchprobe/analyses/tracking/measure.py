@@ -16,7 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from patchprobe.analyses.tracking.matching import SUMS, Matches, groups, match
-from patchprobe.analyses.tracking.pooling import FeatureMaps, check_tiles_meet, pooled, visible
+from patchprobe.analyses.tracking.pooling import FeatureMaps, pooled, visible
 from patchprobe.errors import DataError
 from patchprobe.progress import Progress
 from patchprobe.scoring.bootstrap import percentile_intervals
@@ -46,7 +46,6 @@ Key = tuple[str, str, str, float]
 def measure(
     tokens: xr.Dataset,
     full_frames: Sequence[xr.Dataset],
-    tiles: xr.Dataset,
     images: pd.DataFrame,
     objects: pd.DataFrame,
     *,
@@ -64,10 +63,10 @@ def measure(
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Return the measurement rows of a model and all its variants, and as CSV ``examples`` what some queries found.
 
-    ``tokens`` is the store of tokens of tiles, ``full_frames`` that of full frames, if the model sees them. ``tiles`` is the
-    store of tiles, whose attributes say how frames were cut, ``images`` the table of frames and ``objects`` that of boxes
+    ``tokens`` is the store of tokens of tiles, ``full_frames`` that of full frames, if the model sees them. ``images`` is the
+    table of frames and ``objects`` that of boxes
     with identities. Variants are fitted on the patches of ``variance_frames`` frames. One frame's tokens are in memory at a
-    time, and the vectors of one video. Raises DataError where tiles overlap and where no identity is seen twice.
+    time, and the vectors of one video. Raises DataError where no identity is seen twice.
     """
     sides = images.set_index("image_id")[["height", "width"]]
     boxes = objects[["x1", "y1", "x2", "y2"]].to_numpy(np.float64)
@@ -80,8 +79,6 @@ def measure(
     chosen = _candidates(objects, frames, seed)
     for method, stored in ((TILES, tokens), *((FULL_FRAMES, store) for store in full_frames)):
         maps = FeatureMaps(stored)
-        if method == TILES:
-            check_tiles_meet(maps, tiles, images, dataset)
         transforms = _fitted(maps, variants, variance_frames, model)
         for video, part, vectors in _videos(objects, maps, sides, f"{model} {method.removeprefix('tracking-')}"):
             parts = list(groups(part, sizes))

@@ -9,7 +9,7 @@ import torch
 import xarray as xr
 from torchvision.ops import roi_align
 
-from patchprobe.errors import DataError, StoreError
+from patchprobe.errors import StoreError
 
 Float32 = npt.NDArray[np.float32]
 # Cells: a box of no extent is pooled as one so small, since ROIAlign takes no sample of it.
@@ -42,11 +42,6 @@ class FeatureMaps:
         """The frames, in the order of the store."""
         return list(self._tiles)
 
-    def tiles(self, image_id: str) -> tuple[int, int]:
-        """Return how many rows and columns of tiles a frame has."""
-        rows, columns = self._tiles[image_id].shape
-        return rows, columns
-
     def read(self, image_id: str) -> Float32:
         """Return the feature map of a frame, float32 (rows, columns, features); raises StoreError for one that is not there."""
         if image_id not in self._tiles:
@@ -58,24 +53,6 @@ class FeatureMaps:
         return np.ascontiguousarray(
             tokens.reshape(places.shape[0] * self._grid[0], places.shape[1] * self._grid[1], -1)
         )
-
-
-def check_tiles_meet(maps: FeatureMaps, tiles: xr.Dataset, images: pd.DataFrame, dataset: str) -> None:
-    """Raise DataError where tiles of a frame overlap: then they make no feature map.
-
-    ``tiles`` is the tile store, whose attributes say how frames were cut; ``images`` is the table of frames.
-    """
-    size, resized = tiles.attrs["tile_size"], tiles.attrs["image_size"]
-    cut = (size, size) if isinstance(size, int) else tuple(size)
-    for image_id, height, width in zip(images["image_id"], images["height"], images["width"], strict=True):
-        sides = tuple(resized or (height, width))
-        covered = tuple(n * side for n, side in zip(maps.tiles(image_id), cut, strict=True))
-        if covered != sides:
-            fitting = [max(1, round(side / one)) * one for side, one in zip(sides, cut, strict=True)]
-            raise DataError(
-                f"datasets.{dataset}.tiling: tiles of {cut[0]} x {cut[1]} px overlap in frames of {sides[1]} x {sides[0]} px, so "
-                f"that they make no feature map: set tiling.image_size to multiples of tiling.size, such as {fitting}"
-            )
 
 
 def visible(boxes: npt.NDArray[np.float64], height: int, width: int) -> npt.NDArray[np.bool_]:
