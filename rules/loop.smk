@@ -79,8 +79,12 @@ def shown_spec(analysis, what):
     return lambda wildcards: spec(analysis.notes(config, what))
 
 
+def measured_of(model):
+    return [path for analysis in ANALYSES for path in analysis.files(config, models=[model])]
+
+
 def model_measurements(wildcards):
-    return [path for analysis in ANALYSES for path in analysis.files(config, models=[wildcards.model])]
+    return measured_of(wildcards.model)
 
 
 def report_files():
@@ -89,4 +93,6 @@ def report_files():
     # The package has the loss curves of the models whose weights it brings along.
     if specs.packaged_losses(config)["losses"]:
         shown += expand("results/figures/training_of_models.{ext}", ext=["svg", "png"])
-    return [*expand("results/models/{model}.csv", model=MODELS), *shown]
+    # Where whole images are all there is, a model may be asked for nothing.
+    measured = [model for model in MODELS if measured_of(model)]
+    return [*expand("results/models/{model}.csv", model=measured), *shown]

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from patchprobe import analyses as package
 from patchprobe.analyses.shown import Shown, Table
-from patchprobe.datasets.annotations import KINDS, LABEL_MAPS, annotations
+from patchprobe.datasets.annotations import KINDS, LABEL_MAPS, annotations, whole_images_alone
 from patchprobe.errors import PatchprobeError, suggestion
 
 Config = Mapping[str, Any]
@@ -32,6 +32,8 @@ class Analysis:
     """That of its folder, which :func:`analyses` sets."""
     needs: ClassVar[frozenset[str]] = frozenset({LABEL_MAPS})
     """What a data set has to be annotated with, see :mod:`patchprobe.datasets.annotations`."""
+    whole_images: ClassVar[bool] = False
+    """Whether it is asked for on data sets, too, whose images have classes alone; nobody asks for patches of these."""
     shows: ClassVar[tuple[Shown, ...]] = ()
     """Its tables and figures in the report."""
     rows: ClassVar[str] = "results/{dataset}/{analysis}/{model}.parquet"
@@ -60,8 +62,12 @@ class Analysis:
 
     def datasets(self, config: Config) -> list[str]:
         """Return the data sets that it is asked for, of those with the annotations; none, and it is not asked for at all."""
-        entries = config["datasets"]
-        return sorted(name for name in entries if self.needs <= annotations(entries[name]["adapter"], name))
+        adapters = {name: entry["adapter"] for name, entry in config["datasets"].items()}
+        return sorted(
+            name
+            for name, adapter in adapters.items()
+            if self.needs <= annotations(adapter, name) and (self.whole_images or not whole_images_alone(adapter))
+        )
 
     def models(self, config: Config) -> list[str]:
         """Return the models that it is asked for."""

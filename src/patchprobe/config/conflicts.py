@@ -6,7 +6,15 @@ from typing import Any
 
 from patchprobe.analyses.declaring import analyses, kinds_of
 from patchprobe.config.specs import ground_sample_distance
-from patchprobe.datasets.annotations import BOXES, DRAWS, IDENTITIES, LABEL_MAPS, annotations
+from patchprobe.datasets.annotations import (
+    BOXES,
+    DRAWS,
+    IDENTITIES,
+    IMAGE_CLASSES,
+    LABEL_MAPS,
+    annotations,
+    whole_images_alone,
+)
 from patchprobe.errors import ConfigError, ModelError, suggestion
 from patchprobe.files import folder_below
 from patchprobe.models.checkpoints.files import check_address, check_layout, checkpoint_path
@@ -20,6 +28,10 @@ def conflicts(config: Mapping[str, Any]) -> Iterator[str]:
             yield from _draws(dataset, entry, annotations(entry["adapter"], dataset))
         except ConfigError as error:
             yield str(error)
+        if entry["corruptions"] and whole_images_alone(entry["adapter"]):
+            yield (
+                f"key datasets.{dataset}.corruptions has no effect, since no patch of its images is evaluated: remove it"
+            )
         for kind in entry["corruptions"] or ():
             if kind not in config["corruptions"]:
                 hint = suggestion(kind, config["corruptions"])
@@ -55,7 +67,7 @@ def conflicts(config: Mapping[str, Any]) -> Iterator[str]:
 def _draws(dataset: str, entry: Mapping[str, Any], annotated: frozenset[str]) -> Iterator[str]:
     """Say which draws of images or tiles the annotations of a data set do not allow, or its tiling."""
     key, splits = f"datasets.{dataset}.splits", entry["splits"]
-    if LABEL_MAPS in annotated and "train" not in splits:
+    if {LABEL_MAPS, IMAGE_CLASSES} & annotated and "train" not in splits:
         yield f"key {key}.train is missing"
     for name, split in splits.items():
         given = [draw for draw in DRAWS if split[draw] is not None]

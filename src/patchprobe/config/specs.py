@@ -7,7 +7,13 @@ for no other key. Names are those of the wildcards: of data sets, models, corrup
 from collections.abc import Mapping
 from typing import Any
 
-from patchprobe.datasets.annotations import IDENTITIES, LABEL_MAPS, annotations, says_ground_sample_distance
+from patchprobe.datasets.annotations import (
+    IDENTITIES,
+    LABEL_MAPS,
+    annotations,
+    says_ground_sample_distance,
+    whole_images_alone,
+)
 from patchprobe.errors import ConfigError
 from patchprobe.files import file_sha256
 from patchprobe.models.checkpoints.files import packaged_curve
@@ -19,6 +25,8 @@ Values = dict[str, Any]
 # Of a model, what its tokens do not depend on: the options of its probe, its variants, the address of its checkpoint.
 # The size of a pixel on the ground is a value of model and data set.
 _NO_PART_OF_THE_MODEL = ("probe", "variants", "url", "ground_sample_distance")
+# What Scale-MAE's author tells it of images of any size, in metres per pixel of its input (docs/image-knn.md).
+RECIPE_DISTANCE = 1.0
 
 
 def dataset(config: Config, name: str) -> Values:
@@ -108,6 +116,46 @@ def full_images_extraction(config: Config, name: str) -> Values:
     return {**model(config, name), "device": config["device"], "extraction": values}
 
 
+def image_features_card(config: Config, dataset: str, name: str) -> Values:
+    """Return what the settings depend on in which a model sees whole images; see :func:`image_settings`."""
+    side = config["datasets"][dataset]["tiling"]["resize"]
+    return {**model(config, name), "stored": side, "settings": image_settings(config, dataset, name)}
+
+
+def image_features(config: Config, name: str) -> Values:
+    """Return what the pooled features of a model depend on, beside the settings on its card."""
+    own = {key: config["extraction"][key] for key in ("precision", "batch_size")}
+    return {**model(config, name), "device": config["device"], "extraction": own}
+
+
+def image_settings(config: Config, dataset: str, name: str) -> list[Values]:
+    """Return the settings in which a model sees whole images: ``relative_size``, ``told``, and ``metres``.
+
+    ``told`` is empty for a model whose position embedding does not depend on the ground sample distance. Otherwise it is
+    ``recipe``, and ``metres`` are those per pixel of the model's input at every size, or ``sensor``, and ``metres`` are those per
+    pixel of the stored image, for a data set or model that says them.
+    """
+    told: dict[str, float | None] = {"": None}
+    if position_method(config["models"][name]) == "gsd":
+        known = {"recipe": RECIPE_DISTANCE, "sensor": _sensor_distance(config, dataset, name)}
+        told = {kind: known[kind] for kind in config["image_knn"]["distances"] if known[kind] is not None}
+    return [
+        {"relative_size": size, "told": kind, "metres": metres}
+        for kind, metres in told.items()
+        for size in sorted(config["image_knn"]["relative_sizes"])
+    ]
+
+
+def _sensor_distance(config: Config, dataset: str, name: str) -> float | None:
+    """Return the side of a pixel of the stored images on the ground, in metres, or None if nobody says it."""
+    entry, data = config["models"][name], config["datasets"][dataset]
+    metres, stored = ground_sample_distance(config, dataset, name), data["tiling"]["resize"]
+    if metres is None or (entry["ground_sample_distance"] is None and data["ground_sample_distance"] is None):
+        return None
+    side = entry["input_size"] or stored
+    return metres * (side if isinstance(side, int) else side[0]) / stored
+
+
 def variant(config: Config, model: str, name: str) -> Values:
     """Return what identifies a variant of a model: its entry (None for the model as it is, without name) and its key.
 
@@ -174,8 +222,8 @@ def ground_sample_distance(config: Config, dataset: str, model: str) -> float | 
     """Return the side of a pixel of the model's input on the ground, in metres, or None if the model does not use it.
 
     That is the model's own ``ground_sample_distance``, or the data set's per pixel of its images times the factor by
-    which a tile is made smaller for the model. It is None too where images have to say it. Raises ConfigError if it is needed
-    and not known.
+    which a tile is made smaller for the model. It is None too where images have to say it, and that of the author's recipe for
+    whole images of which nobody says it. Raises ConfigError if it is needed and not known.
     """
     entry, data = config["models"][model], config["datasets"][dataset]
     if position_method(entry) != "gsd":
@@ -190,6 +238,8 @@ def ground_sample_distance(config: Config, dataset: str, model: str) -> float | 
     if data["ground_sample_distance"] is None:
         if says_ground_sample_distance(data["adapter"]):
             return None
+        if whole_images_alone(data["adapter"]):
+            return RECIPE_DISTANCE
         raise ConfigError(
             f"the position embedding of models.{model} depends on the ground sample distance: give "
             f"datasets.{dataset}.ground_sample_distance (metres per pixel of its images) or "

@@ -34,6 +34,11 @@ def annotations(adapter: str, dataset: str = "<name>") -> frozenset[str]:
     return _declared(_FOLDER / f"{adapter}.py")
 
 
+def whole_images_alone(adapter: str) -> bool:
+    """Return whether an adapter's data sets say nothing of the parts of an image, so that no patch of theirs is evaluated."""
+    return adapter in adapter_names() and annotations(adapter) == {IMAGE_CLASSES}
+
+
 @cache
 def says_ground_sample_distance(adapter: str) -> bool:
     """Return whether images of an adapter's data sets can say how large a pixel of theirs is on the ground.

@@ -126,6 +126,19 @@ def read_rgb(path: Path, *, notice: Notice | None = None) -> npt.NDArray[np.uint
     return array
 
 
+def picture_size(path: Path) -> tuple[int, int]:
+    """Return rows and columns of a picture, by its header alone; raises DataError if it is missing or no picture."""
+    try:
+        with open_picture(path) as image:
+            return image.height, image.width
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; copy it there from the original data set") from None
+    except (*DECODE_ERRORS, Image.DecompressionBombError) as error:
+        raise DataError(
+            f"{path} cannot be read as a picture ({error}); copy it again from the original data set"
+        ) from error
+
+
 def turned(orientation: int) -> str:
     """Say what an orientation of EXIF means."""
     return f"is shown turned or mirrored by viewers (EXIF orientation {orientation})"

@@ -80,7 +80,7 @@ def check(config: Mapping[str, Any], *, device: str, rules: Collection[str] = ()
     from patchprobe.run.devices import check_device
 
     check_device(device)
-    if {"inspect_model", "extract"} & set(rules):
+    if {"inspect_model", "extract", "image_knn"} & set(rules):
         for name, entry in config["models"].items():
             check_variants(name, entry)
     if {"patch_classification", *(a.name for a in analyses() if a.searches)} & set(rules):

@@ -28,8 +28,8 @@ from patchprobe.stores.build import Build
 Precision = Literal["fp32", "bf16", "fp16"]
 
 # Measured: 8 is the fastest batch on two CPU cores, and 128 ViT-B images fill a data-centre GPU.
-_BATCH_SIZE = {"cpu": 8, "cuda": 128}
-_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+BATCH_SIZE = {"cpu": 8, "cuda": 128}
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _COORDINATES = ("tile", "image_id", "split")
 
 
@@ -61,7 +61,7 @@ def extract(
     """
     if device == "cpu" and precision != "fp32":
         print(f"extraction: {precision} on a CPU is many times slower than fp32", file=sys.stderr)
-    batch_size = max(1, int((batch_size or _BATCH_SIZE[torch.device(device).type]) / tiles_each))
+    batch_size = max(1, int((batch_size or BATCH_SIZE[torch.device(device).type]) / tiles_each))
     job = _Job(
         image=tiles["image"],
         tile_ids=tiles["tile"].to_numpy(),
@@ -204,7 +204,7 @@ def _run(build: Build, arrays: dict[str, zarr.Array], job: _Job, pending: list[_
         ThreadPoolExecutor(1, thread_name_prefix="write tokens") as writer,
         _progress(total, total - left, job) as progress,
         torch.inference_mode(),
-        _full_float32(),
+        full_float32(),
     ):
         ahead = reader.submit(_read, job, pending[0])
         writing: Future[None] | None = None
@@ -247,7 +247,7 @@ def _forward(job: _Job, images: torch.Tensor, ground: torch.Tensor | None) -> _R
     on_gpu = job.device.startswith("cuda")
     normalised = images.to(job.device, non_blocking=True).contiguous().float().div_(255)
     normalised.sub_(job.mean).div_(job.std)
-    half = _AUTOCAST.get(job.precision)
+    half = AUTOCAST.get(job.precision)
     try:
         with torch.autocast(torch.device(job.device).type, half, enabled=half is not None):
             at = {} if ground is None else {"ground_sample_distances": ground}
@@ -305,7 +305,7 @@ def _check_finite(job: _Job, unit: _Unit, peaks: npt.NDArray[np.floating[Any]]) 
 
 
 @contextlib.contextmanager
-def _full_float32() -> Iterator[None]:
+def full_float32() -> Iterator[None]:
     """Switch TensorFloat-32 off, so that fp32 means fp32 on every GPU."""
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     try:

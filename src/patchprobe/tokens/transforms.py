@@ -5,7 +5,7 @@ tokens as they are read. Section 5 of arXiv 2401.00463 removes the features of h
 nearest neighbours of masked-image models close to those of contrastive ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,25 +70,60 @@ class TransformedTokens:
         return tokens if dtype is None else tokens.astype(dtype)
 
 
-def fit_transform(variant: Mapping[str, Any] | None, tokens: npt.NDArray[Any], *, key: str) -> FeatureTransform:
-    """Fit a variant on training tokens (patches, features) of any float type.
+@dataclass(frozen=True)
+class Moments:
+    """What transforms need of training tokens that are not kept: number, mean (features,) and covariance (features, features).
+
+    Both are float64 and over all tokens (divisor ``count``).
+    """
+
+    count: int
+    mean: npt.NDArray[np.float64]
+    covariance: npt.NDArray[np.float64]
+
+    @property
+    def variance(self) -> npt.NDArray[np.float64]:
+        """The variance of every feature (features,)."""
+        return np.diagonal(self.covariance)
+
+
+def joined_moments(parts: Sequence[Moments]) -> Moments:
+    """Return the moments of all tokens from those of parts of them, of which some may be of no token.
+
+    Equation 2.1 of Chan, Golub and LeVeque: Algorithms for computing the sample variance, The American Statistician 37
+    (1983), doi:10.1080/00031305.1983.10483115, for covariances.
+    """
+    count, mean, scatter = 0, np.zeros_like(parts[0].mean), np.zeros_like(parts[0].covariance)
+    for part in parts:
+        if part.count:
+            both, away = count + part.count, part.mean - mean
+            scatter = scatter + part.covariance * part.count + np.outer(away, away) * (count * part.count / both)
+            mean = mean + away * (part.count / both)
+            count = both
+    return Moments(count, mean, scatter / max(count, 1))
+
+
+def fit_transform(
+    variant: Mapping[str, Any] | None, tokens: npt.NDArray[Any] | Moments, *, key: str
+) -> FeatureTransform:
+    """Fit a variant on training tokens (patches, features) of any float type, or on the moments of such.
 
     ``variant`` is an entry of ``models.<name>.variants``: ``transform`` with ``features`` and ``seed`` where it has
     them; None is the model as it is. ``key`` names the entry in messages. The transforms are those of section 5 of
     arXiv 2401.00463, and two that it invites comparison with: ``centre`` and ``pca-whiten`` (principal axes, each
     divided by its deviation: Kessy, Lewin and Strimmer 2018, doi 10.1080/00031305.2016.1277159). Raises ModelError if tokens are not finite or ``features`` is not below their number.
     """
-    total = tokens.shape[1]
+    total = len(tokens.mean) if isinstance(tokens, Moments) else tokens.shape[1]
     everything, none = np.arange(total), np.empty(0, np.int64)
     if variant is None:
         return FeatureTransform(total, everything, none)
     if variant["transform"] in ("centre", "batch-norm", "pca-whiten"):
-        mean, variance = moments(tokens)
+        mean, variance = _mean_and_variance(tokens)
         scale = axes = None
         if variant["transform"] == "batch-norm":
             scale = 1 / np.sqrt(variance + BATCH_NORM_EPSILON)
         elif variant["transform"] == "pca-whiten":
-            along, axes = _principal_axes(tokens, mean)
+            along, axes = _principal_axes(_covariance(tokens, mean))
             scale = 1 / np.sqrt(along + max(WHITENING_EPSILON * variance.mean(), np.finfo(np.float32).tiny))
         given = (None if array is None else array.astype(np.float32) for array in (mean, scale, axes))
         return FeatureTransform(total, everything, none, *given)
@@ -98,7 +133,7 @@ def fit_transform(variant: Mapping[str, Any] | None, tokens: npt.NDArray[Any], *
     if variant["transform"] == "drop-random":
         chosen = generator(variant["seed"], "drop-random").permutation(total)[:count]
     else:
-        chosen = by_variance(moments(tokens)[1])[:count]
+        chosen = by_variance(_mean_and_variance(tokens)[1])[:count]
     chosen = np.sort(chosen)
     if variant["transform"] == "zero-top-variance":
         return FeatureTransform(total, everything, chosen)
@@ -140,14 +175,26 @@ def feature_count(asked: float, total: int) -> int:
     return max(1, round(asked * total)) if asked < 1 else round(asked)
 
 
-def _principal_axes(
-    tokens: npt.NDArray[Any], mean: npt.NDArray[np.float64]
+def _mean_and_variance(
+    tokens: npt.NDArray[Any] | Moments,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return variances (features,) from the highest and their axes (features, features), one a column."""
+    return (tokens.mean, tokens.variance) if isinstance(tokens, Moments) else moments(tokens)
+
+
+def _covariance(tokens: npt.NDArray[Any] | Moments, mean: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    if isinstance(tokens, Moments):
+        return tokens.covariance
     covariance = np.zeros((len(mean), len(mean)))
     for start in range(0, len(tokens), _BLOCK):
         centred = tokens[start : start + _BLOCK] - mean
         covariance += centred.T @ centred
-    variance, axes = np.linalg.eigh(covariance / len(tokens))
+    return np.asarray(covariance / len(tokens))
+
+
+def _principal_axes(
+    covariance: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return variances (features,) from the highest and their axes (features, features), one a column."""
+    variance, axes = np.linalg.eigh(covariance)
     # The solver's rounding can leave variances of zero just below it.
     return np.maximum(variance[::-1], 0), axes[:, ::-1]

@@ -6,17 +6,40 @@ import sys
 import pytest
 
 from patchprobe.datasets import annotations as module
-from patchprobe.datasets.annotations import adapter_names, annotations, says_ground_sample_distance
+from patchprobe.datasets.annotations import (
+    adapter_names,
+    annotations,
+    says_ground_sample_distance,
+    whole_images_alone,
+)
 from patchprobe.errors import ConfigError, PatchprobeError
 
 
 def test_every_adapter_of_the_project_says_it():
-    assert adapter_names() == ("ade20k", "bdd100k", "camvid", "cityscapes", "dota", "fair1m", "mot17", "synthetic")
+    assert adapter_names() == (
+        *(
+            "ade20k",
+            "bdd100k",
+            "camvid",
+            "cityscapes",
+            "class_folders",
+            "dota",
+            "fair1m",
+            "mot17",
+            "resisc45",
+            "synthetic",
+        ),
+        "ucmerced",
+    )
     with_boxes = {name for name in adapter_names() if annotations(name) == {"boxes"}}
     assert with_boxes == {"dota", "fair1m"}
     videos = {name for name in adapter_names() if annotations(name) == {"identities"}}
     assert videos == {"bdd100k", "mot17"}
-    assert {annotations(name) for name in set(adapter_names()) - with_boxes - videos} == {frozenset({"label_maps"})}
+    whole = {name for name in adapter_names() if annotations(name) == {"image_classes"}}
+    assert whole == {"class_folders", "resisc45", "ucmerced"}
+    assert {name for name in (*adapter_names(), "no_adapter") if whole_images_alone(name)} == whole
+    others = set(adapter_names()) - with_boxes - videos - whole
+    assert {annotations(name) for name in others} == {frozenset({"label_maps"})}
     assert [name for name in adapter_names() if says_ground_sample_distance(name)] == ["dota"]
 
 

@@ -262,7 +262,7 @@ def test_counts_that_do_not_add_up_are_refused(tmp_path):
     with pytest.raises(
         StoreError, match=r"classes\.csv and labels\.zarr have \d+ pixels of split evaluation, expected 14"
     ):
-        datasets_table(*given, [tmp_path / "d.csv"], datasets=["camvid"], paper={})
+        datasets_table(*given, [tmp_path / "d.csv"], datasets=["camvid"], cut=["camvid"], paper={})
 
 
 def test_supercategories_and_the_papers_counts_stand_beside(tmp_path):
@@ -276,7 +276,14 @@ def test_supercategories_and_the_papers_counts_stand_beside(tmp_path):
     out = [tmp_path / "d.csv", tmp_path / "d.html"]
     paper = {"camvid": {"ground": {"pixels": 123}, found[0]: {"patches_4x4": 45}}}
     datasets_table(
-        [images], [classes], [labels], [write_card(tmp_path / "card.json")], out, datasets=["camvid"], paper=paper
+        [images],
+        [classes],
+        [labels],
+        [write_card(tmp_path / "card.json")],
+        out,
+        datasets=["camvid"],
+        cut=["camvid"],
+        paper=paper,
     )
     table, lines = (
         pd.read_csv(out[0]),
@@ -296,7 +303,7 @@ def test_data_sets_are_counted(tmp_path):
     images = images_of(names, classes)
     out = [tmp_path / f"d.{suffix}" for suffix in ("csv", "md", "tex", "html")]
     labels, card = open_store(paths["labels"]), write_card(tmp_path / "card.json")
-    datasets_table([images], [classes], [labels], [card], out, datasets=["camvid"], paper={})
+    datasets_table([images], [classes], [labels], [card], out, datasets=["camvid"], cut=["camvid"], paper={})
     table = pd.read_csv(out[0])
     given = pd.read_csv(classes)
     assert list(table["pixels"]) == list(given["pixels"]) and list(table["name"]) == list(given["name"])

@@ -11,7 +11,14 @@ from sklearn.preprocessing import StandardScaler
 
 from patchprobe.errors import ModelError
 from patchprobe.neighbors.memory_bank import nearest
-from patchprobe.tokens.transforms import TransformedTokens, by_variance, fit_transform, moments
+from patchprobe.tokens.transforms import (
+    Moments,
+    TransformedTokens,
+    by_variance,
+    fit_transform,
+    joined_moments,
+    moments,
+)
 
 TOP = ("drop-top-variance", "zero-top-variance", "keep-top-variance")
 
@@ -212,3 +219,55 @@ def test_planted_signal_below_huge_noise():
     assert accuracy(fit_transform(None, bank, key="")) < 0.5
     assert accuracy(fit("keep-top-variance", bank, features=2)) < 0.4  # chance is 0.25
     assert accuracy(fit("batch-norm", bank)) > 0.9
+
+
+VARIANTS = [
+    {"transform": "drop-top-variance", "features": 3},
+    {"transform": "zero-top-variance", "features": 3},
+    {"transform": "keep-top-variance", "features": 3},
+    {"transform": "drop-random", "features": 3, "seed": 1},
+    {"transform": "batch-norm"},
+    {"transform": "centre"},
+    {"transform": "pca-whiten"},
+    None,
+]
+
+
+def moments_of(tokens):
+    exact = tokens.astype(np.float64)
+    if not len(exact):
+        return Moments(0, np.zeros(exact.shape[1]), np.zeros((exact.shape[1], exact.shape[1])))
+    return Moments(len(exact), exact.mean(axis=0), np.cov(exact.T, ddof=0))
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant and variant["transform"])
+def test_a_transform_fitted_on_moments_is_that_fitted_on_tokens(variant):
+    tokens, fresh = correlated(0), correlated(1, 200)
+    by_tokens, by_moments = (fit_transform(variant, given, key="v") for given in (tokens, moments_of(tokens)))
+    expected, found = by_tokens(fresh), by_moments(fresh)
+    if variant and variant["transform"] == "pca-whiten":
+        found = found * np.sign((expected * found).sum(axis=0))  # an axis has no direction
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert by_moments.kept.tolist() == by_tokens.kept.tolist() and found.dtype == expected.dtype
+
+
+def test_too_many_features_are_refused_of_moments_too(tokens):
+    with pytest.raises(ModelError, match="the model has 8 features: take fewer"):
+        fit_transform({"transform": "drop-top-variance", "features": 8}, moments_of(tokens), key="v")
+
+
+def test_moments_of_parts_are_joined_to_those_of_all():
+    """Parts of very different means, with small variances beside them, and one of nothing."""
+    rng = np.random.default_rng(0)
+    parts = [
+        1000.0 * place + 1e-3 * rng.standard_normal((count, 4)) for place, count in ((0, 7), (5, 1), (1, 0), (1, 90))
+    ]
+    whole = np.concatenate(parts)
+    found, expected = joined_moments([moments_of(part) for part in parts]), moments_of(whole)
+    assert found.count == 98
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-13)
+    np.testing.assert_allclose(found.covariance, expected.covariance, rtol=1e-11)
+    same = joined_moments([moments_of(part) for part in np.array_split(whole[-90:], 7)])
+    # The difference of mean square and squared mean would be off by 1e-4 of the variance here.
+    np.testing.assert_allclose(same.variance, whole[-90:].var(axis=0), rtol=1e-9)
+    assert joined_moments([moments_of(whole[:0])]).count == 0

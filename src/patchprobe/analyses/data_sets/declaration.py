@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from patchprobe.analyses.declaring import Analysis, Config, Inputs
 from patchprobe.analyses.paper_comparison.paper_values import official_datasets
 from patchprobe.analyses.shown import Shown, Table
+from patchprobe.datasets.annotations import whole_images_alone
 
 # Table 3 of arXiv 2401.00463: pixels of the 295 tiles, and patches on both grids.
 _PAPER = {
@@ -24,9 +25,13 @@ _PAPER = {
 
 
 class DataSets(Analysis):
-    """Shows stores of any data set; measures nothing. The cards of models say on which patch grids it was evaluated."""
+    """Shows stores of any data set; measures nothing. The cards of models say on which patch grids it was evaluated.
+
+    Of whole images no patch is evaluated, so no card is asked for.
+    """
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    whole_images = True
 
     shows = (
         Table(title="data sets", section="data sets", function="datasets_table", file="datasets", paper="table 3"),
@@ -35,19 +40,25 @@ class DataSets(Analysis):
     def shown(self, config: Config, what: Shown, datasets: Iterable[str]) -> Inputs:
         """See Analysis."""
         folders = [f"results/{name}" for name in datasets]
+        cut = [f"results/{name}" for name in self._cut_into_patches(config)]
         return {
             "images": [f"{folder}/images.csv" for folder in folders],
             "classes": [f"{folder}/classes.csv" for folder in folders],
             "labels": [f"{folder}/labels.zarr" for folder in folders],
-            "cards": [f"{folder}/features/{model}/card.json" for folder in folders for model in self.models(config)],
+            "cards": [f"{folder}/features/{model}/card.json" for folder in cut for model in self.models(config)],
         }
 
     def notes(self, config: Config, what: Shown) -> dict[str, Any]:
         """See Analysis."""
         return {
             "datasets": self.datasets(config),
+            "cut": self._cut_into_patches(config),
             "paper": dict.fromkeys(official_datasets(config, "fair1m"), _PAPER),
         }
+
+    def _cut_into_patches(self, config: Config) -> list[str]:
+        adapters = {name: config["datasets"][name]["adapter"] for name in self.datasets(config)}
+        return [name for name, adapter in adapters.items() if not whole_images_alone(adapter)]
 
 
 DECLARATION = DataSets()

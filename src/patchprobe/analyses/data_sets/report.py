@@ -24,19 +24,21 @@ def datasets_table(
     outputs: Sequence[Path],
     *,
     datasets: Sequence[str],
+    cut: Sequence[str],
     paper: Mapping[str, Mapping[str, Mapping[str, int]]],
 ) -> None:
     """Write what each data set consists of: images, tiles, and pixels and patches of every class.
 
     ``images``, ``classes`` and ``labels`` are images tables, classes tables (CSV) and label stores, one of each of
-    ``datasets``; ``cards`` are the cards of models, as many of each, which say on which patch grids it is evaluated. Where
-    classes have supercategories these have a line each too. ``paper`` has the numbers that the paper prints, by data set,
+    ``datasets``; ``cards`` are the cards of models, as many of each that is ``cut`` into patches, which say on which grids it is
+    evaluated. Where classes have supercategories these have a line each too. ``paper`` has the numbers that the paper prints, by data set,
     class or supercategory, and quantity. Raises StoreError where patches or pixels do not add up to those of the tiles,
     ValueError for an unknown suffix in ``outputs``.
     """
-    sizes, counts, each = [], [], len(cards) // len(datasets)
-    for i, (name, index, classes_file, stored) in enumerate(zip(datasets, images, classes, labels, strict=True)):
-        grids = sorted({_grid(card) for card in cards[i * each : (i + 1) * each]})
+    sizes, counts, each = [], [], len(cards) // max(len(cut), 1)
+    for name, index, classes_file, stored in zip(datasets, images, classes, labels, strict=True):
+        first = cut.index(name) * each if name in cut else len(cards)
+        grids = sorted({_grid(card) for card in cards[first : first + each]})
         sizes += _sizes(name, index, stored)
         counts.append(_counts(name, read_classes(classes_file), index, stored, grids))
     columns = [("", "images"), ("", "tiles"), ("", "stored tile (px)")]
@@ -80,7 +82,7 @@ def _counts(
         drawn=[int(drawn.get(key, 0)) for key in keys],
     )[["dataset", "split", "id", "name", "supercategory", "drawn", "images", "pixels"]]
     split_of_tile = labels["split"].to_numpy()
-    maps = labels["label"].to_numpy()
+    maps = labels["label"].to_numpy() if grids else np.empty((0, 1, 1), np.uint8)
     for grid in grids:
         votes = patch_labels(maps, grid)
         found = {s: np.bincount(votes[split_of_tile == s].ravel(), minlength=256) for s in set(split_of_tile)}
@@ -131,9 +133,8 @@ def _composition(counts: pd.DataFrame, paper: Mapping[str, Mapping[str, int]]) -
     lines["sum"] = [
         "" if quantity == "images" else int(whole[split][quantity]) for split in splits for quantity in quantities
     ]
-    notes = [
-        "Pixels are those of the images as they are cut, patches those of the tiles; a patch has its most frequent class."
-    ]
+    pixels = "Pixels are those of the images as they are cut"
+    notes = [f"{pixels}, patches those of the tiles; a patch has its most frequent class." if grids else f"{pixels}."]
     if by_class:
         notes.append(
             "Drawn is for how many tiles or images a class was the reason; one with fewer than others had no more left."

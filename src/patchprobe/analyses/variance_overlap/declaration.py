@@ -12,7 +12,7 @@ _PAPER = {("ade20k", "cityscapes"): 196, ("cityscapes", "fair1m"): 192}
 
 
 class VarianceOverlap(Analysis):
-    """Asked for where there are two data sets, whatever they are annotated with."""
+    """Asked for where there are two data sets, whatever their patches are annotated with."""
 
     needs: ClassVar[frozenset[str]] = frozenset()
 
@@ -34,8 +34,7 @@ class VarianceOverlap(Analysis):
 
     def inputs(self, config: Config, dataset: str, model: str) -> Inputs:
         """See Analysis."""
-        names = sorted(config["datasets"])
-        return {"spectra": [f"results/{name}/variance_spectrum/{model}.parquet" for name in names]}
+        return {"spectra": [f"results/{name}/variance_spectrum/{model}.parquet" for name in self.datasets(config)]}
 
     def options(self, config: Config, dataset: str, model: str) -> dict[str, Any]:
         """See Analysis."""

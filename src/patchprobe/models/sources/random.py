@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from patchprobe.models.backbone import Norm
+from patchprobe.models.checkpoints.reading import load_strictly
+from patchprobe.models.position_embedding import fit_position_embedding
 from patchprobe.models.vit import TimmViT, build_vit
 
 
@@ -22,12 +25,18 @@ def load_random(
 ) -> TimmViT:
     """Build ``entry["architecture"]`` with timm's own initialisation drawn from ``entry["seed"]``.
 
-    The same seed gives the same weights whatever was drawn before, and leaves torch's generator as it was.
+    The same seed gives the same weights whatever was drawn before, and leaves torch's generator as it was. Weights depend on
+    the number of patches too. With ``entry["position_grid"]``, rows and columns of patches, they are those of images of that
+    many, their position embedding resized as timm does, so that one network sees images of several sizes.
     """
-    seed = int(entry.get("seed") or 0)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        module = build_vit(name, entry.get("architecture"), input_size, entry.get("arguments"))
+    seed, grid = int(entry.get("seed") or 0), entry.get("position_grid")
+    module = _drawn(name, entry, input_size, seed)
+    vit: Any = module
+    if grid is not None and tuple(grid) != tuple(vit.patch_embed.grid_size):
+        patch = vit.patch_embed.feat_ratio()
+        drawn = _drawn(name, entry, (grid[0] * patch, grid[1] * patch), seed).state_dict()
+        weights, _ = fit_position_embedding(drawn, module, "timm", name, stored_grid=grid)
+        load_strictly(module, weights, f"models.{name}.architecture")
     return TimmViT(
         name,
         module,
@@ -39,3 +48,9 @@ def load_random(
 
 
 SOURCE = load_random
+
+
+def _drawn(name: str, entry: Mapping[str, Any], input_size: tuple[int, int], seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build_vit(name, entry.get("architecture"), input_size, entry.get("arguments"))

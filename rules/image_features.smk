@@ -1,0 +1,51 @@
+rule inspect_image_features:
+    input:
+        card="results/{dataset}/features/{model}/card.json",
+        checkpoint=lambda wildcards: ancient(inputs.checkpoint(config, wildcards.model)),
+    output:
+        card="results/{dataset}/image_features/{model}.card.json",
+    log:
+        "logs/inspect_image_features/{dataset}.{model}.log",
+    benchmark:
+        "logs/inspect_image_features/{dataset}.{model}.benchmark.tsv"
+    priority: 100
+    conda:
+        "../envs/gpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        spec=lambda wildcards: spec(specs.image_features_card(config, wildcards.dataset, wildcards.model)),
+        weights=lambda wildcards: inputs.packaged_weights(config, wildcards.model),
+        code=lambda wildcards: code("inspect_image_features", *inputs.model_modules(config, wildcards.model)),
+    script:
+        "../workflow/scripts/inspect_image_features.py"
+
+
+rule extract_image_features:
+    input:
+        store=ancient("results/{dataset}/tiles/clean.zarr"),
+        manifest="results/{dataset}/tiles/clean.manifest.json",
+        tile_card="results/{dataset}/features/{model}/card.json",
+        card="results/{dataset}/image_features/{model}.card.json",
+        checkpoint=lambda wildcards: ancient(inputs.checkpoint(config, wildcards.model)),
+    output:
+        store=directory("results/{dataset}/image_features/{model}.zarr"),
+        manifest="results/{dataset}/image_features/{model}.manifest.json",
+    log:
+        "logs/extract_image_features/{dataset}.{model}.log",
+    benchmark:
+        "logs/extract_image_features/{dataset}.{model}.benchmark.tsv"
+    conda:
+        "../envs/gpu.yaml"
+    threads: min(8, config["threads"])
+    resources:
+        gpu=0 if config["device"] == "cpu" else 1,
+        mem_mb=16000,
+        runtime=480,
+    params:
+        spec=lambda wildcards: spec(specs.image_features(config, wildcards.model)),
+        code=lambda wildcards: code("extract_image_features", *inputs.model_modules(config, wildcards.model)),
+    script:
+        "../workflow/scripts/extract_image_features.py"
