@@ -1,5 +1,6 @@
 """The configuration of the paper on a machine without data and weights, and models that come from the registry."""
 
+import re
 import shutil
 
 import pytest
@@ -47,6 +48,16 @@ def test_paper_resolves_without_data_and_weights(empty):
     # Only a draw for each class reads all label maps of a split, or all its boxes.
     reading = {job for job in jobs if job.startswith("present_classes ")}
     assert reading == {"present_classes ade20k,training", "present_classes fair1m,train"}
+
+
+def test_the_dry_run_of_the_paper_names_its_tables_and_figures(empty):
+    said = empty.snakemake("--dry-run", "--quiet", "all", "--configfile", "config/paper.yaml", "all").stdout
+    named = dict(re.findall(r"^of the paper, (.*?): (.*)$", said, re.M))
+    numbers = {f"table {n}" for n in (2, 3, 4, 5, 6)} | {f"figure {n}" for n in (8, 12, 13)} | {"figures 5, 6 and 11"}
+    assert numbers <= named.keys()
+    assert "results/figures/tracking_full_frames.bdd100k.svg" in named["figure 12"]
+    assert "results/figures/image_knn.resisc45.svg" in named["figure 8"]
+    assert "results/tables/reconstruction.csv" in named["table 4"]
 
 
 @pytest.mark.parametrize("name", ["config", "camvid", "pretrain"])
