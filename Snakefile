@@ -28,6 +28,7 @@ include: "rules/features.smk"
 include: "rules/patch_classification.smk"
 include: "rules/analyses.smk"
 include: "rules/full_images.smk"
+include: "rules/reconstruction.smk"
 include: "rules/report.smk"
 include: "rules/pretrain.smk"
 

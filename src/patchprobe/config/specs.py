@@ -16,9 +16,9 @@ from patchprobe.models.registered import position_method
 Config = Mapping[str, Any]
 Values = dict[str, Any]
 
-# Of a model, what its tokens do not depend on: the options of its probe, its variants, the address of its checkpoint.
+# Of a model, what its tokens do not depend on: the options of its probe, its variants, its decoder, the address of its checkpoint.
 # The size of a pixel on the ground is a value of model and data set.
-_NO_PART_OF_THE_MODEL = ("probe", "variants", "url", "ground_sample_distance")
+_NO_PART_OF_THE_MODEL = ("probe", "variants", "url", "ground_sample_distance", "decoder")
 
 
 def dataset(config: Config, name: str) -> Values:
@@ -97,6 +97,27 @@ def full_images_extraction(config: Config, name: str) -> Values:
     """Return what the tokens of a model depend on, of full images."""
     values = {**config["extraction"], "layers": "last"}
     return {**model(config, name), "device": config["device"], "extraction": values}
+
+
+def decoder_card(config: Config, dataset: str, name: str) -> Values:
+    """Return what the description of a model's decoder on a data set depends on."""
+    decoder = {key: value for key, value in config["models"][name]["decoder"].items() if key != "url"}
+    root = config["checkpoint_root"] if decoder["checkpoint"] else ""
+    masked = config["reconstruction"]["masked"]
+    return {**model_card(config, dataset, name), "decoder": decoder, "decoder_root": root, "masked": masked}
+
+
+def reconstruction(config: Config, dataset: str, name: str) -> Values:
+    """Return what reconstructed tiles of a data set depend on, beside tiles, cards and the variance of features."""
+    own = {key: value for key, value in config["reconstruction"].items() if key not in ("enabled", "models")}
+    return {
+        **decoder_card(config, dataset, name),
+        **own,
+        "dataset": dataset,
+        "device": config["device"],
+        "batch_size": config["extraction"]["batch_size"],
+        "seed": config["seed"],
+    }
 
 
 def variant(config: Config, model: str, name: str) -> Values:

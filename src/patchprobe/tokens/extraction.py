@@ -204,7 +204,7 @@ def _run(build: Build, arrays: dict[str, zarr.Array], job: _Job, pending: list[_
         ThreadPoolExecutor(1, thread_name_prefix="write tokens") as writer,
         _progress(total, total - left, job) as progress,
         torch.inference_mode(),
-        _full_float32(),
+        full_float32(),
     ):
         ahead = reader.submit(_read, job, pending[0])
         writing: Future[None] | None = None
@@ -234,12 +234,16 @@ def _read(job: _Job, unit: _Unit) -> torch.Tensor:
     if on_gpu and pixels.shape[1:3] == size:
         # The GPU puts them in order, in a fraction of the time.
         return torch.from_numpy(pixels).pin_memory().permute(0, 3, 1, 2)
+    images = to_size(pixels, size)
+    return images.pin_memory() if on_gpu else images
+
+
+def to_size(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> torch.Tensor:
+    """Return tiles (B, y, x, 3) as uint8 (B, 3, H, W) of a model's ``size``: bicubic, antialiased, where it is another."""
     # By NumPy: torch would start OpenMP threads for this thread too, and with more of them than cores those of the
     # forward pass go to sleep between layers (measured: 5 to 8 % on two cores).
     images = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
-    if images.shape[2:] != size:
-        images = F.interpolate(images, size=size, mode="bicubic", antialias=True)
-    return images.pin_memory() if on_gpu else images
+    return images if images.shape[2:] == size else F.interpolate(images, size=size, mode="bicubic", antialias=True)
 
 
 def _forward(job: _Job, images: torch.Tensor, ground: torch.Tensor | None) -> _Result:
@@ -305,7 +309,7 @@ def _check_finite(job: _Job, unit: _Unit, peaks: npt.NDArray[np.floating[Any]]) 
 
 
 @contextlib.contextmanager
-def _full_float32() -> Iterator[None]:
+def full_float32() -> Iterator[None]:
     """Switch TensorFloat-32 off, so that fp32 means fp32 on every GPU."""
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     try:
