@@ -35,6 +35,15 @@ OPTIONS = Options(masked=(0.0, 0.75), features=6, sweep=(3, 20), scope="all", ti
 IMAGENET = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small networks on several threads mostly wait where other processes work too."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def autoencoder(kind=MAE, target="pixels", seed=0):
     entry = {
         "source": "random",

@@ -77,7 +77,8 @@ def table(
             cells: list[Cell] = []
             for metric in metrics:
                 cells.append(_cell(*values[model, setting, metric], metric=metric))
-                cells += [_paper_cell(own.get((model, setting)), metric)] * (len(sources[metric]) - 1)
+                if "paper" in sources[metric]:
+                    cells.append(_paper_cell(own.get((model, setting)), metric))
             lines.append((f"{model} {setting}".strip(), cells))
         title = f"{dataset}: reconstruction, {_share(masked)}"
         name = f"{dataset}-reconstruction-{100 * masked:g}"
