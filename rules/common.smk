@@ -17,7 +17,7 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "patchpro
         del sys.modules[name]
 sys.path.insert(0, str(BASE / "src"))
 
-from patchprobe.analyses.declaring import analyses  # noqa: E402
+from patchprobe.analyses.declaring import analyses, of_the_paper  # noqa: E402
 from patchprobe.config import inputs, specs  # noqa: E402
 from patchprobe.config.reading import from_command_line, read_file  # noqa: E402
 from patchprobe.config.validation import load_schema, validate  # noqa: E402
@@ -97,6 +97,8 @@ async def check_incomplete(dag):
         if wrong:
             raise WorkflowError(wrong)
         current.append(planning.Planning(dag))
+        if workflow.dryrun:
+            say_what_is_of_the_paper(dag)
         # Who leaves params out of the triggers wants results kept whatever made them.
         dag.forcefiles.update(current[-1].forced(RerunTrigger.PARAMS in workflow.rerun_triggers))
 
@@ -116,6 +118,16 @@ snakemakes_check_incomplete = getattr(DAG.check_incomplete, "wrapped", DAG.check
 snakemakes_clean = getattr(DAG.clean, "wrapped", DAG.clean)
 check_incomplete.wrapped, clean.wrapped = snakemakes_check_incomplete, snakemakes_clean
 DAG.check_incomplete, DAG.clean = check_incomplete, clean
+
+
+def say_what_is_of_the_paper(dag):
+    """Say which tables and figures of the paper the asked files are, by number."""
+    asked = {str(path) for job in dag.jobs for path in job.output}
+    for title, analysis, what in of_the_paper():
+        patterns = list(analysis.shown_paths(what).values())
+        paths = {pattern.replace("{dataset}", name) for pattern in patterns for name in DATASETS} & asked
+        if paths:
+            print(f"of the paper, {title}: {', '.join(sorted(paths))}", file=sys.stderr)
 
 
 def hold_folder():

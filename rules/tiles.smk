@@ -102,3 +102,29 @@ rule label:
         code=lambda wildcards: code("label", inputs.adapter_module(config, wildcards.dataset)),
     script:
         "../workflow/scripts/label.py"
+
+
+rule objects:
+    input:
+        images="results/{dataset}/images.csv",
+        generated=lambda wildcards: ancient(inputs.generated_folder(config, wildcards.dataset)),
+    output:
+        objects="results/{dataset}/objects.csv",
+    log:
+        "logs/objects/{dataset}.log",
+    benchmark:
+        "logs/objects/{dataset}.benchmark.tsv"
+    wildcard_constraints:
+        dataset="|".join(inputs.with_identities(config)) or "(?!)",
+    conda:
+        "../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        spec=lambda wildcards: spec(specs.objects(config, wildcards.dataset)),
+        raw=lambda wildcards: inputs.raw_state(config, wildcards.dataset),
+        code=lambda wildcards: code("objects", inputs.adapter_module(config, wildcards.dataset)),
+    script:
+        "../workflow/scripts/objects.py"

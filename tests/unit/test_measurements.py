@@ -90,7 +90,7 @@ BAD = [
     ({"value": math.inf}, "infinite"),
     ({"value": "0.3"}, "not of type number"),
     ({"level": math.nan}, "level of row 1 is nan"),
-    ({"axis": "frames"}, "axis of row 1 is 'frames': not one of removed_features, training_images"),
+    ({"axis": "images"}, "axis of row 1 is 'images': not one of removed_features, training_images"),
     ({"axis": "training_images", "at": math.nan}, "at of row 1 is nan: not a number"),
     ({"feature": -2}, "feature of row 1 is -2: below -1"),
 ]

@@ -41,6 +41,8 @@ class Analysis:
     """Other files of a job of measurements, by the name of the text that ``measure`` returns for each."""
     searches: ClassVar[bool] = False
     """Whether neighbours are searched: ``measure`` takes ``threads`` and ``device`` then."""
+    corrupted: ClassVar[bool] = False
+    """Whether it looks at corrupted tiles, so that data sets with what it needs are made under all corruptions by default."""
     within_tiles: ClassVar[bool] = False
     """Whether it follows patches under corruptions that move them, which it can within a tile alone."""
     minutes: ClassVar[int] = 60
@@ -163,6 +165,18 @@ def analyses() -> tuple[Analysis, ...]:
     return tuple(found)
 
 
+def of_the_paper() -> list[tuple[str, Analysis, Shown]]:
+    """Return what the paper (arXiv 2401.00463) shows too: its number there or, after the numbers, what it is of."""
+    found = [(what.paper, analysis, what) for analysis in analyses() for what in analysis.shows if what.paper]
+
+    def place(title: str) -> tuple[bool, str, int]:
+        kind, _, number = title.partition(" ")
+        first = number.split(",")[0]
+        return (not first.isdigit(), kind.rstrip("s"), int(first)) if first.isdigit() else (True, title, 0)
+
+    return sorted(found, key=lambda one: place(one[0]))
+
+
 def _declared(folder: Path) -> Analysis:
     """Return the declaration in a folder, and see that the folder has what it says."""
     name, file = folder.name, folder / "declaration.py"
@@ -219,9 +233,16 @@ def views(config: Config) -> list[tuple[str, str]]:
 
 
 def kinds_of(config: Config, dataset: str) -> list[str]:
-    """Return the kinds of corruptions that a data set is evaluated in, by name."""
-    own = config["datasets"][dataset]["corruptions"]
-    return sorted(config["corruptions"] if own is None else own)
+    """Return the kinds of corruptions that a data set is evaluated in, by name.
+
+    Unless it says which, these are all where an analysis looks at corrupted tiles of what it is annotated with, and none elsewhere.
+    """
+    entry = config["datasets"][dataset]
+    if entry["corruptions"] is not None:
+        return sorted(entry["corruptions"])
+    annotated = annotations(entry["adapter"], dataset)
+    asked = any(analysis.corrupted and analysis.needs <= annotated for analysis in analyses())
+    return sorted(config["corruptions"]) if asked else []
 
 
 def view_name(model: str, variant: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from patchprobe import measurements
-from patchprobe.datasets.index_tables import read_index
+from patchprobe.datasets.index_tables import read_index, read_objects
 from patchprobe.errors import StoreError
 from patchprobe.files import write_atomic
 from patchprobe.stores.reading import open_store
@@ -19,7 +19,7 @@ def opened(given: Path | Sequence[Path]) -> Any:
     """Open an input of ``measure`` or of a function of ``report.py``; a list of files as a list.
 
     A store (``.zarr``) is a labelled data set, measurements (``.parquet``, one file or more) are one table, ``images.csv``
-    is the table of a data set's images; anything else stays a path.
+    is the table of a data set's images, ``objects.csv`` that of the objects of its videos; anything else stays a path.
     """
     paths = [given] if isinstance(given, Path) else list(given)
     if paths and all(path.suffix == ".parquet" for path in paths):
@@ -50,4 +50,5 @@ def write_made(made: Made | tuple[Made, dict[str, str]], outputs: Mapping[str, P
 def _open(path: Path) -> Any:
     if path.suffix == ".zarr":
         return open_store(path)
-    return read_index(path) if path.name == "images.csv" else path
+    tables = {"images.csv": read_index, "objects.csv": read_objects}
+    return tables[path.name](path) if path.name in tables else path

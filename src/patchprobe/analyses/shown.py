@@ -20,6 +20,8 @@ class Shown(ABC):
     """Whether there is one for each data set, and not one of all: the function takes ``dataset`` then."""
     category: str
     """Where the report has it."""
+    paper: str = ""
+    """Which table or figure of arXiv 2401.00463 it is, such as ``table 2``; what it is of, where its number is not at hand."""
 
     folder: ClassVar[str]
     formats: ClassVar[Mapping[str, str]]

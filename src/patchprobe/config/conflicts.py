@@ -6,7 +6,7 @@ from typing import Any
 
 from patchprobe.analyses.declaring import analyses, kinds_of
 from patchprobe.config.specs import ground_sample_distance
-from patchprobe.datasets.annotations import BOXES, DRAWS, LABEL_MAPS, annotations
+from patchprobe.datasets.annotations import BOXES, DRAWS, IDENTITIES, LABEL_MAPS, annotations
 from patchprobe.errors import ConfigError, ModelError, suggestion
 from patchprobe.files import folder_below
 from patchprobe.models.checkpoints.files import check_address, check_layout, checkpoint_path
@@ -69,6 +69,10 @@ def _draws(dataset: str, entry: Mapping[str, Any], annotated: frozenset[str]) ->
         given = [draw for draw in DRAWS if split[draw] is not None]
         if len(given) > 1:
             yield f"key {key}.{name}: {' and '.join(given)} are both set; set one of them to null"
+        if split["videos"] is not None and IDENTITIES not in annotated:
+            yield (
+                f"key {key}.{name}.videos needs videos, and adapter {entry['adapter']} has none: use per_group, images of each group"
+            )
     by_tile = {name: split for name, split in splits.items() if split["tiles_per_class"] is not None}
     for name in by_tile:
         if BOXES not in annotated:

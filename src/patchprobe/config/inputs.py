@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from patchprobe.datasets.listing import state_of_folders
+from patchprobe.datasets.annotations import IDENTITIES, annotations
+from patchprobe.datasets.listing import state_of_files, state_of_folders
 from patchprobe.files import constant, fingerprint
 from patchprobe.models.checkpoints.files import checkpoint_name, checkpoint_path
 
@@ -28,14 +29,26 @@ def raw_manifest(config: Config, dataset: str) -> list[str]:
 def raw_state(config: Config, dataset: str) -> str:
     """Return what tells that a file came or went in the folders of a data set; empty for one without files of its own.
 
-    An adapter may name the sub-folders that it reads, ``FOLDERS``, so that what else lies there costs nothing.
+    An adapter may name the sub-folders that it reads, ``FOLDERS``, so that what else lies there costs nothing, how deep they are,
+    ``LEVELS``, and few files of labels whose content counts too, ``LABEL_FILES``: patterns below the root, of each split that is used.
     """
     entry = config["datasets"][dataset]
     root = Path(config["data_root"]) / (entry["root"] or "")
     if entry["generate"] or not entry["root"] or not root.is_dir():
         return ""
     module = _LIBRARY.joinpath(*adapter_module(config, dataset).split(".")[1:]).with_suffix(".py")
-    return f"raw {state_of_folders(root, _LEVELS, constant(module, 'FOLDERS'))}"
+    levels = constant(module, "LEVELS") or _LEVELS
+    state = f"raw {state_of_folders(root, levels, constant(module, 'FOLDERS'))}"
+    sources = sorted({split["source"] for split in entry["splits"].values()})
+    patterns = [pattern.format(split=split) for pattern in constant(module, "LABEL_FILES") or () for split in sources]
+    files = sorted({path for pattern in patterns for path in root.glob(pattern) if path.is_file()})
+    return " ".join([state, *([state_of_files(files)] if files else [])])
+
+
+def with_identities(config: Config) -> list[str]:
+    """Return the data sets of videos, by name."""
+    entries = config["datasets"]
+    return sorted(name for name in entries if IDENTITIES in annotations(entries[name]["adapter"], name))
 
 
 def generated_folder(config: Config, dataset: str) -> list[str]:

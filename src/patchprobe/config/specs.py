@@ -7,7 +7,7 @@ for no other key. Names are those of the wildcards: of data sets, models, corrup
 from collections.abc import Mapping
 from typing import Any
 
-from patchprobe.datasets.annotations import says_ground_sample_distance
+from patchprobe.datasets.annotations import IDENTITIES, LABEL_MAPS, annotations, says_ground_sample_distance
 from patchprobe.errors import ConfigError
 from patchprobe.files import file_sha256
 from patchprobe.models.checkpoints.files import packaged_curve
@@ -54,6 +54,11 @@ def tiles(config: Config, name: str) -> Values:
     return {**dataset(config, name), "tiling": config["datasets"][name]["tiling"]}
 
 
+def objects(config: Config, name: str) -> Values:
+    """Return what the table of objects in the frames of a data set depends on, beside its images."""
+    return dataset(config, name)
+
+
 def corruption(config: Config, name: str, kind: str) -> Values:
     """Return what the tiles of a data set under one corruption depend on."""
     return {**tiles(config, name), "seed": config["seed"], "kind": kind, "corruption": config["corruptions"][kind]}
@@ -80,6 +85,10 @@ def extraction(config: Config, dataset: str, name: str, version: str) -> Values:
     """Return what the tokens of a model depend on, for one version of a data set: ``clean`` or a corruption."""
     values = config["extraction"]
     layers = values["layers"]["clean" if version == "clean" else "corrupted"]
+    annotated = annotations(config["datasets"][dataset]["adapter"], dataset)
+    if IDENTITIES in annotated and LABEL_MAPS not in annotated:
+        # Videos have many frames, and no analysis of theirs looks at inner blocks.
+        layers = "last"
     return {
         **model(config, name),
         **_ground(config, dataset, name),

@@ -17,8 +17,8 @@ KINDS = (LABEL_MAPS, BOXES, IDENTITIES, IMAGE_CLASSES, "key_points")
 """A class for every pixel; boxes around objects; which object of one image is which of another; a class for every
 image; named points of objects."""
 
-DRAWS = ("images", "per_group", "per_class", "tiles_per_class")
-"""The keys of a split that say how many images or tiles are drawn, and by what; tiles need boxes."""
+DRAWS = ("images", "per_group", "per_class", "tiles_per_class", "videos")
+"""The keys of a split that say how many images, tiles or videos are drawn, and by what; tiles need boxes, videos identities."""
 
 
 def annotations(adapter: str, dataset: str = "<name>") -> frozenset[str]:

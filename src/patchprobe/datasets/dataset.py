@@ -1,4 +1,4 @@
-"""Data sets with a class for every pixel or with boxes around objects, behind one interface.
+"""Data sets with a class for every pixel, boxes around objects or videos of them, behind one interface.
 
 The data set adapter called ``camvid`` is the module ``patchprobe.datasets.adapters.camvid`` with ``ADAPTER = CamVid``
 and ``ANNOTATIONS = ("label_maps",)`` in it (:mod:`patchprobe.datasets.annotations`). A new data set is a new module;
@@ -76,8 +76,8 @@ class Dataset(Protocol):
     needs_root: bool
     """Whether records name files below a root folder; without one the adapter is built with ``root`` None."""
     classes: Classes
-    counts: Mapping[str, int]
-    """Images in each split of the complete data set."""
+    counts: Mapping[str, int | None]
+    """Images in each split of the complete data set; None where nobody says it."""
 
     def records(self, split: str) -> list[Record]:
         """Return the records of a split, sorted by ``image_id``; raises DataError where files are missing."""

@@ -1,4 +1,4 @@
-"""Few-shot subsets: seeded draws of images, and of tiles, over their sorted names."""
+"""Few-shot subsets: seeded draws of images, of tiles, and of whole videos, over their sorted names."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -43,6 +43,22 @@ def draw(
         order = generator(seed, "draw", source, group).permutation(len(pool))
         chosen += [Drawn(pool[i], group) for i in order[:wanted]]
     return _sorted(chosen)
+
+
+def draw_videos(records: Sequence[Record], *, videos: int, seed: int, source: str) -> list[Drawn]:
+    """Draw ``videos`` over their sorted names, and take all their frames; a video is a group of records.
+
+    A larger draw with the same seed contains the smaller one. Returns the frames sorted by image_id. Raises DataError if there
+    are fewer videos than asked for.
+    """
+    names = sorted({record.group for record in records})
+    if videos > len(names):
+        raise DataError(
+            f"videos asks for {videos}, but split {source!r} has {len(names)}; lower videos or complete the split"
+        )
+    order = generator(seed, "draw", source, "videos").permutation(len(names))
+    chosen = {names[i] for i in order[:videos]}
+    return _sorted(Drawn(record, "") for record in records if record.group in chosen)
 
 
 def draw_per_class(

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from patchprobe.datasets.annotations import DRAWS
 from patchprobe.datasets.dataset import Classes, Dataset, Record, Window
-from patchprobe.datasets.draws import Drawn, draw, draw_per_class, draw_tiles, tile_records
+from patchprobe.datasets.draws import Drawn, draw, draw_per_class, draw_tiles, draw_videos, tile_records
 from patchprobe.datasets.pictures import orientation_of, turned
 from patchprobe.errors import ConfigError, DataError, printable, several
 
@@ -57,7 +57,7 @@ def build_index(
     drawn: dict[str, list[Drawn]] = {}
     splits = [split for split in SPLITS if entry["splits"].get(split)]
     for split in reversed(splits):
-        taken = {d.record.image for other in drawn.values() for d in other}
+        taken = [d.record for other in drawn.values() for d in other]
         drawn[split] = _draw_split(dataset, name, split, entry, taken, present, seed)
     pairs = [(split, d) for split in splits for d in drawn[split]]
     check = partial(_check, dataset, name, entry["tiling"])
@@ -130,7 +130,7 @@ def _draw_split(
     name: str,
     split: str,
     entry: Mapping[str, Any],
-    taken: Collection[Path],
+    taken: Collection[Record],
     present: Mapping[str, Collection[int]] | None,
     seed: int,
 ) -> list[Drawn]:
@@ -144,14 +144,19 @@ def _draw_split(
     records = dataset.records(source)
     if not records:
         raise DataError(f"{key}.source: split {source!r} holds no images; complete the data set")
-    _notice_number(name, source, len(records), dataset.counts[source])
-    left = [record for record in records if record.image not in taken]
+    _notice_number(name, source, records, dataset)
+    images_taken, groups_taken = {record.image for record in taken}, {record.group for record in taken}
+    left = [record for record in records if record.image not in images_taken]
+    if rule.get("videos") is not None:
+        left = [record for record in left if record.group not in groups_taken]
     if not left:
         raise DataError(
             f"{key}.source: all {len(records)} images of split {source!r} are taken for the evaluation; set "
             f"datasets.{name}.splits.evaluation.{_drawn_by(entry['splits']['evaluation'])} to fewer, or take another source"
         )
     try:
+        if rule.get("videos") is not None:
+            return draw_videos(left, videos=rule["videos"], seed=seed, source=source)
         if rule.get("per_class") is None and rule.get("tiles_per_class") is None:
             images, per_group = rule.get("images"), rule.get("per_group")
             return draw(left, images=images, per_group=per_group, seed=seed, source=source)
@@ -198,11 +203,19 @@ def _draw_tiles(
     return drawn
 
 
-def _notice_number(name: str, source: str, number: int, official: int) -> None:
-    if number == official:
-        _log.info("%s %s: complete, %d images", name, source, number)
+def _notice_number(name: str, source: str, records: Sequence[Record], dataset: Dataset) -> None:
+    # Of images or frames, and of videos where the data set has some.
+    official, videos = dataset.counts[source], getattr(dataset, "videos", {}).get(source)
+    found = [(len(records), official, "images")]
+    if videos is not None:
+        found = [(len({record.group for record in records}), videos, "videos"), (len(records), official, "frames")]
+    if all(whole in (number, None) for number, whole, _ in found):
+        _log.info("%s %s: complete, %s", name, source, ", ".join(f"{number} {what}" for number, _, what in found))
     else:
-        _log.warning("%s %s: subset, %d of %d images", name, source, number, official)
+        parts = (
+            f"{number} {what}" if whole is None else f"{number} of {whole} {what}" for number, whole, what in found
+        )
+        _log.warning("%s %s: subset, %s", name, source, ", ".join(parts))
 
 
 def _notice_absent_classes(
@@ -259,6 +272,13 @@ def _check(
         raise DataError(
             f"datasets.{name}.tiling.size is {tiling['size']}, but image {_whole(dataset, record.image)} is {width} x {height} "
             f"pixels; set it to {min(height, width)} or less, or set tiling.image_size"
+        )
+    sides, size = tuple(tiling.get("image_size") or (height, width)), tiling["size"]
+    if getattr(dataset, "tiles_meet", False) and any(side % size for side in sides):
+        fitting = [max(1, round(side / size)) * size for side in sides]
+        raise DataError(
+            f"datasets.{name}.tiling: tiles of {size} px overlap in frame {_whole(dataset, record.image)} of {sides[1]} x {sides[0]} "
+            f"px, so that they make no feature map: set tiling.image_size to multiples of tiling.size, such as {fitting}"
         )
     counts = np.bincount(label.ravel(), minlength=256)
     allowed = (*dataset.classes.ids, dataset.classes.void)

@@ -3,11 +3,12 @@
 import hashlib
 import logging
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from patchprobe.errors import DataError, printable, several
+from patchprobe.files import fingerprint
 
 _Name = TypeVar("_Name", str, tuple[str, str])
 
@@ -48,6 +49,18 @@ def state_of_folders(root: Path, levels: int, names: Collection[str] | None = No
     digest = hashlib.sha256()
     for place, time in sorted(_folders(root, "", levels, names)):
         digest.update(f"{len(place)} {place} {time}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def state_of_files(paths: Iterable[Path]) -> str:
+    """Return a digest that changes with the content of some files, see :func:`patchprobe.files.fingerprint`, or their names."""
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            content = fingerprint(path)
+        except OSError:  # the job that reads it will say so
+            content = ""
+        digest.update(f"{path.as_posix()} {content}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 

@@ -7,7 +7,9 @@ import re
 import sys
 from pathlib import Path
 
-from patchprobe.analyses.declaring import Analysis, analyses
+import yaml
+
+from patchprobe.analyses.declaring import Analysis, analyses, of_the_paper
 from patchprobe.analyses.shown import Shown
 from patchprobe.reference.generated import with_part
 
@@ -39,11 +41,35 @@ def files() -> str:
     return "\n".join([*lines, ""])
 
 
-PAGES = {"architecture.md": rules, "results.md": files}
+def paper() -> str:
+    """Return the table of what arXiv 2401.00463 shows: our rule, file, and where each value of its keys comes from, in Markdown."""
+    lines = ["| paper | rule | file | values |", "|---|---|---|---|"]
+    for title, analysis, what in of_the_paper():
+        paths = list(analysis.shown_paths(what).values())
+        lines.append(f"| {title} | `{analysis.rule(what)}` | {_listed(paths)} | {_marked(analysis)} |")
+    return "\n".join([*lines, ""])
+
+
+PAGES = {"architecture.md": rules, "results.md": files, "protocol.md": paper}
 
 
 def _measured(analysis: Analysis) -> list[str]:
     return [analysis.path(), *map(analysis.path, analysis.also.values())]
+
+
+def _marked(analysis: Analysis) -> str:
+    """Name the keys of an analysis by the mark of their value."""
+    file = analysis.folder / "schema.yaml"
+    keys = yaml.safe_load(file.read_text(encoding="utf-8"))["properties"] if file.is_file() else {}
+    found: dict[str, list[str]] = {mark: [] for mark in ("[P]", "[L]", "[O]")}
+    for key, rule in keys.items():
+        for mark, names in found.items():
+            if mark in rule.get("description", ""):
+                names.append(f"`{key}`")
+    return (
+        "; ".join(f"{mark} {', '.join(names)}" for mark, names in found.items() if names)
+        or "those of the sections above"
+    )
 
 
 def _each(path: str) -> str:

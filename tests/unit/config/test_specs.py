@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from patchprobe.analyses.declaring import kinds_of
 from patchprobe.config import inputs, specs
 from patchprobe.config.validation import load_schema, validate
 from patchprobe.errors import ConfigError
@@ -137,6 +138,56 @@ def test_values_are_those_of_the_keys_that_a_rule_uses(schema, before, key, valu
     entry[last] = value
     after = validate(edited, schema)
     assert {name for name, of in VALUES.items() if of(before) != of(after)} == changed
+
+
+def test_of_videos_the_last_block_alone_is_stored_and_corruptions_are_named(schema):
+    split = {"evaluation": {"source": "val", "videos": 2}}
+    films = {"adapter": "bdd100k", "root": "bdd", "splits": split, "tiling": {"size": 64}}
+    both = {**CONFIG["datasets"], "films": films, "named": {**films, "corruptions": ["blur"]}}
+    config = validate({**CONFIG, "datasets": both}, schema)
+    layers = {
+        name: specs.extraction(config, name, "mae", "clean")["extraction"]["layers"] for name in ("films", "towns")
+    }
+    assert layers == {"films": "last", "towns": "all"}
+    kinds = {name: kinds_of(config, name) for name in config["datasets"]}
+    assert kinds == {"films": [], "named": ["blur"], "towns": ["blur"], "drawn": ["blur"]}
+    assert inputs.with_identities(config) == ["films", "named"]
+    assert specs.objects(config, "films") == specs.dataset(config, "films")
+    assert specs.index(config, "films")["splits"]["evaluation"]["videos"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "message"),
+    [
+        (
+            "towns",
+            {"videos": 2},
+            r"datasets\.towns\.splits\.evaluation\.videos needs videos, and adapter cityscapes has none",
+        ),
+        (
+            "films",
+            {"videos": 2, "images": 3},
+            r"films\.splits\.evaluation: images and videos are both set; set one of them to null",
+        ),
+        ("films", {"videos": 0}, r"films\.splits\.evaluation\.videos: 0 is less than the minimum"),
+        (
+            "films",
+            {"tiles_per_class": 1},
+            r"films\.splits\.evaluation\.tiles_per_class needs boxes, and adapter mot17 has none",
+        ),
+    ],
+)
+def test_draws_that_videos_or_images_do_not_have_are_refused(schema, name, split, message):
+    config = copy.deepcopy(CONFIG)
+    config["datasets"]["films"] = {
+        "adapter": "mot17",
+        "root": "mot",
+        "splits": {"evaluation": {"source": "train"}},
+        "tiling": {"size": 64},
+    }
+    config["datasets"][name]["splits"]["evaluation"].update(split)
+    with pytest.raises(ConfigError, match=message):
+        validate(config, schema)
 
 
 def test_a_variant_that_is_not_there_is_named(schema):

@@ -11,10 +11,12 @@ from patchprobe.errors import ConfigError, PatchprobeError
 
 
 def test_every_adapter_of_the_project_says_it():
-    assert adapter_names() == ("ade20k", "camvid", "cityscapes", "dota", "fair1m", "synthetic")
+    assert adapter_names() == ("ade20k", "bdd100k", "camvid", "cityscapes", "dota", "fair1m", "mot17", "synthetic")
     with_boxes = {name for name in adapter_names() if annotations(name) == {"boxes"}}
     assert with_boxes == {"dota", "fair1m"}
-    assert {annotations(name) for name in set(adapter_names()) - with_boxes} == {frozenset({"label_maps"})}
+    videos = {name for name in adapter_names() if annotations(name) == {"identities"}}
+    assert videos == {"bdd100k", "mot17"}
+    assert {annotations(name) for name in set(adapter_names()) - with_boxes - videos} == {frozenset({"label_maps"})}
     assert [name for name in adapter_names() if says_ground_sample_distance(name)] == ["dota"]
 
 

@@ -28,7 +28,9 @@ class DataSets(Analysis):
 
     needs: ClassVar[frozenset[str]] = frozenset()
 
-    shows = (Table(title="data sets", section="data sets", function="datasets_table", file="datasets"),)
+    shows = (
+        Table(title="data sets", section="data sets", function="datasets_table", file="datasets", paper="table 3"),
+    )
 
     def shown(self, config: Config, what: Shown, datasets: Iterable[str]) -> Inputs:
         """See Analysis."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from patchprobe.analyses.declaring import Analysis, Config, Inputs
 from patchprobe.analyses.shown import Figure, Shown, Table
+from patchprobe.datasets.annotations import IDENTITIES, annotations
 from patchprobe.errors import suggestion
 from patchprobe.models.registered import position_method
 
@@ -13,7 +14,7 @@ class FullImages(Analysis):
     """Asked for by the models and data sets that ``full_images`` names; shown beside their tiles."""
 
     shows = (
-        Table(title="full images beside tiles", section="patch classification"),
+        Table(title="full images beside tiles", section="patch classification", paper="table 5"),
         Figure(title="full images beside tiles"),
     )
     searches = True
@@ -22,7 +23,8 @@ class FullImages(Analysis):
     def datasets(self, config: Config) -> list[str]:
         """See Analysis."""
         own = config["full_images"]
-        named = super().datasets(config) if own["datasets"] is None else own["datasets"]
+        with_maps = super().datasets(config)
+        named = with_maps if own["datasets"] is None else [name for name in own["datasets"] if name in with_maps]
         return sorted(named) if own["models"] else []
 
     def models(self, config: Config) -> list[str]:
@@ -57,8 +59,10 @@ class FullImages(Analysis):
                     hint = suggestion(name, config[part], f"there are {', '.join(sorted(config[part]))}")
                     yield f"key full_images.{part} names {name}, which is not under {part}: {hint}"
         for name in config["full_images"]["datasets"] or ():
-            if name in config["datasets"] and name not in super().datasets(config):
-                yield f"key full_images.datasets names {name}, whose images have no label maps: take it out"
+            if name not in config["datasets"] or name in super().datasets(config):
+                continue
+            if IDENTITIES not in annotations(config["datasets"][name]["adapter"], name):
+                yield f"key full_images.datasets names {name}, whose images have neither label maps nor identities: take it out"
         for name in config["full_images"]["models"]:
             entry = config["models"].get(name, {})
             if entry.get("source") == "random":

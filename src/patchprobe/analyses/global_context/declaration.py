@@ -9,7 +9,7 @@ from patchprobe.analyses.shown import Figure, Shown, Table
 class GlobalContext(Analysis):
     """Asked for where classes are named; takes the variance of features from its own analysis."""
 
-    shows = (Table(title="global context", section="global context"), Figure(title="global context"))
+    shows = (Table(title="global context", section="global context", paper="table 6"), Figure(title="global context"))
 
     def datasets(self, config: Config) -> list[str]:
         """See Analysis."""

@@ -9,7 +9,10 @@ from patchprobe.analyses.shown import Figure, Shown, Table
 class Layers(Analysis):
     """Asked for where the tokens of all blocks of clean tiles are kept."""
 
-    shows = (Table(title="layer by layer", section="patch classification"), Figure(title="layer by layer"))
+    shows = (
+        Table(title="layer by layer", section="patch classification"),
+        Figure(title="layer by layer", paper="1-NN layer by layer"),
+    )
     searches = True
     minutes = 600
 

@@ -11,11 +11,12 @@ class PatchClassification(Analysis):
     """Of every model and variant, on clean tiles and under every corruption; rules of its own make the measurements."""
 
     shows = (
-        Table(title="patch classification", section="patch classification"),
+        Table(title="patch classification", section="patch classification", paper="table 2"),
         Figure(title="clean scores", function="clean_scores_figure", file="clean_scores", each_dataset=False),
-        Figure(title="robustness", function="robustness_figure", file="robustness"),
+        Figure(title="robustness", function="robustness_figure", file="robustness", paper="robustness to corruptions"),
         Figure(title="IoU per class", function="class_iou_figure", file="class_iou"),
     )
+    corrupted = True
 
     def shown_datasets(self, config: Config, what: Shown) -> list[str]:
         """See Analysis."""

@@ -14,12 +14,23 @@ class PatchRetrieval(Analysis):
     needs: ClassVar[frozenset[str]] = frozenset({BOXES})
     shows = (
         Table(title="patch retrieval", section="patch retrieval"),
-        Figure(title="outcomes of retrieval", function="retrieval_outcomes_figure", file="retrieval_outcomes"),
-        Figure(title="retrieval by level", function="retrieval_levels_figure", file="retrieval_levels"),
+        Figure(
+            title="outcomes of retrieval",
+            function="retrieval_outcomes_figure",
+            file="retrieval_outcomes",
+            paper="figures 5, 6 and 11",
+        ),
+        Figure(
+            title="retrieval by level",
+            function="retrieval_levels_figure",
+            file="retrieval_levels",
+            paper="figures 5, 6 and 11",
+        ),
         Figure(
             title="retrieved patches", function="retrieval_gallery_sheet", file="retrieval_gallery", category="Sheets"
         ),
     )
+    corrupted: ClassVar[bool] = True
     within_tiles: ClassVar[bool] = True
     also: ClassVar[Mapping[str, str]] = {"examples": "examples.csv"}
     searches = True

@@ -13,7 +13,7 @@ class Reconstruction(Analysis):
     """Asked for of the models that say that they have a decoder; the rule ``reconstruct`` makes the store that it reads."""
 
     shows = (
-        Table(title="reconstruction", section="reconstruction"),
+        Table(title="reconstruction", section="reconstruction", paper="table 4"),
         Figure(title="reconstruction"),
         Figure(title="reconstructed tiles", function="reconstruction_sheet", file="reconstructions", category="Sheets"),
     )

@@ -9,7 +9,10 @@ from patchprobe.analyses.shown import Figure, Table
 class RemovalSweep(Analysis):
     """Asked for where numbers of features are given."""
 
-    shows = (Table(title="removal sweep", section="variance of features"), Figure(title="removal sweep"))
+    shows = (
+        Table(title="removal sweep", section="variance of features"),
+        Figure(title="removal sweep", paper="1-NN without the features of highest variance"),
+    )
     searches = True
     minutes = 600
 

@@ -15,7 +15,13 @@ class Sheets(Analysis):
 
     shows = (
         Figure(title="corruptions", function="corruption_sheet", file="corruptions", category="Sheets"),
-        Figure(title="segmentations", function="segmentation_sheet", file="segmentations", category="Sheets"),
+        Figure(
+            title="segmentations",
+            function="segmentation_sheet",
+            file="segmentations",
+            category="Sheets",
+            paper="figure 13",
+        ),
     )
 
     def shown_datasets(self, config: Config, what: Shown) -> list[str]:

@@ -10,7 +10,10 @@ from patchprobe.analyses.shown import Figure, Table
 class TrainingSize(Analysis):
     """Asked for where sizes are given for the way in which a data set's images are drawn."""
 
-    shows = (Table(title="training-set size", section="patch classification"), Figure(title="training-set size"))
+    shows = (
+        Table(title="training-set size", section="patch classification"),
+        Figure(title="training-set size", paper="size of the training set"),
+    )
     searches = True
     minutes = 600
 

@@ -17,7 +17,11 @@ class VarianceOverlap(Analysis):
     needs: ClassVar[frozenset[str]] = frozenset()
 
     shows = (
-        Table(title="overlap of features of highest variance", section="variance of features"),
+        Table(
+            title="overlap of features of highest variance",
+            section="variance of features",
+            paper="features of highest variance that data sets share",
+        ),
         Figure(title="overlap of features of highest variance", each_dataset=False),
     )
     rows = "results/models/{model}.{analysis}.parquet"

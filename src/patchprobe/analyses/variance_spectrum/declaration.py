@@ -11,7 +11,10 @@ class VarianceSpectrum(Analysis):
 
     needs: ClassVar[frozenset[str]] = frozenset()
 
-    shows = (Table(title="variance spectrum", section="variance of features"), Figure(title="variance spectrum"))
+    shows = (
+        Table(title="variance spectrum", section="variance of features"),
+        Figure(title="variance spectrum", paper="variance of every feature"),
+    )
 
     def options(self, config: Config, dataset: str, model: str) -> dict[str, Any]:
         """See Analysis."""

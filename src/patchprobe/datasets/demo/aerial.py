@@ -126,13 +126,14 @@ class Plan:
 class Site:
     """A scene while it is planned, in a frame turned by ``angle`` about the middle of the picture: (u, v) in px.
 
-    ``reach`` is how far the frame has to be filled to cover the picture.
+    ``foliage`` is the kind of its trees. ``reach`` is how far the frame has to be filled to cover the picture.
     """
 
     size: int
     rng: np.random.Generator
     angle: float
     tones: Mapping[str, Color]
+    foliage: str = "tree"
     areas: list[Area] = field(default_factory=list)
     things: list[Thing] = field(default_factory=list)
 

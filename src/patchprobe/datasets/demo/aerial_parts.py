@@ -69,6 +69,28 @@ def lay_road(site: Site, points: Path, *, width: float = ROAD_WIDTH, kerb: str |
     site.ground(points, site.tone("asphalt", 2), Material.ASPHALT, width=width, takes=ROAD)
 
 
+def grid(
+    site: Site, across: Sequence[float], down: Sequence[float], verge: tuple[str, Material, float]
+) -> list[list[Span]]:
+    """Lay streets along v = ``across`` and u = ``down`` with their crossings; return the ends of each.
+
+    ``verge`` is the tone, the material and the width in px of what lies between a street and the blocks.
+    """
+    reach, (tone, material, wide) = site.reach, verge
+    streets: list[list[Span]] = [[(-reach, v), (reach, v)] for v in across]
+    streets += [[(u, -reach), (u, reach)] for u in down]
+    for street in streets:
+        site.ground(street, site.tone(tone), material, width=ROAD_WIDTH + 2 * wide, takes=ROAD)
+    for street in streets:
+        lay_road(site, street)
+    for street in streets:
+        mark(site, street)
+    for v in across:
+        for u in down:
+            site.put("Intersection", u, v, size=(46, 46), margin=0, blocked=0, takes=0, layer=FLAT)
+    return streets
+
+
 def slip_road(site: Site, start: Span, bend: Span, end: Span) -> None:
     """Lay a slip road that leaves towards a bend and ends in its direction."""
     share = np.linspace(0, 1, 14)[:, None]
@@ -131,9 +153,9 @@ def trees(site: Site, count: int, *, u: Span | None = None, v: Span | None = Non
 
 
 def plant(site: Site, u: float, v: float, *, on_verge: bool = False) -> None:
-    """Plant a tree unless something is there; the verge of a road counts as the road."""
+    """Plant a tree of the scene's foliage unless something is there; the verge of a road counts as the road."""
     size = float(np.clip(site.rng.lognormal(2.35, 0.3), 6, 20))
-    site.put("tree", u, v, size=(size, size), margin=-1.5, blocked=SOLID if on_verge else ANY, layer=HIGH)
+    site.put(site.foliage, u, v, size=(size, size), margin=-1.5, blocked=SOLID if on_verge else ANY, layer=HIGH)
 
 
 def avenue(site: Site, start: Span, end: Span, step: float) -> None:

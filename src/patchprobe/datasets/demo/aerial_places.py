@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from patchprobe.datasets.demo.aerial import DECK, FLAT, HIGH, ROAD, SOLID, WATER, Plan, Site, Span
-from patchprobe.datasets.demo.aerial_canvas import Color, Light, Material
+from patchprobe.datasets.demo.aerial import DECK, FLAT, HIGH, ROAD, SOLID, WATER, Plan, Site
+from patchprobe.datasets.demo.aerial_canvas import Color, Material
+from patchprobe.datasets.demo.aerial_looks import daylight, tones
 from patchprobe.datasets.demo.aerial_parts import (
     AIRPLANES,
     BIG_SHIPS,
@@ -22,6 +23,7 @@ from patchprobe.datasets.demo.aerial_parts import (
     everywhere,
     fields,
     fleet,
+    grid,
     lay_road,
     mark,
     parking,
@@ -44,39 +46,9 @@ def plan_scene(seed: int, split: str, number: int, size: int) -> Plan:
     deal = generator(seed, "aerial", split, "deal", rounds)
     order = [*deal.permutation(4).tolist(), *(4 + deal.permutation(len(_PLACES) - 4)).tolist()]
     rng = generator(seed, "aerial", split, number, "plan")
-    site = Site(size, rng, float(rng.uniform(0, 2 * np.pi)), _tones(rng))
+    site = Site(size, rng, float(rng.uniform(0, 2 * np.pi)), tones(rng))
     _PLACES[order[place]](site)
-    return Plan(size, tuple(site.areas), tuple(site.things), _light(rng, site.angle))
-
-
-def _tones(rng: np.random.Generator) -> dict[str, Color]:
-    choices: dict[str, tuple[Color, ...]] = {
-        "grass": ((86, 112, 62), (102, 116, 68), (76, 104, 64), (118, 122, 78)),
-        "soil": ((150, 124, 92), (138, 108, 78), (164, 142, 112)),
-        "asphalt": ((98, 99, 102), (112, 111, 110), (86, 88, 92)),
-        "concrete": ((176, 174, 166), (166, 164, 158), (186, 180, 168)),
-        "pavement": ((170, 166, 158), (160, 152, 144)),
-        "water": ((48, 82, 92), (40, 70, 96), (64, 90, 80), (54, 96, 104)),
-        "river": ((72, 92, 78), (58, 86, 92), (88, 96, 74)),
-    }
-    return {name: colors[int(rng.integers(len(colors)))] for name, colors in choices.items()}
-
-
-def _light(rng: np.random.Generator, angle: float) -> Light:
-    return Light(
-        sun=float(rng.uniform(0, 2 * np.pi)),
-        shadow=float(rng.uniform(0.6, 1.3)),
-        depth=float(rng.uniform(0.45, 0.66)),
-        haze=float(rng.uniform(0.03, 0.2)),
-        exposure=float(rng.uniform(0.92, 1.12)),
-        contrast=float(rng.uniform(1.0, 1.22)),
-        saturation=float(rng.uniform(0.62, 0.95)),
-        balance=(float(rng.uniform(0.96, 1.05)), 1.0, float(rng.uniform(0.94, 1.06))),
-        blur=float(rng.uniform(0.35, 0.75)),
-        noise=float(rng.uniform(1.2, 3.6)),
-        wind=float(rng.uniform(0, np.pi)),
-        slabs=angle,
-    )
+    return Plan(size, tuple(site.areas), tuple(site.things), daylight(rng, site.angle))
 
 
 def _airport(site: Site) -> None:
@@ -307,17 +279,7 @@ def _industry(site: Site) -> None:
     everywhere(site, "concrete", Material.CONCRETE)
     lines = [np.arange(-reach - rng.uniform(0, 100), reach + 160, rng.uniform(140, 165)).tolist(),
              np.arange(-reach - rng.uniform(0, 100), reach + 200, rng.uniform(170, 240)).tolist()]  # fmt: skip
-    streets: list[list[Span]] = [[(-reach, v), (reach, v)] for v in lines[0]] + [
-        [(u, -reach), (u, reach)] for u in lines[1]
-    ]
-    for street in streets:
-        site.ground(street, site.tone("grass"), Material.GRASS, width=ROAD_WIDTH + 14, takes=ROAD)
-    for street in streets:
-        lay_road(site, street)
-        mark(site, street)
-    for v in lines[0]:
-        for u in lines[1]:
-            site.put("Intersection", u, v, size=(46, 46), margin=0, blocked=0, takes=0, layer=FLAT)
+    streets = grid(site, lines[0], lines[1], ("grass", Material.GRASS, 7.0))
     edge = ROAD_WIDTH / 2 + 9
     for u0, u1 in zip(lines[1][:-1], lines[1][1:], strict=True):
         for v0, v1 in zip(lines[0][:-1], lines[0][1:], strict=True):

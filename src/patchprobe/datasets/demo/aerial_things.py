@@ -270,9 +270,16 @@ def _crane(pen: Pen, length: float, width: float, rng: np.random.Generator) -> N
     pen.box((-0.7 * a, -0.45 * a), (-2.6, 2.6), (214, 214, 208), height=3)
 
 
-def _crown(pen: Pen, u: float, v: float, radius: float, rng: np.random.Generator) -> None:
+_GREEN: tuple[Color, ...] = ((58, 92, 46), (70, 102, 50), (48, 80, 44), (82, 106, 54), (62, 88, 56))
+_AUTUMN: tuple[Color, ...] = ((150, 108, 52), (134, 84, 48), (158, 134, 62), (108, 104, 56), (82, 98, 56))
+_SHRUBS: tuple[Color, ...] = ((78, 84, 56), (92, 92, 64), (66, 76, 50), (104, 98, 70))
+
+
+def _crown(
+    pen: Pen, u: float, v: float, radius: float, rng: np.random.Generator, colors: tuple[Color, ...] = _GREEN
+) -> None:
     """Draw the crown of a tree, lighter towards the sun."""
-    color = pick(((58, 92, 46), (70, 102, 50), (48, 80, 44), (82, 106, 54), (62, 88, 56)), rng)
+    color = pick(colors, rng)
     pen.disc(u, v, 0.8 * radius, color, height=1.1 * radius, material=Material.LEAVES)
     sun = pen.facing(1, 0), pen.facing(0, 1)
     angles = rng.uniform(0, 6.28) + np.arange(5) * 1.257
@@ -284,8 +291,35 @@ def _crown(pen: Pen, u: float, v: float, radius: float, rng: np.random.Generator
     pen.disc(u + 0.2 * radius * sun[0], v + 0.2 * radius * sun[1], 0.42 * radius, top, material=Material.LEAVES)
 
 
-def _tree(pen: Pen, length: float, width: float, rng: np.random.Generator) -> None:
-    _crown(pen, 0.0, 0.0, length / 2, rng)
+def _plant(colors: tuple[Color, ...]) -> Callable[[Pen, float, float, np.random.Generator], None]:
+    return lambda pen, length, width, rng: _crown(pen, 0.0, 0.0, length / 2, rng, colors)
+
+
+def _bare_tree(pen: Pen, length: float, width: float, rng: np.random.Generator) -> None:
+    """Draw the branches of a tree without leaves; some trees keep theirs."""
+    if rng.random() < 0.3:
+        _crown(pen, 0.0, 0.0, length / 2, rng)
+        return
+    radius, wood = length / 2, pick(((112, 100, 88), (98, 88, 80), (124, 112, 96)), rng)
+    pen.disc(0, 0, 0.25 * radius, wood, height=0.8 * radius, material=Material.LEAVES)
+    for angle in rng.uniform(0, 6.28) + np.arange(7) * 0.9:
+        tip = radius * rng.uniform(0.7, 1.0)
+        pen.polygon([(0, 0), (tip * np.cos(angle - 0.14), tip * np.sin(angle - 0.14)),
+                     (tip * np.cos(angle + 0.14), tip * np.sin(angle + 0.14))], scaled(wood, rng.uniform(0.8, 1.15)),
+                    height=0.6 * radius, material=Material.LEAVES)  # fmt: skip
+
+
+def _home(pen: Pen, length: float, width: float, rng: np.random.Generator) -> None:
+    """Draw a mobile home: a long pale roof with a ridge, and an awning along one side."""
+    a, b = length / 2, width / 2
+    roof = pick(((214, 212, 206), (196, 194, 190), (176, 170, 160), (150, 152, 156), (206, 196, 178)), rng)
+    for sign in (-1, 1):
+        side = (0, b) if sign > 0 else (-b, 0)
+        pen.box((-a, a), side, scaled(roof, 1 + 0.08 * pen.facing(0, sign)), height=5, material=Material.ROOF)
+    if rng.random() < 0.6:
+        pen.box((-0.6 * a, 0.4 * a), (b, b + 2.4), scaled(roof, 0.78), height=3)
+    for u in np.arange(-0.7 * a, 0.8 * a, 9.0):
+        pen.box((u, u + 1.4), (-0.3 * b, -0.3 * b + 1.4), scaled(roof, 0.7))
 
 
 def _pile(pen: Pen, length: float, width: float, rng: np.random.Generator) -> None:
@@ -345,7 +379,11 @@ _FIXED: dict[str, Callable[[Pen, float, float, np.random.Generator], None]] = {
     "tank": _tank,
     "stack": _stack,
     "crane": _crane,
-    "tree": _tree,
+    "tree": _plant(_GREEN),
+    "autumn tree": _plant(_AUTUMN),
+    "bare tree": _bare_tree,
+    "bush": _plant(_SHRUBS),
+    "home": _home,
     "pile": _pile,
     "wake": _wake,
     "jetway": _jetway,

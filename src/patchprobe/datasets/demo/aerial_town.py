@@ -17,6 +17,7 @@ from patchprobe.datasets.demo.aerial_parts import (
     choose,
     court,
     everywhere,
+    grid,
     lay_road,
     mark,
     parking,
@@ -35,18 +36,7 @@ def town(site: Site) -> None:
     for pitch in (rng.uniform(125, 150), rng.uniform(140, 175)):
         first = -reach - rng.uniform(0, 90)
         lines.append([float(line) for line in np.arange(first, reach + pitch, pitch)])
-    streets: list[list[Span]] = [[(-reach, v), (reach, v)] for v in lines[0]] + [
-        [(u, -reach), (u, reach)] for u in lines[1]
-    ]
-    for street in streets:
-        site.ground(street, site.tone("pavement"), Material.CONCRETE, width=ROAD_WIDTH + 9, takes=ROAD)
-    for street in streets:
-        lay_road(site, street)
-    for street in streets:
-        mark(site, street)
-    for v in lines[0]:
-        for u in lines[1]:
-            site.put("Intersection", u, v, size=(46, 46), blocked=0, takes=0, layer=FLAT)
+    streets = grid(site, lines[0], lines[1], ("pavement", Material.CONCRETE, 4.5))
     edge = ROAD_WIDTH / 2 + 6
     blocks = [
         ((u0 + edge, u1 - edge), (v0 + edge, v1 - edge))

@@ -43,24 +43,29 @@ class _Front:
 
 def building(canvas: Canvas, rng: np.random.Generator, city: City, x: float, z0: float, z1: float) -> None:
     """Draw a building from z0 to z1 with its street side in the plane of constant x; its end faces the camera."""
+    if z1 < NEAR:
+        return
     front = _front(rng, city, canvas.light.night)
     storeys = max(1, round(rng.uniform(*city.storeys)))
     height = front.plinth + storeys * front.storey + rng.uniform(0, 0.5)
     deep = np.sign(x) * rng.uniform(8, 14)
+    ends, side, top = (canvas.part(rng) for _ in range(3))
     if z0 > NEAR + 0.5:
         end = _Front(**{**front.__dict__, "shop": False, "balconies": False})
-        blind = rng.random() < 0.4
-        _facade(canvas, rng, canvas.camera.front(z0), (x, x + deep), height, z0, end, blind=blind)
-    _facade(canvas, rng, canvas.camera.side(x), (max(z0, NEAR), z1), height, x, front)
-    if rng.random() < 0.6:
-        _roof(canvas, rng, x, deep, max(z0, NEAR), z1, height)
+        blind = ends.random() < 0.4
+        _facade(canvas, ends, canvas.camera.front(z0), (x, x + deep), height, z0, end, blind=blind)
+    # Windows are counted from where the building came into sight.
+    start = max(z0, NEAR - canvas.camera.advance)
+    _facade(canvas, side, canvas.camera.side(x), (start, z1), height, x, front)
+    if top.random() < 0.6:
+        _roof(canvas, top, x, deep, max(z0, NEAR), z1, height)
 
 
 def block(canvas: Canvas, rng: np.random.Generator, city: City, x0: float, x1: float, z: float) -> None:
     """Draw a building that faces the camera, from x0 to x1 at depth z."""
     front = _front(rng, city, canvas.light.night)
     height = front.plinth + max(1, round(rng.uniform(*city.storeys))) * front.storey
-    _facade(canvas, rng, canvas.camera.front(z), (x0, x1), height, z, front)
+    _facade(canvas, canvas.part(rng), canvas.camera.front(z), (x0, x1), height, z, front)
     if rng.random() < 0.5:
         paint = Paint(pick(rng, _ROOFS), Texture.PLANKS, 0.12)
         number = canvas.add(BUILDING, canvas.camera.front(z), paint)
@@ -93,6 +98,7 @@ def barrier(canvas: Canvas, rng: np.random.Generator, x: float, z0: float, z1: f
         return
     area, inside, along, up = region
     pitch, share = rng.uniform(0.12, 0.5), rng.uniform(0.3, 0.6)
+    along = along + canvas.camera.advance
     solid = (along / pitch) % 1 < share
     rails = (np.abs(up - 0.2) < 0.06) | (np.abs(up - height + 0.1) < 0.06)
     posts = along % 2.5 < 0.14

@@ -66,8 +66,8 @@ def draw_ground(canvas: Canvas, rng: np.random.Generator, city: City, layout: La
     u = np.arange(width, dtype=np.float32)[None, :]
     inverse = plane.a + plane.b * u + plane.c * v
     ground = inverse > 1 / 400
-    z = 1 / np.maximum(inverse, 1 / 400)
-    x = (u - camera.column) * (z / camera.focal) - layout.middle
+    depth = 1 / np.maximum(inverse, 1 / 400)
+    x, z = (u - camera.column) * (depth / camera.focal) - layout.middle, depth + camera.advance
 
     def paint(tag: tuple[int, int], look: Paint) -> int:
         return canvas.add(tag, plane, look)  # type: ignore[arg-type]

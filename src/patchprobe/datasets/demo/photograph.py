@@ -39,8 +39,18 @@ class Sensor:
     saturation: float
 
 
-def photograph(canvas: Canvas, weather: Weather, sensor: Sensor, rng: np.random.Generator) -> Scene:
-    """Return the picture of a canvas with its label and instance map; all random numbers come from ``rng``."""
+def photograph(
+    canvas: Canvas,
+    weather: Weather,
+    sensor: Sensor,
+    rng: np.random.Generator,
+    moment: np.random.Generator | None = None,
+) -> Scene:
+    """Return the picture of a canvas with its label and instance map; all random numbers come from ``rng``.
+
+    What differs between the pictures of a video, noise and drops of rain, comes from ``moment`` where it is given.
+    """
+    moment = moment or rng
     table = np.array(canvas.rows, np.float32).T.copy()
     # numpy looks up fastest by its own index type.
     surface = canvas.surface.astype(np.intp)
@@ -52,8 +62,8 @@ def photograph(canvas: Canvas, weather: Weather, sensor: Sensor, rng: np.random.
         _wet_ground(pixels, canvas, ground, weather.rain)
     _glow(pixels, canvas)
     if weather.rain > 0:
-        _rain(pixels, weather.rain, rng)
-    image = _develop(pixels, sensor, rng)
+        _rain(pixels, weather.rain, moment)
+    image = _develop(pixels, sensor, moment)
     return Scene(image, table[0].astype(np.uint8).take(surface), table[1].astype(np.uint16).take(surface))
 
 
@@ -83,6 +93,10 @@ def _surfaces(
     density = TEXELS_PER_METRE[table[5].astype(np.int32)].take(surface)
     depth = density * scale * np.float32(camera.focal)
     x = (u - np.float32(camera.column)) * scale * density
+    if canvas.film:
+        # Textures stay on the ground and on what moves.
+        depth += np.float32(camera.advance) * density
+        x -= table[12].take(surface) * density
     y = (np.float32(camera.horizon) + np.float32(camera.roll) * (u - np.float32(camera.column)) - v) * scale * density
     along = np.where((table[10] == SIDE).take(surface), depth, x).astype(np.int32)
     across = np.where(ground, depth, y).astype(np.int32)
@@ -123,9 +137,10 @@ def _sky(pixels: Floats, canvas: Canvas, weather: Weather, inverse_depth: Floats
     color = np.array(weather.haze, np.float32) * (1 - above) + np.array(weather.zenith, np.float32) * above
     stretch = rng.uniform(0.5, 2.5)
     if weather.cover > 0:
-        shape = patch(clouds(), rows, width, stretch, rng)
+        start = (0.0, -camera.pan)
+        shape = patch(clouds(), rows, width, stretch, rng, start)
         thick = np.clip(0.9 * shape + np.float32(2.4 * weather.cover - 0.7), 0, 1)[..., None]
-        bottom = 1 + np.float32(0.07) * patch(clouds(), rows, width, stretch * 0.6, rng)
+        bottom = 1 + np.float32(0.07) * patch(clouds(), rows, width, stretch * 0.6, rng, start)
         color = color + (bottom[..., None] * np.array(weather.cloud, np.float32) - color) * thick
     if weather.fog > 0:
         clear = np.float32(np.exp(-weather.fog * 120))

@@ -12,6 +12,8 @@ from patchprobe.datasets.demo.scene import Tag
 from patchprobe.datasets.demo.style import City
 
 Put = Callable[..., None]
+# The names of the parts that are things of their own, where they are not the kind.
+_TAGS = {"cyclist": ("bicycle", "rider"), "motorcyclist": ("motorcycle", "rider"), "tractor": ("dynamic",)}
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Thing:
             self, x=self.x + way * float(np.sin(self.yaw)), z=self.z + way * float(np.cos(self.yaw)), phase=phase
         )
 
+    def seen_after(self, advance: float) -> "Thing":
+        """Return the thing as far off as it is for a camera that has gone some metres along the street."""
+        # Blocks stand across the street: they end at an x.
+        return replace(self, z=self.z - advance, end=self.end - (0.0 if self.kind == "block" else advance))
+
 
 def plan_layout(rng: np.random.Generator, city: City) -> Layout:
     """Draw the widths of a street, its crossing and its end."""
@@ -65,16 +72,27 @@ def plan_things(rng: np.random.Generator, city: City, layout: Layout) -> list[Th
     """Draw what stands and moves in a street, and where."""
     instances = Instances()
     things: list[Thing] = []
+    put = putting(rng, things)
+    plan_sides(rng, city, layout, put, instances)
+    _traffic(rng, city, layout, put, instances)
+    return things
+
+
+def putting(rng: np.random.Generator, things: list[Thing]) -> Put:
+    """Return what adds a thing to a list: called with kind, x and z, and with other fields of :class:`Thing` by name."""
 
     def put(kind: str, x: float, z: float, *, seed: int | None = None, **more: Any) -> None:
         things.append(Thing(kind, float(x), float(z), int(rng.integers(2**62)) if seed is None else seed, **more))
 
+    return put
+
+
+def plan_sides(rng: np.random.Generator, city: City, layout: Layout, put: Put, instances: Instances) -> None:
+    """Put all that is beside the road and at its end, people on the pavements and parked vehicles with it."""
     _background(rng, city, layout, put)
     for sign in (-1, 1):
         _frontage(rng, city, layout, sign, put)
         _pavement(rng, city, layout, sign, put, instances)
-    _traffic(rng, city, layout, put, instances)
-    return things
 
 
 def _background(rng: np.random.Generator, city: City, layout: Layout, put: Put) -> None:
@@ -222,7 +240,7 @@ def _traffic(rng: np.random.Generator, city: City, layout: Layout, put: Put, ins
                 kind = str(rng.choice(kinds, p=shares))
                 slow = kind in ("cyclist", "motorcyclist")
                 x = layout.at(sign, half * (rng.uniform(0.7, 0.9) if slow else rng.uniform(0.42, 0.58)))
-                _ride(
+                ride(
                     rng, kind, x, z + (4 if kind in ("truck", "bus") else 0), yaw + rng.normal(0, 0.05), put, instances
                 )
                 z += 8 if kind in ("truck", "bus") else 2
@@ -234,7 +252,7 @@ def _traffic(rng: np.random.Generator, city: City, layout: Layout, put: Put, ins
                 kind = str(rng.choice(kinds, p=shares))
                 x, z = rng.uniform(-18, 18), near + share * (far - near)
                 if abs(x) > 3 or z > 12:
-                    _ride(rng, kind, x, z, yaw + rng.normal(0, 0.12), put, instances)
+                    ride(rng, kind, x, z, yaw + rng.normal(0, 0.12), put, instances)
     place = layout.zebra + 1.5 if layout.zebra is not None else rng.uniform(8, 40)
     for _ in range(rng.poisson(0.9 * city.people if layout.zebra is not None else 0.3)):
         x = layout.middle + rng.uniform(-half, half)
@@ -250,7 +268,17 @@ def _traffic(rng: np.random.Generator, city: City, layout: Layout, put: Put, ins
         )
 
 
-def _ride(rng: np.random.Generator, kind: str, x: float, z: float, yaw: float, put: Put, instances: Instances) -> None:
-    names = {"cyclist": ("bicycle", "rider"), "motorcyclist": ("motorcycle", "rider")}.get(kind, (kind,))
-    tags = tuple(instances.tag(name) for name in names)
-    put(kind, x, z, yaw=yaw, tags=tags, speed=4.0 if kind == "cyclist" else 9.0, phase=rng.uniform(0, 6.3))
+def ride(
+    rng: np.random.Generator,
+    kind: str,
+    x: float,
+    z: float,
+    yaw: float,
+    put: Put,
+    instances: Instances,
+    speed: float | None = None,
+) -> None:
+    """Put a vehicle or a rider under way, at a speed in m/s or at that of its kind."""
+    tags = tuple(instances.tag(name) for name in _TAGS.get(kind, (kind,)))
+    usual = 4.0 if kind == "cyclist" else 9.0
+    put(kind, x, z, yaw=yaw, tags=tags, speed=usual if speed is None else speed, phase=rng.uniform(0, 6.3))

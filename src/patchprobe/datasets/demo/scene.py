@@ -52,7 +52,11 @@ class Plane(NamedTuple):
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera that looks along z: focal length and centre in px, height above ground in metres, roll as slope."""
+    """A pinhole camera that looks along z: focal length and centre in px, height above ground in metres, roll as slope.
+
+    ``advance`` is how many metres it has gone along the street since the street was planned, ``pan`` by how many px it
+    has turned to the left: its centre is that much further right.
+    """
 
     shape: tuple[int, int]
     focal: float
@@ -60,6 +64,8 @@ class Camera:
     column: float
     horizon: float
     roll: float = 0.0
+    advance: float = 0.0
+    pan: float = 0.0
 
     def project(self, points: Points) -> npt.NDArray[np.float64]:
         """Return the pixel (column, row) of world points, (n, 3) -> (n, 2); what is behind NEAR is moved there."""
@@ -130,16 +136,24 @@ class Face(NamedTuple):
 
 @dataclass
 class Canvas:
-    """The surfaces of a scene, painted from back to front."""
+    """The surfaces of a scene, painted from back to front.
+
+    ``film`` is for the pictures of a video: things then look the same in all of them, also where a part is out of sight,
+    and of each countable one ``silhouettes`` has what it would show if nothing stood before it, uint8 (height, width)
+    by instance id; ``cut`` has the ids of those that reach beyond the picture.
+    """
 
     camera: Camera
     light: Light
     rng: np.random.Generator
+    film: bool = False
     surface: npt.NDArray[np.int32] = field(init=False)
     shadow: npt.NDArray[np.uint8] = field(init=False)
     contact: npt.NDArray[np.uint8] = field(init=False)
     rows: list[tuple[float, ...]] = field(default_factory=list)
     glows: list[tuple[float, float, float, Color]] = field(default_factory=list)
+    silhouettes: dict[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
+    cut: set[int] = field(default_factory=set)
     _lit: dict[tuple[float, float, float], Color] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -147,15 +161,24 @@ class Canvas:
         self.shadow = np.zeros(self.camera.shape, np.uint8)
         self.contact = np.zeros(self.camera.shape, np.uint8)
 
-    def add(self, tag: Tag, plane: Plane, paint: Paint, *, shade: float = 1.0, gradient: float = 0.0) -> int:
-        """Register a surface and return its number; ``gradient`` is the relative change of brightness over 100 rows."""
+    def part(self, rng: np.random.Generator) -> np.random.Generator:
+        """Return the generator of a part of a thing: in a film one of its own, that only this part takes numbers from."""
+        return np.random.Generator(np.random.PCG64(int(rng.integers(2**62)))) if self.film else rng
+
+    def add(
+        self, tag: Tag, plane: Plane, paint: Paint, *, shade: float = 1.0, gradient: float = 0.0, x: float = 0.0
+    ) -> int:
+        """Register a surface and return its number.
+
+        ``gradient`` is the relative change of brightness over 100 rows, ``x`` where its texture begins, in metres.
+        """
         factors = self._lit.get(plane.normal)
         if factors is None:
             factors = self._lit[plane.normal] = self.light.on(plane.normal)
         glow = paint.glow * self.light.night
         shade *= 1 - glow
         r, g, b = (c * (shade * factor + glow) for c, factor in zip(paint.color, factors, strict=True))
-        self.rows.append((*tag, r, g, b, paint.texture, paint.contrast, *plane[:4], gradient / 100))
+        self.rows.append((*tag, r, g, b, paint.texture, paint.contrast, *plane[:4], gradient / 100, x))
         return len(self.rows) - 1
 
     def polygon(self, corners: Sequence[Sequence[float]], number: int) -> None:
@@ -176,8 +199,6 @@ class Canvas:
 
     def solid(self, faces: Sequence[Face], tag: Tag, x: float, z: float, yaw: float, y: float = 0.0) -> None:
         """Draw a solid that stands at (x, y, z) and is turned by ``yaw`` (0: facing along +z), far faces first."""
-        if z < NEAR:
-            return
         corners = [face.corners for face in faces]
         details = [detail for face in faces for detail, _ in face.details]
         local = np.array([corner for part in (*corners, *details) for corner in part])
@@ -187,6 +208,8 @@ class Canvas:
             (x + local[:, 0] * sin - local[:, 2] * cos, y + local[:, 1], z + local[:, 0] * cos + local[:, 2] * sin),
             axis=1,
         )
+        if world[:, 2].max() < NEAR:
+            return
         pixels = _whole(self.camera.project(world))
         ends = list(accumulate(len(c) for c in (*corners, *details)))
         starts = [0, *ends[:-1]]
@@ -202,14 +225,25 @@ class Canvas:
             if face.normal is None or px * normal[0] + py * normal[1] + pz * normal[2] < 0:
                 order.append((-(px * px + py * py + pz * pz), i, first_detail, normal))
             first_detail += len(face.details)
-        front = self.camera.front(z)
+        front, start = self.camera.front(z), x if self.film else 0.0
         for _, i, detail, normal in sorted(order):
             face = faces[i]
             plane = front._replace(normal=normal)
             own = face.tag or tag
-            cv2.fillPoly(self.surface, [pixels[starts[i] : ends[i]]], self.add(own, plane, face.paint))
-            for j, (_, paint) in enumerate(face.details, start=detail):
-                cv2.fillPoly(self.surface, [pixels[starts[j] : ends[j]]], self.add(own, plane, paint))
+            parts = [(i, face.paint), *((j, paint) for j, (_, paint) in enumerate(face.details, start=detail))]
+            for j, paint in parts:
+                outline = pixels[starts[j] : ends[j]]
+                cv2.fillPoly(self.surface, [outline], self.add(own, plane, paint, x=start))
+                if self.film and own.instance >= 1000:
+                    self._record(own.instance, outline)
+
+    def _record(self, instance: int, outline: npt.NDArray[np.int32]) -> None:
+        """Add a polygon to the silhouette of a thing."""
+        silhouette = self.silhouettes.setdefault(instance, np.zeros(self.camera.shape, np.uint8))
+        cv2.fillPoly(silhouette, [outline], 1)
+        height, width = self.camera.shape
+        if outline.min() < 0 or outline[:, 0].max() >= width or outline[:, 1].max() >= height:
+            self.cut.add(instance)
 
     def cast(self, x: float, z: float, length: float, width: float, height: float, yaw: float = 0.0) -> None:
         """Darken the ground under a box and where it keeps the sun off."""
@@ -240,20 +274,22 @@ class Canvas:
 
         ``gaps`` (0 to 1) is how ragged the edge is.
         """
-        z = middle[2]
+        z, rng = middle[2], self.part(self.rng)
         if z < NEAR:
             return
         scale = self.camera.focal / z
         u, v = self.camera.pixel(*middle)
         half_width, half_height = size[0] * scale, size[1] * scale
         reach = 1 + gaps
-        top, bottom = max(int(v - reach * half_height), 0), min(int(v + reach * half_height) + 2, self.surface.shape[0])
-        left, right = max(int(u - reach * half_width), 0), min(int(u + reach * half_width) + 2, self.surface.shape[1])
+        above, before = int(v - reach * half_height), int(u - reach * half_width)
+        top, bottom = max(above, 0), min(int(v + reach * half_height) + 2, self.surface.shape[0])
+        left, right = max(before, 0), min(int(u + reach * half_width) + 2, self.surface.shape[1])
         if top >= bottom or left >= right:
             return
         # About eight blobs of noise across, at least a texel for each pixel.
         step = max(max(half_width, half_height) / 90, 0.25)
-        rough = patch(blobs(), bottom - top, right - left, step, self.rng)
+        start = (top - above, left - before) if self.film else (0, 0)
+        rough = patch(blobs(), bottom - top, right - left, step, rng, start)
         across = (np.arange(left, right, dtype=np.float32) - u) / max(half_width, 0.5)
         down = (np.arange(top, bottom, dtype=np.float32) - v) / max(half_height, 0.5)
         distance = (down * down)[:, None] + (across * across)[None, :]

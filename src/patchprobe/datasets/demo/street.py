@@ -13,7 +13,7 @@ from patchprobe.datasets.demo import buildings, furniture, people, plants, vehic
 from patchprobe.datasets.demo.atmosphere import atmosphere
 from patchprobe.datasets.demo.ground import Layout, draw_ground
 from patchprobe.datasets.demo.labels import EGO_VEHICLE, SKY
-from patchprobe.datasets.demo.photograph import photograph
+from patchprobe.datasets.demo.photograph import Sensor, Weather, photograph
 from patchprobe.datasets.demo.plan import Thing, plan_layout, plan_things
 from patchprobe.datasets.demo.scene import FRONT, Camera, Canvas, Color, Face, Paint, Plane, Scene
 from patchprobe.datasets.demo.style import City, city_style, draw_color
@@ -34,17 +34,38 @@ class Street:
 
     def draw(self, seconds: float = 0.0) -> Scene:
         """Draw the street as it looks after some time."""
-        rng = _thing_generator(self.seed)
+        rng = thing_generator(self.seed)
+        return photograph(*self._painted(rng, seconds, self.camera, film=False), rng)
+
+    def shoot(self, seconds: float, camera: Camera, moment: np.random.Generator) -> tuple[Scene, Canvas]:
+        """Draw a picture of a video: the street after some time, seen by a camera under way.
+
+        ``moment`` gives what no two pictures share. Returns the canvas too, which has the silhouettes.
+        """
+        rng = thing_generator(self.seed)
+        canvas, weather, sensor = self._painted(rng, seconds, camera, film=True)
+        return photograph(canvas, weather, sensor, rng, moment), canvas
+
+    def _painted(
+        self, rng: np.random.Generator, seconds: float, camera: Camera, *, film: bool
+    ) -> tuple[Canvas, Weather, Sensor]:
         light, weather, sensor = atmosphere(rng, self.city)
-        canvas = Canvas(self.camera, light, rng)
-        canvas.rows.append((*SKY, 0, 0, 0, 0, 0, 0, 0, 0, FRONT, 0))
+        canvas = Canvas(camera, light, rng, film)
+        canvas.rows.append((*SKY, 0, 0, 0, 0, 0, 0, 0, 0, FRONT, 0, 0))
         draw_ground(canvas, rng, self.city, self.layout)
-        things = [thing.after(seconds) for thing in self.things]
-        for thing in sorted(things, key=lambda thing: (not thing.outer, -thing.z)):
-            canvas.rng = _thing_generator(thing.seed)
+        things = [thing.after(seconds).seen_after(camera.advance) for thing in self.things]
+        crossing = self.layout.crossing if film else None
+
+        def order(thing: Thing) -> tuple[int, bool, float]:
+            # Houses count with their near ends: at a crossing those before it hide what comes out of the other street.
+            before = sum(thing.z + camera.advance < z for z in crossing or ())
+            return before, not thing.outer, -thing.z
+
+        for thing in sorted(things, key=order):
+            canvas.rng = thing_generator(thing.seed)
             _DRAWERS[thing.kind](canvas, canvas.rng, self.city, thing)
         _bonnet(canvas, rng, self.city)
-        return photograph(canvas, weather, sensor, rng)
+        return canvas, weather, sensor
 
 
 def plan_street(seed: int, split: str, city: str, index: int) -> Street:
@@ -63,7 +84,8 @@ def plan_street(seed: int, split: str, city: str, index: int) -> Street:
     return Street(style, camera, layout, tuple(plan_things(rng, style, layout)), int(rng.integers(2**62)))
 
 
-def _thing_generator(seed: int) -> np.random.Generator:
+def thing_generator(seed: int) -> np.random.Generator:
+    """Return the generator that a thing of this seed is drawn with."""
     return np.random.Generator(np.random.PCG64(seed))
 
 
@@ -125,6 +147,7 @@ _DRAWERS: dict[str, Drawer] = {
     "car": _vehicle(vehicles.car),
     "truck": _vehicle(vehicles.truck),
     "bus": _vehicle(vehicles.bus),
+    "tractor": _vehicle(vehicles.tractor),
     "person": _person,
     "bicycle": _cycle(people.bicycle, ridden=False, upright=False),
     "motorcycle": _cycle(people.motorcycle, ridden=False, upright=True),

@@ -70,12 +70,17 @@ def grain() -> Floats:
     return generator("grain").standard_normal((600, 1100, 3), np.float32)
 
 
-def patch(bank: Floats, rows: int, columns: int, step: float, rng: np.random.Generator) -> Floats:
-    """Return a piece of a tileable square bank from a random place, one texel each ``step`` pixels; (rows, columns)."""
+def patch(
+    bank: Floats, rows: int, columns: int, step: float, rng: np.random.Generator, start: tuple[float, float] = (0, 0)
+) -> Floats:
+    """Return a piece of a tileable square bank from a random place, one texel each ``step`` pixels; (rows, columns).
+
+    ``start`` in pixels (down, right) is where the piece begins beyond that place.
+    """
     side = len(bank)
     top, left = rng.integers(0, side, 2)
-    y = ((np.arange(rows) / step).astype(np.int64) + top) % side
-    x = ((np.arange(columns) / step).astype(np.int64) + left) % side
+    y = (np.floor((np.arange(rows) + start[0]) / step).astype(np.int64) + top) % side
+    x = (np.floor((np.arange(columns) + start[1]) / step).astype(np.int64) + left) % side
     return bank[y].take(x, axis=1)
 
 

@@ -1,4 +1,4 @@
-"""Cars, trucks and buses as solids."""
+"""Cars, trucks, buses and tractors as solids."""
 
 import itertools
 from collections.abc import Callable
@@ -256,3 +256,33 @@ def bus(rng: np.random.Generator, color: Color) -> tuple[list[Face], tuple[float
         (across(back, width * 0.4, -width * 0.4, 0.5, 1.1), second),
     ]
     return box(back, front, 0.3, height, width, body, details), (length, width, height)
+
+
+def tractor(rng: np.random.Generator, color: Color) -> tuple[list[Face], tuple[float, float, float]]:
+    """Return the faces of a tractor: engine, cab, large wheels behind; and its length, width and height."""
+    length, width, height = rng.uniform(3.5, 4.2), rng.uniform(1.8, 2.1), rng.uniform(2.5, 2.9)
+    body, pane, dark = Paint(color, Texture.SMOOTH, 0.03), glass(rng), Paint((48, 48, 50))
+    rim = Paint(pick(rng, ((205, 170, 60), (190, 60, 45), (200, 200, 196))))
+    back, front, radius = -length / 2, length / 2, rng.uniform(0.75, 0.9)
+    joint = back + 0.42 * length
+    wheels = {
+        side: [
+            *((disc(back + radius, radius, z, size * radius), look) for size, look in ((1.0, TYRE), (0.55, rim))),
+            *((disc(front - 0.6, 0.5, z, size * 0.5), look) for size, look in ((1.0, TYRE), (0.5, rim))),
+        ]
+        for side, z in (("left", width / 2), ("right", -width / 2))
+    }
+    windows = {
+        side: [(along(z, back + 0.35, joint - 0.1, 1.5, height - 0.25), pane)]
+        for side, z in (("left", width * 0.4), ("right", -width * 0.4))
+    }
+    windows |= {
+        side: [(across(x, width * 0.34, -width * 0.34, 1.5, height - 0.25), pane)]
+        for side, x in (("front", joint), ("back", back + 0.2))
+    }
+    lamps = {"front": [(across(front, z, z * 0.5, 1.05, 1.25), LAMP_WHITE) for z in (width * 0.25, -width * 0.25)]}
+    return [
+        *box(back + 0.3, front - 0.2, 0.35, 0.7, width, dark, wheels),
+        *box(back + 0.2, joint, 0.7, height, width * 0.8, body, windows),
+        *box(joint, front, 0.7, 1.5, width * 0.55, body, lamps),
+    ], (length, width, height)

@@ -123,7 +123,7 @@ def test_cities_are_invented_and_in_one_split_only() -> None:
             {"generator": "streets"},
             "datasets.d.generate.generator: there is no generator 'streets'; did you mean street?",
         ),
-        ({"generator": "os"}, "there is no generator 'os'; known are aerial, street"),
+        ({"generator": "os"}, "there is no generator 'os'; known are aerial, landuse, street, street_video"),
         ({"options": {"test": {}}}, "datasets.d.generate.options.test is unknown: take one of train, val"),
         ({"options": {"train": 3}}, "options.train is 3; give it the keys cities and images_per_city"),
         ({"options": {"train": {"city": 3}}}, "options.train.city is unknown: take one of cities, images_per_city"),
