@@ -37,6 +37,8 @@ def test_paper_resolves_without_data_and_weights(empty):
                     assert jobs[f"patch_classification {dataset},{model}@{variant},{version}"] == 1
         seen = {job for job in jobs if job.startswith(f"extract_full_images {dataset},")}
         assert seen == {f"extract_full_images {dataset},{model}" for model in ("dino", "mae")}
+        having = {job for job in jobs if job.startswith(f"reconstruct {dataset},")}
+        assert having == {f"reconstruct {dataset},{model}" for model in ("mae-visualize", "simmim")}
     # The third has boxes alone: it is retrieved from, in the paper's transformations.
     for model in PAPER:
         assert jobs[f"patch_retrieval fair1m,{model}"] == 1
