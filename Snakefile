@@ -29,6 +29,7 @@ include: "rules/patch_classification.smk"
 include: "rules/analyses.smk"
 include: "rules/full_images.smk"
 include: "rules/image_features.smk"
+include: "rules/reconstruction.smk"
 include: "rules/report.smk"
 include: "rules/pretrain.smk"
 

@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from patchprobe.analyses.reconstruction.reconstructing import reconstructed
+from patchprobe.analyses.reconstruction.settings import Setting
 from patchprobe.models.backbone import load_model
 from patchprobe.models.decoders.reconstruction import load_autoencoder
 
@@ -182,6 +184,31 @@ def test_reconstructions_equal_the_official_ones(golden, fill, compare, files, m
         found["loss_norm_pix"] = (predicted - (target - mean) / std).square().mean(-1)[encoded.mask].mean()
     for name in expected.keys() - {"noise"}:
         compare(model, f"{case} (decoder)", name, found[name], expected[name], 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "case"), [(model, case) for model in RECONSTRUCTIONS for case in RECONSTRUCTIONS[model]]
+)
+def test_the_analysis_reconstructs_as_the_official_code(golden, fill, compare, files, model, case):
+    """With nothing zeroed and nothing masked, and with both."""
+    what = fill.load_spec(model)["cases"][case]
+    images, expected = images_of(fill, model, case), expected_of(golden, model, case)
+    autoencoder = load_autoencoder(load(fill, model, files, 96), heads=4)
+    noise = torch.rand(len(images), autoencoder.patches)
+    share = 0.0
+    if what.get("mask_ratio"):
+        noise = torch.from_numpy((expected if "noise" in expected else expected_of(golden, model, "mask75"))["noise"])
+        share = what["mask_ratio"]
+    elif "mask" in expected:
+        # Hidden are those of the highest noise.
+        noise = torch.from_numpy(expected["mask"]).flatten(1).double()
+        (share,) = noise.mean(dim=1).unique().tolist()
+    setting = Setting("", np.asarray(what.get("zero_dims", ()), np.int64))
+    scope = "patch" if what.get("zero_tokens", "").startswith("patch") else "all"
+    with torch.inference_mode():
+        encoded = autoencoder.encode_hidden(images, share, noise)
+        found = reconstructed(autoencoder, images, encoded, setting, scope=scope)
+    compare(model, f"{case} (analysis)", "recon", found, expected["recon"], 1e-5)
 
 
 @pytest.mark.parametrize("model", RECONSTRUCTIONS)

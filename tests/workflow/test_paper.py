@@ -1,5 +1,6 @@
 """The configuration of the paper on a machine without data and weights, and models that come from the registry."""
 
+import re
 import shutil
 
 import pytest
@@ -37,6 +38,8 @@ def test_paper_resolves_without_data_and_weights(empty):
                     assert jobs[f"patch_classification {dataset},{model}@{variant},{version}"] == 1
         seen = {job for job in jobs if job.startswith(f"extract_full_images {dataset},")}
         assert seen == {f"extract_full_images {dataset},{model}" for model in ("dino", "mae")}
+        having = {job for job in jobs if job.startswith(f"reconstruct {dataset},")}
+        assert having == {f"reconstruct {dataset},{model}" for model in ("mae-visualize", "simmim")}
     # The third has boxes alone: it is retrieved from, in the paper's transformations.
     for model in PAPER:
         assert jobs[f"patch_retrieval fair1m,{model}"] == 1
@@ -54,6 +57,16 @@ def test_paper_resolves_without_data_and_weights(empty):
         seen = {job for job in jobs if job.startswith(f"extract_image_features {dataset},")}
         assert seen == {f"extract_image_features {dataset},{model}" for model in {*PAPER, *CONTROLS} - {"simmim"}}
         assert not [job for job in jobs if job.startswith(f"extract {dataset},")]
+
+
+def test_the_dry_run_of_the_paper_names_its_tables_and_figures(empty):
+    said = empty.snakemake("--dry-run", "--quiet", "all", "--configfile", "config/paper.yaml", "all").stdout
+    named = dict(re.findall(r"^of the paper, (.*?): (.*)$", said, re.M))
+    numbers = {f"table {n}" for n in (2, 3, 4, 5, 6)} | {f"figure {n}" for n in (8, 12, 13)} | {"figures 5, 6 and 11"}
+    assert numbers <= named.keys()
+    assert "results/figures/tracking_full_frames.bdd100k.svg" in named["figure 12"]
+    assert "results/figures/image_knn.resisc45.svg" in named["figure 8"]
+    assert "results/tables/reconstruction.csv" in named["table 4"]
 
 
 @pytest.mark.parametrize("name", ["config", "camvid", "pretrain"])

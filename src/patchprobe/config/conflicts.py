@@ -41,6 +41,9 @@ def conflicts(config: Mapping[str, Any]) -> Iterator[str]:
                 )
     for model, entry in config["models"].items():
         yield from _misnamed(model, entry, Path(config["checkpoint_root"]))
+        if entry.get("decoder"):
+            yield from _misnamed(f"{model}.decoder", entry["decoder"], Path(config["checkpoint_root"]))
+            yield from _without_decoder(model, entry)
         if position_method(entry) != "gsd" and entry.get("ground_sample_distance") is not None:
             yield (
                 f"key models.{model}.ground_sample_distance has no effect, since models.{model}.position_embedding is "
@@ -54,6 +57,11 @@ def conflicts(config: Mapping[str, Any]) -> Iterator[str]:
     yield from _beyond_the_tile(config)
     yield from _undivided(config)
     files = {f"models.{name}.checkpoint": entry.get("checkpoint") for name, entry in config["models"].items()}
+    files |= {
+        f"models.{name}.decoder.checkpoint": entry["decoder"]["checkpoint"]
+        for name, entry in config["models"].items()
+        if entry.get("decoder")
+    }
     for key, path in {"checkpoint_root": config["checkpoint_root"], **files}.items():
         if set(path or "") & set("{}"):
             yield (
@@ -109,6 +117,18 @@ def _misnamed(model: str, entry: Mapping[str, Any], checkpoint_root: Path) -> It
             checkpoint_path(model, entry, checkpoint_root)
     except (ConfigError, ModelError) as error:
         yield str(error)
+
+
+def _without_decoder(model: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """Say where no decoder can be, whatever the files hold."""
+    key = f"key models.{model}.decoder"
+    if not entry["checkpoint"] and not entry["decoder"]["checkpoint"]:
+        yield (
+            f"{key} is given, but models.{model}.checkpoint is null, and timm's hub has no decoders: name a checkpoint that has "
+            "one, or the decoder's own"
+        )
+    if position_method(entry) == "gsd":
+        yield f"{key} is given, but no decoder is known for position_embedding gsd: remove it"
 
 
 def _beyond_the_tile(config: Mapping[str, Any]) -> Iterator[str]:

@@ -69,28 +69,47 @@ def checkpoint(config: Config, model: str) -> list[str]:
     return [str(Path(config["checkpoint_root"]) / name)] if name else []
 
 
+def decoder_checkpoint(config: Config, model: str) -> list[str]:
+    """Return the file of a model's decoder below ``checkpoint_root``, as for the model's own; none without one of its own."""
+    name = checkpoint_name(config["models"][model]["decoder"])
+    return [str(Path(config["checkpoint_root"]) / name)] if name else []
+
+
 def packaged_weights(config: Config, model: str) -> str:
     """Return what tells that the weights are others that the package brings along."""
-    entry = config["models"][model]
+    return _packaged(model, config["models"][model], config)
+
+
+def packaged_decoder(config: Config, model: str) -> str:
+    """Return the same of the decoder's weights."""
+    return _packaged(f"{model}.decoder", config["models"][model]["decoder"], config)
+
+
+def _packaged(name: str, entry: Mapping[str, Any], config: Config) -> str:
     if not entry.get("checkpoint") or checkpoint_name(entry):
         return ""
-    path = checkpoint_path(model, entry, Path(config["checkpoint_root"]))
+    path = checkpoint_path(name, entry, Path(config["checkpoint_root"]))
     return f"weights {fingerprint(path) if path.is_file() else ''}"
 
 
 def absent_checkpoints(config: Config) -> str:
     """Return a pattern of the checkpoints that are not there; one that is there is no output, so nothing deletes it."""
     root = Path(config["checkpoint_root"])
-    names = {checkpoint_name(entry) for entry in config["models"].values()}
+    names = {checkpoint_name(entry) for _, entry in _with_files(config)}
     return "|".join(re.escape(name) for name in sorted(names) if name and not (root / name).exists()) or "(?!)"
 
 
 def fetched(config: Config, checkpoint: str) -> dict[str, Any]:
-    """Return where to get a checkpoint, from the first model with its address."""
-    models = [name for name in sorted(config["models"]) if checkpoint_name(config["models"][name]) == checkpoint]
-    name = next((name for name in models if config["models"][name]["url"]), models[0])
-    entry = config["models"][name]
+    """Return where to get a checkpoint, from the first model or decoder with its address."""
+    same = [(name, entry) for name, entry in _with_files(config) if checkpoint_name(entry) == checkpoint]
+    name, entry = next((pair for pair in same if pair[1]["url"]), same[0])
     return {"name": name, "url": entry["url"], "sha256": entry["sha256"]}
+
+
+def _with_files(config: Config) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the keys below ``models``, and the entries there, that may name a file: of models, then of their decoders."""
+    models = sorted(config["models"].items())
+    return [*models, *((f"{name}.decoder", entry["decoder"]) for name, entry in models if entry.get("decoder"))]
 
 
 def pretraining_state(config: Config) -> str:

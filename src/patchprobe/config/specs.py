@@ -22,9 +22,9 @@ from patchprobe.models.registered import position_method
 Config = Mapping[str, Any]
 Values = dict[str, Any]
 
-# Of a model, what its tokens do not depend on: the options of its probe, its variants, the address of its checkpoint.
+# Of a model, what its tokens do not depend on: the options of its probe, its variants, its decoder, the address of its checkpoint.
 # The size of a pixel on the ground is a value of model and data set.
-_NO_PART_OF_THE_MODEL = ("probe", "variants", "url", "ground_sample_distance")
+_NO_PART_OF_THE_MODEL = ("probe", "variants", "url", "ground_sample_distance", "decoder")
 # What Scale-MAE's author tells it of images of any size, in metres per pixel of its input (docs/image-knn.md).
 RECIPE_DISTANCE = 1.0
 
@@ -156,6 +156,27 @@ def _sensor_distance(config: Config, dataset: str, name: str) -> float | None:
         return None
     side = entry["input_size"] or stored
     return metres * (side if isinstance(side, int) else side[0]) / stored
+
+
+def decoder_card(config: Config, dataset: str, name: str) -> Values:
+    """Return what the description of a model's decoder on a data set depends on."""
+    decoder = {key: value for key, value in config["models"][name]["decoder"].items() if key != "url"}
+    root = config["checkpoint_root"] if decoder["checkpoint"] else ""
+    masked = config["reconstruction"]["masked"]
+    return {**model_card(config, dataset, name), "decoder": decoder, "decoder_root": root, "masked": masked}
+
+
+def reconstruction(config: Config, dataset: str, name: str) -> Values:
+    """Return what reconstructed tiles of a data set depend on, beside tiles, cards and the variance of features."""
+    own = {key: value for key, value in config["reconstruction"].items() if key not in ("enabled", "models")}
+    return {
+        **decoder_card(config, dataset, name),
+        **own,
+        "dataset": dataset,
+        "device": config["device"],
+        "batch_size": config["extraction"]["batch_size"],
+        "seed": config["seed"],
+    }
 
 
 def variant(config: Config, model: str, name: str) -> Values:

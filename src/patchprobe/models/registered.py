@@ -71,12 +71,13 @@ def resolve(name: str, entry: Mapping[str, Any] | None, folder: Path = FOLDER) -
 
     That is the model that its key ``registry`` names, or without ``source`` and ``registry`` the one of its own name.
     Keys of the entry win, inside nested mappings too; ``registry`` itself is gone. The registry's ``url`` and ``sha256``
-    belong to its ``checkpoint`` and go if the entry names another file. ``checkpoint`` is in its shortest form. Raises ConfigError naming the key and the
+    belong to its ``checkpoint`` and go if the entry names another file, and with them a decoder in a file of its own, which was
+    trained with that encoder; those of a decoder go likewise. ``checkpoint`` is in its shortest form. Raises ConfigError naming the key and the
     nearest names if there is no such model.
     """
-    own = dict(entry or {})
-    if isinstance(own.get("checkpoint"), str) and own["checkpoint"]:
-        own["checkpoint"] = normalised(own["checkpoint"])
+    own = _shortest(dict(entry or {}))
+    if isinstance(own.get("decoder"), Mapping):
+        own["decoder"] = _shortest(dict(own["decoder"]))
     wanted = own.pop("registry", None)
     if wanted is None and "source" in own:
         return own
@@ -99,7 +100,22 @@ def resolve(name: str, entry: Mapping[str, Any] | None, folder: Path = FOLDER) -
         )
     if "checkpoint" in own and own["checkpoint"] != registered.get("checkpoint"):
         registered = {key: value for key, value in registered.items() if key not in ("url", "sha256")}
+        if (registered.get("decoder") or {}).get("checkpoint"):
+            registered["decoder"] = None
+    theirs, ours = registered.get("decoder"), own.get("decoder")
+    if (
+        theirs
+        and isinstance(ours, Mapping)
+        and ours.get("checkpoint", theirs.get("checkpoint")) != theirs.get("checkpoint")
+    ):
+        kept = {key: value for key, value in theirs.items() if key not in ("url", "sha256")}
+        registered = {**registered, "decoder": kept}
     return _merged(registered, own)
+
+
+def _shortest(entry: dict[str, Any]) -> dict[str, Any]:
+    file = entry.get("checkpoint")
+    return entry | {"checkpoint": normalised(file)} if isinstance(file, str) and file else entry
 
 
 def _merged(base: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,6 +56,7 @@ def _section(model: RegisteredModel) -> Iterator[str]:
         + (f"; released for {model.native_size} px" if model.native_size != entry["input_size"] else ""),
         "position embedding": _positions(model),
         "normalisation": f"mean {_numbers(entry['mean'])}, standard deviation {_numbers(entry['std'])}",
+        "decoder": _decoder(entry),
         "linear probe": "`batch_norm: true`" if entry.get("probe", {}).get("batch_norm") else "",
         "licence": f"code {model.licence['code']}; weights {model.licence['weights']}",
     }
@@ -86,6 +87,15 @@ def _file(entry: Mapping[str, Any]) -> str:
         return "none to name, timm's hub"
     layout = f"`{entry['checkpoint']}`, layout `{entry['layout']}`"
     return f"{layout}, from <{entry['url']}>" if entry["url"] else f"{layout}, by hand"
+
+
+def _decoder(entry: Mapping[str, Any]) -> str:
+    decoder = entry.get("decoder")
+    if not decoder:
+        return ""
+    place = f"`{decoder['checkpoint']}`" if decoder.get("checkpoint") else "in the same file"
+    predicts = {"pixels": "pixels", "normalised-patches": "patches normalised one by one"}[decoder["target"]]
+    return f"{place}; predicts {predicts}"
 
 
 def _digest(entry: Mapping[str, Any]) -> str:

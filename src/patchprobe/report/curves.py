@@ -11,7 +11,18 @@ from matplotlib.axes import Axes
 from patchprobe.report.formats import Table
 from patchprobe.report.layout import lay_out_scores, write_tables
 from patchprobe.report.selection import METHOD_NAMES, METRIC_NAMES, interval_note, order_labels, order_methods, prepare
-from patchprobe.report.style import RC, WIDTH, Style, legend_columns, line_handles, looks, new_figure, plain, save
+from patchprobe.report.style import (
+    BESIDE,
+    RC,
+    WIDTH,
+    Style,
+    legend_columns,
+    line_handles,
+    looks,
+    new_figure,
+    plain,
+    save,
+)
 
 _UPRIGHT = 66  # digits that fit side by side below all panels
 
@@ -96,15 +107,17 @@ def draw_curves(
     axis: str,
     quantity: str,
     models: Sequence[str],
+    beside: str = "",
     bands: bool = True,
 ) -> None:
     """Draw prepared rows of one metric, a panel per title, their value against the column ``over``.
 
-    A line per model, with its interval as a band unless ``bands`` would lie on each other; values of ``over`` are evenly spaced, since they rise by factors.
-    ``axis`` and ``quantity`` name the axes, ``models`` are those of the run. Raises ValueError for an unknown suffix.
+    A line per model, with its interval as a band unless ``bands`` would lie on each other; values of ``over`` are evenly
+    spaced, since they rise by factors. ``axis`` and ``quantity`` name the axes, ``models`` are those of the run. The label
+    ``beside`` is no model, and its line is thin and grey. Raises ValueError for an unknown suffix.
     """
     rows = pd.concat(panels.values())
-    labels, look = order_labels(rows, models), looks(rows, models)
+    labels, look = order_labels(rows, models), looks(rows, models) | {beside: BESIDE}
     values = sorted(rows[over].unique())
     turned = len(panels) * sum(len(_number(value)) for value in values) > _UPRIGHT
     with matplotlib.rc_context(RC):

@@ -66,6 +66,10 @@ class Style:
     line: Any = LINES[0]
 
 
+# What is no model, such as chance.
+BESIDE = Style("#888888", "", ":")
+
+
 def styles(labels: Sequence[str]) -> dict[str, Style]:
     """Give every label its own pair of colour and marker, by its place in ``labels``; 56 labels at most."""
     return {label: Style(COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]) for i, label in enumerate(labels)}

@@ -30,6 +30,7 @@ CONFIG = {
     "models": {
         "mae": {"variants": {"less": {"transform": "drop-top-variance", "features": 20}}},
         "scalemae": {"ground_sample_distance": 2.0},
+        "mae-visualize": {},
         "pixels": {"source": "pixels", "patch_size": 8},
     },
     "corruptions": {"blur": {"levels": [3]}},
@@ -52,6 +53,10 @@ VALUES = {
     "probe of less": lambda c: specs.probe(c, "mae", "less"),
     "classes by mae": lambda c: specs.patch_classification(c, "towns", "mae", "", "clean"),
     "classes by less": lambda c: specs.patch_classification(c, "towns", "mae", "less", "clean"),
+    "decoder": lambda c: specs.decoder_card(c, "towns", "mae-visualize"),
+    "reconstruction": lambda c: specs.reconstruction(c, "towns", "mae-visualize"),
+    "card of mae-visualize": lambda c: specs.model_card(c, "towns", "mae-visualize"),
+    "tokens of mae-visualize": lambda c: specs.extraction(c, "towns", "mae-visualize", "clean"),
     "images to pretrain on": specs.pretraining_images,
     "pretraining by mae": lambda c: specs.pretraining(c, "mae"),
     "pretraining by dino": lambda c: specs.pretraining(c, "dino"),
@@ -61,6 +66,7 @@ OF_MAE = {"card of mae", "clean tokens of mae", "blurred tokens of mae"}
 OF_MAE |= {"card of mae on full images", "tokens of mae of full images"}
 OF_SCALEMAE = {"card of scalemae", "clean tokens of scalemae"}
 TOKENS = {name for name in VALUES if "tokens" in name}
+OF_VISUALIZE = {"card of mae-visualize", "tokens of mae-visualize", "decoder", "reconstruction"}
 CLASSES, PROBES = {"classes by mae", "classes by less"}, {"probe of mae", "probe of less"}
 TRAINED = {"pretraining by mae", "pretraining by dino"}
 
@@ -78,10 +84,17 @@ def before(schema):
 @pytest.mark.parametrize(
     ("key", "value", "changed"),
     [
-        ("seed", 1, {"index", "index of drawn", "corruption", "images to pretrain on"} | PROBES | CLASSES | TRAINED),
-        ("device", "cpu", TOKENS | TRAINED),
+        (
+            "seed",
+            1,
+            {"index", "index of drawn", "corruption", "images to pretrain on", "reconstruction"}
+            | PROBES
+            | CLASSES
+            | TRAINED,
+        ),
+        ("device", "cpu", TOKENS | TRAINED | {"reconstruction"}),
         ("data_root", "elsewhere", {"index", "tiles", "corruption"}),
-        ("checkpoint_root", "elsewhere", OF_MAE | OF_SCALEMAE),
+        ("checkpoint_root", "elsewhere", OF_MAE | OF_SCALEMAE | OF_VISUALIZE),
         ("datasets.towns.root", "cities", {"index", "tiles", "corruption"}),
         ("datasets.towns.splits.evaluation.images", 2, {"index"}),
         ("datasets.towns.tiling.interpolation", "bilinear", {"tiles", "corruption", "card of mae on full images"}),
@@ -94,8 +107,19 @@ def before(schema):
         ("models.mae.url", "https://mirror.example.org/a", set()),
         ("models.mae.variants.less.features", 30, {"probe of less", "classes by less"}),
         ("models.scalemae.ground_sample_distance", 3.0, OF_SCALEMAE),
+        ("models.mae-visualize.decoder.target", "normalised-patches", {"decoder", "reconstruction"}),
+        ("models.mae-visualize.decoder.url", "https://mirror.example.org/a", set()),
+        ("models.mae-visualize.mean", [0.5, 0.5, 0.5], OF_VISUALIZE),
+        ("reconstruction.features", 100, {"reconstruction"}),
+        ("reconstruction.masked", [0.5], {"reconstruction", "decoder"}),
+        ("reconstruction.models", [], set()),
+        ("extraction.batch_size", 4, TOKENS | {"reconstruction"}),
         ("extraction.layers.corrupted", "all", {"blurred tokens of mae"}),
-        ("extraction.layers.clean", "last", {"clean tokens of mae", "clean tokens of scalemae"}),
+        (
+            "extraction.layers.clean",
+            "last",
+            {"clean tokens of mae", "clean tokens of scalemae", "tokens of mae-visualize"},
+        ),
         ("extraction.dtype", "float32", TOKENS),
         ("patch_classification.linear.steps", 5, PROBES),
         ("patch_classification.bootstrap.resamples", 500, CLASSES),
@@ -199,3 +223,18 @@ def test_what_is_read_that_no_job_makes(schema, tmp_path, monkeypatch):
     assert not re.fullmatch(inputs.absent_checkpoints(config), Path(name).name)
     wanted = inputs.fetched(config, Path(name).name)
     assert wanted["name"] == "mae" and wanted["url"] == config["models"]["mae"]["url"]
+
+
+def test_files_of_decoders_are_fetched_and_watched_as_those_of_models(schema, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    edited = copy.deepcopy(CONFIG)
+    edited["models"]["mae"]["decoder"] = {"checkpoint": "x/../mine.pth", "sha256": "0" * 64}
+    edited["models"]["demo-mae"] = {}
+    config = validate(edited, schema)
+    assert inputs.decoder_checkpoint(config, "mae") == ["checkpoints/mine.pth"]
+    assert inputs.decoder_checkpoint(config, "demo-mae") == inputs.decoder_checkpoint(config, "mae-visualize") == []
+    assert re.fullmatch(inputs.absent_checkpoints(config), "mine.pth")
+    assert inputs.fetched(config, "mine.pth") == {"name": "mae.decoder", "url": None, "sha256": "0" * 64}
+    assert inputs.packaged_decoder(config, "mae") == inputs.packaged_decoder(config, "mae-visualize") == ""
+    assert inputs.packaged_decoder(config, "demo-mae").startswith("weights ")
+    assert inputs.packaged_decoder(config, "demo-mae") != inputs.packaged_weights(config, "demo-mae")

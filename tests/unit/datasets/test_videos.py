@@ -71,7 +71,9 @@ def test_training_videos_are_others_than_those_evaluated(tmp_path):
 def test_tiles_that_overlap_are_refused_before_anything_is_cut(tmp_path):
     write_video(tmp_path, [frame(n, label()) for n in (1, 2, 3)])
     tiling = {"tiling": {"size": 25, "resize": 25}, "splits": {"evaluation": {"source": "val"}}}
-    with pytest.raises(DataError, match=r"datasets\.films\.tiling: tiles of 25 px overlap .*60 x 40 px.*such as \[50, 50\]"):
+    with pytest.raises(
+        DataError, match=r"datasets\.films\.tiling: tiles of 25 px overlap .*60 x 40 px.*such as \[50, 50\]"
+    ):
         build_index(BDD100K(tmp_path, {}), "films", tiling, seed=0)
     tiling["tiling"]["image_size"] = [50, 75]
     assert len(build_index(BDD100K(tmp_path, {}), "films", tiling, seed=0)[0]) == 3

@@ -1,14 +1,23 @@
 """Encoding with masks, decoding with features zeroed, and the way from patches to images and back."""
 
+import hashlib
+
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from patchprobe.errors import ModelError
 from patchprobe.models.backbone import load_model
 from patchprobe.models.decoders.mae import MAE, MAEDecoder
-from patchprobe.models.decoders.reconstruction import load_autoencoder
+from patchprobe.models.decoders.reconstruction import (
+    check_decoder_card,
+    describe_autoencoder,
+    load_autoencoder,
+    open_autoencoder,
+)
 from patchprobe.models.decoders.simmim import SimMIM, SimMIMDecoder
+from patchprobe.models.registered import registered_model
 
 SMALL = {"embed_dim": 24, "depth": 2, "num_heads": 3}
 SIMMIM = {"use_abs_pos_emb": False, "use_shared_rel_pos_bias": True, "init_values": 0.1, "use_fc_norm": False}
@@ -227,3 +236,76 @@ def test_heads_have_to_divide_the_decoder(tmp_path):
 def test_the_decoder_works_at_its_own_size_only(tmp_path):
     with pytest.raises(ModelError, match=r"models\.m\.input_size: the decoder was trained for 16 patches.*96 x 96 px"):
         load_autoencoder(load_mae(tmp_path, noisy(decoder()), size=96), heads=4)
+
+
+ENTRY = {"checkpoint": None, "sha256": None, "heads": 4, "target": "pixels"}
+
+
+def test_the_target_decides_how_a_prediction_becomes_an_image(tmp_path, images):
+    """A prediction of zeros is the mean grey of the model's input, or the mean of each patch."""
+    model = load_mae(tmp_path, noisy(decoder()))
+    zeros = torch.zeros(2, 16, 768)
+    plain = load_autoencoder(model, heads=4)
+    assert torch.equal(plain.reconstruct(zeros, images), torch.zeros_like(images))
+    undone = load_autoencoder(model, heads=4, target="normalised-patches")
+    expected = F.interpolate(F.avg_pool2d(images.mean(dim=1, keepdim=True), 16), scale_factor=16)
+    torch.testing.assert_close(undone.reconstruct(zeros, images), expected.expand_as(images))
+    # The normalised patches of an image make the image.
+    mean, std = undone.target_statistics(images)
+    perfect = (undone.patchify(images) - mean) / std
+    torch.testing.assert_close(undone.reconstruct(perfect, images), images)
+
+
+def test_a_decoder_in_a_file_of_its_own_is_the_same(tmp_path, images):
+    weights = noisy(decoder())
+    within = open_autoencoder(load_mae(tmp_path, weights), ENTRY, tmp_path)
+    save_file(weights, tmp_path / "d.safetensors")
+    digest = hashlib.sha256((tmp_path / "d.safetensors").read_bytes()).hexdigest()
+    apart = open_autoencoder(
+        load_mae(tmp_path, {}), ENTRY | {"checkpoint": "d.safetensors", "sha256": digest}, tmp_path
+    )
+    pictures = [one.reconstruct(one.decode(one.encode(images)), images) for one in (within, apart)]
+    assert torch.equal(*pictures)
+    assert within.provenance["checkpoint"] == "w.pth" and apart.provenance["checkpoint_sha256"] == digest
+    (tmp_path / "card.json").write_text(describe_autoencoder(apart))
+    check_decoder_card(apart, tmp_path / "card.json")
+    with pytest.raises(ModelError, match=r"models\.m\.decoder: w\.pth was replaced since it was inspected"):
+        check_decoder_card(within, tmp_path / "card.json")
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"checkpoint": "e.safetensors"}, r"models\.m\.decoder\.checkpoint: there is no file .*e\.safetensors"),
+        ({"checkpoint": "../d.safetensors"}, r"models\.m\.decoder\.checkpoint: \.\./d\.safetensors lies outside"),
+        ({"checkpoint": "d.safetensors", "sha256": "00000000"}, r"models\.m\.decoder\.sha256 is 00000000, but .* has"),
+        (
+            {"checkpoint": "d.safetensors", "heads": 3},
+            r"decoder\.checkpoint: 3 attention heads.*set models\.m\.decoder\.heads",
+        ),
+        ({"checkpoint": "w.pth"}, r"decoder\.checkpoint: .*w\.pth is no flat dictionary of tensors.*model.*save those"),
+        ({"checkpoint": "n.safetensors"}, r"decoder\.checkpoint: the decoder is incomplete"),
+        ({}, r"models\.m\.checkpoint: w\.pth has no decoder.*or set models\.m\.decoder to null"),
+    ],
+)
+def test_wrong_decoders_are_named_with_their_key(tmp_path, entry, message):
+    save_file(noisy(decoder()), tmp_path / "d.safetensors")
+    save_file({"norm.weight": torch.ones(3)}, tmp_path / "n.safetensors")
+    with pytest.raises(ModelError, match=message):
+        open_autoencoder(load_mae(tmp_path, {}), ENTRY | entry, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("demo-mae", MAE), ("demo-simmim", SimMIM)])
+def test_decoders_of_the_package_reconstruct(name, kind, tmp_path):
+    """What the encoder did not see comes closer to the image than its mean colour, hidden patches and all."""
+    entry = registered_model(name).entry
+    model = load_model(name, entry, checkpoint_root=tmp_path, input_size=64, device="cpu")
+    joined = open_autoencoder(model, entry["decoder"] | {"heads": entry["decoder"].get("heads", 16)}, tmp_path)
+    assert isinstance(joined, kind) and joined.provenance["checkpoint_sha256"] == entry["decoder"]["sha256"]
+    down, across = torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 64), indexing="ij")
+    images = torch.stack([torch.where(down > 0.1, -0.6, 0.7), (0.8 * across).clamp(-1, 1)])[:, None].repeat(1, 3, 1, 1)
+    with torch.inference_mode():
+        encoded = joined.encode_hidden(images, 0.75, torch.rand(2, 64, generator=torch.Generator().manual_seed(0)))
+        found = joined.reconstruct(joined.decode(encoded), images)
+    flat = images.mean(dim=(2, 3), keepdim=True)
+    assert (found - images).square().mean() < 0.5 * (flat - images).square().mean()

@@ -211,7 +211,7 @@ def _rows(
 
 
 def _candidates(objects: pd.DataFrame, frames: Sequence[int], seed: int) -> dict[str, list[tuple[int, str]]]:
-    """Return some queries, frame and object_id by video, that are there at as many of the distances as any; a seeded draw."""
+    """Return some queries, frame and object_id by video, that are there at as many of the distances as any, of large boxes; a seeded draw."""
     present = set(zip(objects["video"], objects["frame"], objects["object_id"], strict=True))
     there = np.array(
         [
@@ -220,6 +220,9 @@ def _candidates(objects: pd.DataFrame, frames: Sequence[int], seed: int) -> dict
         ]
     )
     longest = np.flatnonzero(there == there.max()) if len(there) else np.empty(0, int)
+    area = ((objects["x2"] - objects["x1"]) * (objects["y2"] - objects["y1"])).to_numpy()[longest]
+    # The larger half, of which a picture shows something.
+    longest = longest[area >= np.median(area)] if len(area) else longest
     order = generator(seed, PROTOCOL, "examples").permutation(longest)
     chosen: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for i in order[:_CANDIDATES]:

@@ -1,14 +1,17 @@
 """Tables and figures of tracking."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
 from patchprobe.analyses.tracking.strips import draw_strips
 from patchprobe.report.curves import draw_curves
-from patchprobe.report.formats import Table
+from patchprobe.report.formats import Score, Table
 from patchprobe.report.layout import lay_out_scores, write_tables
 from patchprobe.report.selection import METHOD_NAMES, interval_note, order_labels, order_methods, prepare
 
@@ -17,8 +20,9 @@ _CHANCE = "(chance)"
 _METRICS = {
     "tracked_identity": "right identity",
     "tracked_category": "right category",
-    "tracked_category_of_wrong": "right category among wrong matches",
+    "tracked_category_of_wrong": "right category if wrong",
 }
+_UNITS = {"frames": "", "seconds": " s"}
 _GROUPS = {"class": "category", "size": "size of the box", "occlusion": "occlusion"}
 _ORDER = ("small", "medium", "large", "visible", "occluded")
 
@@ -36,11 +40,11 @@ def table(
     for name, part in shown.groupby("dataset", sort=True):
         for method in order_methods(part):
             own = part[part["method"] == method]
-            for axis, unit in (("frames", "frames"), ("seconds", "s")):
+            for axis in _UNITS:
                 by = own[own["axis"] == axis]
                 tables += [
                     _by_distance(
-                        str(name), method, metric, by[by["metric"].str.startswith(metric)], axis, unit, models, interval
+                        str(name), method, metric, by[by["metric"].str.startswith(metric)], axis, models, interval
                     )
                     for metric in _METRICS
                     if (by["metric"] == metric).any()
@@ -55,7 +59,7 @@ def figure(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str]
     own = shown[(shown["dataset"] == dataset) & (shown["axis"] == "frames")]
     own = own[own["method"] == order_methods(own)[0]]
     panels = {title: _with_chance(own, metric) for metric, title in _METRICS.items() if (own["metric"] == metric).any()}
-    draw_curves(panels, "at", outputs, axis="frames later", quantity="share of matches", models=models)
+    draw_curves(panels, "at", outputs, axis="frames later", quantity="share of matches", models=models, beside=_CHANCE)
 
 
 def tracking_full_frames_figure(
@@ -68,7 +72,9 @@ def tracking_full_frames_figure(
         METHOD_NAMES[method]: _with_chance(own[own["method"] == method], "tracked_identity")
         for method in order_methods(own)
     }
-    draw_curves(panels, "at", outputs, axis="frames later", quantity="share of right identities", models=models)
+    draw_curves(
+        panels, "at", outputs, axis="frames later", quantity="share of right identities", models=models, beside=_CHANCE
+    )
 
 
 def tracking_strips_sheet(
@@ -98,14 +104,12 @@ def _by_distance(
     metric: str,
     rows: pd.DataFrame,
     axis: str,
-    unit: str,
     models: Sequence[str],
     interval: float,
 ) -> Table:
     rows = rows[rows["metric"].isin([metric, f"{metric}_chance"])]
-    shown = _with_chance(rows, metric)
-    keys = [(at,) for at in sorted(shown["at"].unique())]
-    lines = lay_out_scores(shown, ["at"], order_labels(shown, models), keys)
+    keys = [(at,) for at in sorted(rows["at"].unique())]
+    lines = _lines(_with_chance(rows, metric), ["at"], keys, models)
     counts = ", ".join(f"{n:,}" for n in rows[rows["metric"] == "tracked_identity"].groupby("at")["n"].max())
     notes = [
         interval_note(interval, f"Objects of a frame and their nearest object some {axis} later").replace(
@@ -123,7 +127,7 @@ def _by_distance(
         f"{dataset}-{method}-{metric.replace('_', '-')}-{axis}",
         f"{dataset}: {_METRICS[metric]}, {METHOD_NAMES[method]}, by {axis}",
         "model",
-        [("", f"{at:g} {unit}") for (at,) in keys],
+        [("", f"+{at:g}{_UNITS[axis]}") for (at,) in keys],
         lines,
         notes,
     )
@@ -137,12 +141,12 @@ def _by_group(dataset: str, method: str, rows: pd.DataFrame, models: Sequence[st
     metrics = {f"tracked_identity_of_{by}": title for by, title in _GROUPS.items()}
     own = rows[rows["metric"].isin(metrics)]
     chance = rows[rows["metric"].isin([f"tracked_identity_chance_of_{by}" for by in _GROUPS])]
-    chance = chance.assign(metric=chance["metric"].str.replace("_chance", "")).drop_duplicates(["metric", "class"])
-    shown = pd.concat([own, chance.assign(model=_CHANCE, label=_CHANCE, variant="")], ignore_index=True)
+    chance = chance.assign(metric=chance["metric"].str.replace("_chance", ""), ci_low=np.nan, ci_high=np.nan)
+    chance = chance.drop_duplicates(["metric", "class"]).assign(model=_CHANCE, label=_CHANCE, variant="")
     keys = sorted(
         set(zip(own["metric"], own["class"], strict=True)), key=lambda key: (list(metrics).index(key[0]), _rank(key[1]))
     )
-    lines = lay_out_scores(shown, ["metric", "class"], order_labels(shown, models), keys)
+    lines = _lines(pd.concat([own, chance], ignore_index=True), ["metric", "class"], keys, models)
     counts = own.groupby(["metric", "class"])["n"].max()
     number = ", ".join(f"{name} {counts.loc[metric, name]:,}" for metric, name in keys)
     notes = (
@@ -158,6 +162,16 @@ def _by_group(dataset: str, method: str, rows: pd.DataFrame, models: Sequence[st
         lines,
         notes,
     )
+
+
+def _lines(
+    rows: pd.DataFrame, by: Sequence[str], keys: Sequence[tuple[Any, ...]], models: Sequence[str]
+) -> list[tuple[str, list[Score]]]:
+    """Lay scores out, and chance below them, which is never the best."""
+    of_chance = rows["label"] == _CHANCE
+    below = lay_out_scores(rows[of_chance], by, [_CHANCE], keys)
+    unmarked = [(label, [replace(score, best=False) for score in scores]) for label, scores in below]
+    return lay_out_scores(rows[~of_chance], by, order_labels(rows[~of_chance], models), keys) + unmarked
 
 
 def _rank(name: str) -> tuple[int, str]:

@@ -75,7 +75,7 @@ def draw_strips(
         text(
             0.02,
             _LINE,
-            "Left: object. Then what it is taken for, frames later. Green: itself. Orange: another."
+            "Left: object. Then its match, frames later: itself (green) or another (orange)."
             if chosen
             else "No object is there long enough.",
         )

@@ -105,6 +105,28 @@ def open_checkpoint(name: str, entry: Mapping[str, Any], checkpoint_root: Path) 
     )
 
 
+def open_decoder(name: str, entry: Mapping[str, Any], checkpoint_root: Path) -> tuple[Weights, dict[str, Any]]:
+    """Read the file ``checkpoint`` of ``models.<name>.decoder``, the decoder's tensors alone by their official names.
+
+    Returns them with JSON values for the provenance. Raises ModelError naming key and file as :func:`open_checkpoint` does.
+    """
+    key = f"models.{name}.decoder.checkpoint"
+    path = checkpoint_path(f"{name}.decoder", entry, checkpoint_root)
+    _format(path, key)
+    digest = file_sha256(path)
+    _verify(f"{name}.decoder", entry.get("sha256"), path, digest)
+    weights = read_checkpoint(path, key)
+    others = [other for other, value in weights.items() if not isinstance(value, torch.Tensor)]
+    if others or not weights:
+        raise ModelError(
+            f"{key}: {path} is no flat dictionary of tensors (it holds {shortened(list(map(str, others))) or 'nothing'}); save "
+            "those of the decoder alone"
+        )
+    _refuse_other_types(weights, key, path)
+    _refuse_unfinite(weights, key, path)
+    return weights, {"checkpoint": path.name, "checkpoint_sha256": digest}
+
+
 def read_checkpoint(path: Path, key: str) -> dict[str, Any]:
     """Read a file onto the CPU as it is: a dictionary of tensors, or of anything that official files hold around them.
 

@@ -10,11 +10,8 @@ from torch import nn
 
 from patchprobe.errors import ModelError
 from patchprobe.models.checkpoints.reading import load_strictly
-from patchprobe.models.decoders.masked_autoencoder import Encoded, MaskedAutoencoder
+from patchprobe.models.decoders.masked_autoencoder import Encoded, MaskedAutoencoder, Target
 from patchprobe.models.vit import TimmViT
-
-# ``norm_pix_loss`` of models_mae.py: keeps the standard deviation of a flat patch from zero
-_TARGET_EPS = 1e-6
 
 
 class MAE(MaskedAutoencoder):
@@ -54,6 +51,10 @@ class MAE(MaskedAutoencoder):
         ids_restore = torch.argsort(order, dim=1)
         return Encoded(tokens.cls[0], tokens.patch[0], mask=ids_restore >= kept, ids_restore=ids_restore)
 
+    def encode_hidden(self, images: torch.Tensor, share: float, noise: torch.Tensor) -> Encoded:
+        """See :class:`MaskedAutoencoder`."""
+        return self.encode(images, mask_ratio=share, noise=noise)
+
     def unpatchify(self, patches: torch.Tensor) -> torch.Tensor:
         """See :class:`MaskedAutoencoder`; the values of a patch are in order of row, column, channel."""
         rows, columns = self.encoder.grid
@@ -67,21 +68,6 @@ class MAE(MaskedAutoencoder):
         side = images.shape[-1] // columns
         cells = images.reshape(-1, 3, rows, side, columns, side).permute(0, 2, 4, 3, 5, 1)
         return cells.reshape(-1, rows * columns, side * side * 3)
-
-    def undo_target_normalisation(self, predicted: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-        """Turn the predictions (B, N, values) of a model trained with ``norm_pix_loss`` into pixel values.
-
-        Such a model, mae_pretrain_vit_base_full.pth among them, predicts each patch less its mean and divided by its
-        standard deviation (unbiased variance + 1e-6, section 3 of the paper). Both are taken from ``images``
-        (B, 3, H, W), so the true mean and contrast of each patch are given away.
-        """
-        mean, std = self.target_statistics(images)
-        return predicted * std + mean
-
-    def target_statistics(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return mean and standard deviation (B, N, 1) of each patch over its pixels and channels."""
-        patches = self.patchify(images)
-        return patches.mean(-1, keepdim=True), (patches.var(-1, keepdim=True) + _TARGET_EPS).sqrt()
 
 
 class MAEDecoder(nn.Module):
@@ -112,7 +98,15 @@ class MAEDecoder(nn.Module):
         return predicted
 
 
-def build_mae(encoder: TimmViT, weights: Mapping[str, torch.Tensor], *, heads: int, norm_eps: float, key: str) -> MAE:
+def build_mae(
+    encoder: TimmViT,
+    weights: Mapping[str, torch.Tensor],
+    *,
+    heads: int,
+    norm_eps: float,
+    key: str,
+    target: Target = "pixels",
+) -> MAE:
     """Build MAE from its encoder and the decoder's weights, with the official names.
 
     Raises ModelError naming the config ``key`` if a tensor is missing, surplus or reshaped, if ``heads`` do not divide
@@ -133,7 +127,10 @@ def build_mae(encoder: TimmViT, weights: Mapping[str, torch.Tensor], *, heads: i
             f"{rows * columns}; use the size that it was trained at"
         )
     if width % heads:
-        raise ModelError(f"{key}: {heads} attention heads do not divide the {width} features of the decoder")
+        raise ModelError(
+            f"{key}: {heads} attention heads do not divide the {width} features of the decoder; set "
+            f"models.{encoder.name}.decoder.heads to the number that it was trained with"
+        )
     decoder = MAEDecoder(
         features,
         width=width,
@@ -144,7 +141,7 @@ def build_mae(encoder: TimmViT, weights: Mapping[str, torch.Tensor], *, heads: i
         norm_eps=norm_eps,
     )
     load_strictly(decoder, weights, key)
-    return MAE(encoder, decoder)
+    return MAE(encoder, decoder, target)
 
 
 def _keep(_: nn.Module, arguments: tuple[Any, ...], *, ids: torch.Tensor) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -11,6 +11,10 @@ from torch import nn
 from patchprobe.models.vit import TimmViT
 
 Scope = Literal["all", "patch"]
+Target = Literal["pixels", "normalised-patches"]
+
+# ``norm_pix_loss`` of models_mae.py (facebookresearch/mae, efb2a806): keeps the deviation of a flat patch from zero
+_TARGET_EPS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -32,15 +36,27 @@ class MaskedAutoencoder(ABC):
     """A frozen encoder, its decoder, and the order of values in what the decoder predicts for a patch.
 
     The subclasses add ``encode``, whose masking differs. Images are normalised with the encoder's mean and std, going
-    in and coming out.
+    in and coming out. ``target`` says what the decoder was trained to predict: ``pixels`` of such images, or
+    ``normalised-patches``, each patch less its mean and divided by its deviation.
+    ``provenance`` holds JSON values: where the decoder comes from.
     """
 
     encoder: TimmViT
     decoder: nn.Module
 
-    def __init__(self, encoder: TimmViT, decoder: nn.Module) -> None:
+    def __init__(self, encoder: TimmViT, decoder: nn.Module, target: Target = "pixels") -> None:
         self.encoder = encoder
         self.decoder = decoder.eval().requires_grad_(False).to(encoder.module.cls_token.device)
+        self.target = target
+        self.provenance: dict[str, Any] = {}
+
+    @abstractmethod
+    def encode_hidden(self, images: torch.Tensor, share: float, noise: torch.Tensor) -> Encoded:
+        """Return the tokens of images (B, 3, H, W) of whose N patches all are hidden but int(N * (1 - ``share``)).
+
+        Those of the lowest ``noise`` (B, N) stay, so that the same noise hides the same patches of every model with the
+        grid. With a share of 0 all stay. Raises ValueError where none would, or for noise of another shape.
+        """
 
     def decode(self, encoded: Encoded, *, zeroed: Sequence[int] = (), scope: Scope = "all") -> torch.Tensor:
         """Return the decoder's prediction (B, N, 3 * patch * patch) for every patch, hidden or not, row-major.
@@ -50,6 +66,30 @@ class MaskedAutoencoder(ABC):
         """
         predicted: torch.Tensor = self.decoder(_without(encoded, zeroed, scope))
         return predicted
+
+    def reconstruct(self, predicted: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+        """Return the images (B, 3, H, W), normalised as ``images``, that predictions (B, N, 3 * patch * patch) stand for.
+
+        Where the decoder predicts normalised patches, that is undone with the statistics of ``images``, see
+        :meth:`undo_target_normalisation`.
+        """
+        undone = predicted if self.target == "pixels" else self.undo_target_normalisation(predicted, images)
+        return self.unpatchify(undone)
+
+    def undo_target_normalisation(self, predicted: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+        """Turn the predictions (B, N, values) of a model trained with ``norm_pix_loss`` into pixel values.
+
+        Such a model, mae_pretrain_vit_base_full.pth among them, predicts each patch less its mean and divided by its
+        standard deviation (unbiased variance + 1e-6, section 3 of arXiv 2111.06377). Both are taken from ``images``
+        (B, 3, H, W), so the true mean and contrast of each patch are given away.
+        """
+        mean, std = self.target_statistics(images)
+        return predicted * std + mean
+
+    def target_statistics(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and standard deviation (B, N, 1) of each patch over its pixels and channels."""
+        patches = self.patchify(images)
+        return patches.mean(-1, keepdim=True), (patches.var(-1, keepdim=True) + _TARGET_EPS).sqrt()
 
     @abstractmethod
     def unpatchify(self, patches: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from patchprobe.errors import ModelError
 from patchprobe.models.checkpoints.reading import load_strictly
-from patchprobe.models.decoders.masked_autoencoder import Encoded, MaskedAutoencoder
+from patchprobe.models.decoders.masked_autoencoder import Encoded, MaskedAutoencoder, Target
 from patchprobe.models.vit import TimmViT
 
 
@@ -44,6 +44,18 @@ class SimMIM(MaskedAutoencoder):
         order = torch.arange(n, device=images.device).expand(batch, -1)
         return Encoded(tokens.cls[0], tokens.patch[0], mask=mask, ids_restore=order)
 
+    def encode_hidden(self, images: torch.Tensor, share: float, noise: torch.Tensor) -> Encoded:
+        """See :class:`MaskedAutoencoder`; SimMIM's own code hides blocks of 32 px in place of patches."""
+        batch, n = len(images), self.patches
+        kept = int(n * (1 - share))
+        if not 0 <= share < 1 or not kept or noise.shape != (batch, n):
+            raise ValueError(
+                f"{share} of {n} patches cannot be hidden by noise of shape {tuple(noise.shape)}; give {(batch, n)}, and a share "
+                "that leaves some"
+            )
+        rank = torch.argsort(torch.argsort(noise, dim=1, stable=True), dim=1)
+        return self.encode(images, mask=rank >= kept if share else None)
+
     def unpatchify(self, patches: torch.Tensor) -> torch.Tensor:
         """See :class:`MaskedAutoencoder`; the values of a patch are in order of channel, row, column."""
         side = round((patches.shape[-1] / 3) ** 0.5)
@@ -69,7 +81,9 @@ class SimMIMDecoder(nn.Module):
         return predicted
 
 
-def build_simmim(encoder: TimmViT, weights: Mapping[str, torch.Tensor], *, key: str) -> SimMIM:
+def build_simmim(
+    encoder: TimmViT, weights: Mapping[str, torch.Tensor], *, key: str, target: Target = "pixels"
+) -> SimMIM:
     """Build SimMIM from its encoder and the weights of its decoder and mask token, with the official names.
 
     Raises ModelError naming the config ``key`` if a tensor is missing, surplus or reshaped.
@@ -79,4 +93,4 @@ def build_simmim(encoder: TimmViT, weights: Mapping[str, torch.Tensor], *, key: 
     values, features = weights["decoder.0.weight"].shape[:2]
     decoder = SimMIMDecoder(features, values)
     load_strictly(decoder, weights, key)
-    return SimMIM(encoder, decoder)
+    return SimMIM(encoder, decoder, target)
