@@ -14,6 +14,7 @@ from patchprobe.tiles.tiling import Tiling
 pytestmark = pytest.mark.workflow
 
 PAPER = ["supervised", "dino", "dinov2", "ibot", "mae", "simmim", "scalemae"]
+CONTROLS = ["random-vit", "raw-pixels"]
 VERSIONS = ["clean", "blur", "noise", "band-noise", "shift", "rotate", "scale"]
 
 
@@ -47,9 +48,15 @@ def test_paper_resolves_without_data_and_weights(empty):
     assert not [job for job in jobs if job.startswith(("fit_probe fair1m", "patch_classification fair1m"))]
     # Data sets share features of high variance, or not.
     assert all(jobs[f"variance_overlap {model}"] == 1 for model in PAPER) and jobs["variance_overlap_table"] == 1
-    # Only a draw for each class reads all label maps of a split, or all its boxes.
+    # Only a draw for each class reads all label maps of a split, or all its boxes; of whole images it reads their headers.
     reading = {job for job in jobs if job.startswith("present_classes ")}
-    assert reading == {"present_classes ade20k,training", "present_classes fair1m,train"}
+    whole = {"present_classes ucmerced,all", "present_classes resisc45,all"}
+    assert reading == {"present_classes ade20k,training", "present_classes fair1m,train"} | whole
+    # Whole images are seen by all that can see other sizes, and nothing else is asked of them.
+    for dataset in ["ucmerced", "resisc45"]:
+        seen = {job for job in jobs if job.startswith(f"extract_image_features {dataset},")}
+        assert seen == {f"extract_image_features {dataset},{model}" for model in {*PAPER, *CONTROLS} - {"simmim"}}
+        assert not [job for job in jobs if job.startswith(f"extract {dataset},")]
 
 
 def test_the_dry_run_of_the_paper_names_its_tables_and_figures(empty):
@@ -83,6 +90,10 @@ def test_paper_takes_its_images_and_tiles(repository):
     six = Tiling(**data["tiling"]).corners(512, 683)
     assert six == [(top, left) for top in (0, 224) for left in (0, 224, 448)]
     assert data["tiling"]["size"] == data["tiling"]["resize"] == 224 and data["ground_sample_distance"] == 1.0
+    for name, each in {"ucmerced": 20, "resisc45": 140}.items():
+        data = datasets[name]
+        assert data["splits"] == {"evaluation": {"source": "all", "per_class": each}, "train": {"source": "all"}}
+        assert data["tiling"] == {"size": 256, "resize": 256, "image_size": [256, 256]}
     data = datasets["fair1m"]
     assert data["splits"] == {"evaluation": {"source": "train", "tiles_per_class": 8}}
     assert data["tiling"] == {"size": 224, "resize": 224}

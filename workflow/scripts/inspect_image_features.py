@@ -18,5 +18,7 @@ with run_job(snakemake) as job:
         checkpoint_root=Path(spec["checkpoint_root"]),
         stored=spec["stored"],
         settings=spec["settings"],
+        dataset=spec["dataset"],
+        unknown=spec["unknown"],
     )
     write_atomic(job.output.card, card)

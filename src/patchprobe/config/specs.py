@@ -118,8 +118,10 @@ def full_images_extraction(config: Config, name: str) -> Values:
 
 def image_features_card(config: Config, dataset: str, name: str) -> Values:
     """Return what the settings depend on in which a model sees whole images; see :func:`image_settings`."""
-    side = config["datasets"][dataset]["tiling"]["resize"]
-    return {**model(config, name), "stored": side, "settings": image_settings(config, dataset, name)}
+    side, settings = config["datasets"][dataset]["tiling"]["resize"], image_settings(config, dataset, name)
+    told = {one["told"] for one in settings}
+    unknown = [] if told == {""} else [kind for kind in config["image_knn"]["distances"] if kind not in told]
+    return {**model(config, name), "dataset": dataset, "stored": side, "settings": settings, "unknown": unknown}
 
 
 def image_features(config: Config, name: str) -> Values:

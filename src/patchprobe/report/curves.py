@@ -108,12 +108,13 @@ def draw_curves(
     quantity: str,
     models: Sequence[str],
     beside: str = "",
+    bands: bool = True,
 ) -> None:
     """Draw prepared rows of one metric, a panel per title, their value against the column ``over``.
 
-    A line per model with its interval as a band; values of ``over`` are evenly spaced, since they rise by factors.
-    ``axis`` and ``quantity`` name the axes, ``models`` are those of the run. The label ``beside`` is no model, and its line is
-    thin and grey. Raises ValueError for an unknown suffix.
+    A line per model, with its interval as a band unless ``bands`` would lie on each other; values of ``over`` are evenly
+    spaced, since they rise by factors. ``axis`` and ``quantity`` name the axes, ``models`` are those of the run. The label
+    ``beside`` is no model, and its line is thin and grey. Raises ValueError for an unknown suffix.
     """
     rows = pd.concat(panels.values())
     labels, look = order_labels(rows, models), looks(rows, models) | {beside: BESIDE}
@@ -124,7 +125,7 @@ def draw_curves(
         drawn = new_figure(WIDTH, 2.7 + 0.17 * -(-len(labels) // across), layout="constrained")
         axes = drawn.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for ax, (title, part) in zip(axes, panels.items(), strict=True):
-            _lines(ax, part, over, values, labels, look)
+            _lines(ax, part, over, values, labels, look, bands)
             ax.set_xticks(np.arange(len(values)), [_number(value) for value in values], rotation=90 if turned else 0)
             ax.set_title(plain(title), loc="left")
             ax.set_xlabel(axis)
@@ -140,14 +141,21 @@ def _number(value: float | str) -> str:
 
 
 def _lines(
-    ax: Axes, rows: pd.DataFrame, over: str, values: list[float], labels: Sequence[str], look: Mapping[str, Style]
+    ax: Axes,
+    rows: pd.DataFrame,
+    over: str,
+    values: list[float],
+    labels: Sequence[str],
+    look: Mapping[str, Style],
+    bands: bool,
 ) -> None:
     places = np.arange(len(values), dtype=float)
     for label in labels:
         part = rows[rows["label"] == label].set_index(over).reindex(values)
         style = look[label]
         low, high = part["ci_low"].to_numpy(float), part["ci_high"].to_numpy(float)
-        ax.fill_between(places, low, high, color=style.color, alpha=0.15, linewidth=0)
+        if bands:
+            ax.fill_between(places, low, high, color=style.color, alpha=0.15, linewidth=0)
         ax.plot(places, part["value"].to_numpy(float), linestyle=style.line, color=style.color, marker=style.marker)
     ax.set_xlim(-0.3, len(values) - 0.7)
     ax.grid(axis="y")

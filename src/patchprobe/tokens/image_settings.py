@@ -53,13 +53,21 @@ def describe_settings(
     checkpoint_root: Path,
     stored: int,
     settings: Sequence[Mapping[str, Any]],
+    dataset: str = "<name>",
+    unknown: Sequence[str] = (),
 ) -> str:
     """Build the model ``models.<name>`` at every size on the CPU and return its settings and what it is, as JSON.
 
     ``card`` describes it for tiles, ``stored`` is the side of the stored images, ``settings`` are those of
-    :func:`patchprobe.config.specs.image_settings`. Says in the log where sizes are rounded to whole patches. Raises ModelError
-    for a model that cannot be built at a size.
+    :func:`patchprobe.config.specs.image_settings`. Says in the log where sizes are rounded to whole patches, and what the model
+    would be told that is ``unknown`` of the data set. Raises ModelError for a model that cannot be built at a size.
     """
+    for kind in unknown:
+        _log.warning(
+            "%s: nothing says how large a pixel is on the ground, so it is not told the distance of the %s; "
+            "datasets.%s.ground_sample_distance would",
+            *(name, kind, dataset),
+        )
     patch = card["input_size"][0] // card["grid"][0]
     found = [_setting(one, stored, patch) for one in settings]
     for one in found:

@@ -98,6 +98,9 @@ def test_what_models_are_told(schema):
     assert told("scenes", "scalemae") == {"recipe": 1.0}
     # 2 m per pixel of its input of 224, whatever the data set says.
     assert told("land", "told") == {"recipe": 1.0, "sensor": pytest.approx(3.5)} == told("scenes", "told")
+    unknown = {d: specs.image_features_card(config, d, "scalemae")["unknown"] for d in ("land", "scenes")}
+    assert unknown == {"land": [], "scenes": ["sensor"]}
+    assert specs.image_features_card(config, "scenes", "mae")["unknown"] == []
     sizes = [one["relative_size"] for one in specs.image_settings(config, "land", "scalemae")]
     assert sizes == [0.125, 0.25, 0.5, 1.0] * 2
     # Its card for tiles is built for something, too.

@@ -181,6 +181,13 @@ def test_scale_mae_is_told_the_recipe_and_the_sensors_distance(tmp_path, weights
     assert moments[0].count == moments[1].count and np.abs(moments[0].mean - moments[1].mean).max() > 1e-4
 
 
+def test_a_distance_that_nobody_knows_is_said(tmp_path, weights, caplog):
+    tile_card, _ = described(tmp_path, SCALE_MAE, TOLD, root=weights)
+    more = {"settings": TOLD[:2], "dataset": "scenes", "unknown": ["sensor"]}
+    describe_settings("m", SCALE_MAE, tile_card, checkpoint_root=weights, stored=64, **more)
+    assert "not told the distance of the sensor; datasets.scenes.ground_sample_distance would" in caplog.text
+
+
 def test_sizes_that_are_rounded_are_said(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     described(tmp_path, {**RANDOM, "input_size": 48}, stored=60, tile=48)

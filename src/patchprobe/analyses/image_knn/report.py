@@ -86,9 +86,10 @@ def figure(
         {name: part for name, part in panels.items() if len(part)},
         "percent",
         outputs,
-        axis="relative ground sample distance (side of the image, %)",
+        axis="relative ground sample distance (%)",
         quantity="accuracy (fraction)",
         models=models,
+        bands=False,
     )
 
 
