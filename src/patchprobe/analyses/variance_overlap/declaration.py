@@ -1,20 +1,19 @@
 """What the workflow has to know of this analysis; see :mod:`patchprobe.analyses.declaring`."""
 
 from itertools import product
-from typing import Any, ClassVar
+from typing import Any
 
 from patchprobe.analyses.declaring import Analysis, Config, Inputs
 from patchprobe.analyses.paper_comparison.paper_values import official_datasets
 from patchprobe.analyses.shown import Figure, Shown, Table
+from patchprobe.analyses.variance_spectrum.declaration import DECLARATION as VARIANCE_SPECTRUM
 
 # Section 5 of arXiv 2401.00463: of the 200 features of highest variance, those that two data sets share.
 _PAPER = {("ade20k", "cityscapes"): 196, ("cityscapes", "fair1m"): 192}
 
 
 class VarianceOverlap(Analysis):
-    """Asked for where there are two data sets, whatever their patches are annotated with."""
-
-    needs: ClassVar[frozenset[str]] = frozenset()
+    """Asked for where there are two data sets with a variance spectrum."""
 
     shows = (
         Table(
@@ -29,7 +28,7 @@ class VarianceOverlap(Analysis):
 
     def datasets(self, config: Config) -> list[str]:
         """See Analysis."""
-        found = super().datasets(config)
+        found = VARIANCE_SPECTRUM.datasets(config)
         return found if len(found) > 1 else []
 
     def inputs(self, config: Config, dataset: str, model: str) -> Inputs:
