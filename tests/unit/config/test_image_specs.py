@@ -128,7 +128,12 @@ def test_nothing_else_is_asked_for_of_whole_images(schema):
         and analysis("variance_overlap").datasets(both) == []
     )
     # Videos have too many patches for a spectrum.
-    video = {**STREETS, "adapter": "bdd100k", "splits": {"evaluation": {"source": "val"}}}
+    video = {
+        **STREETS,
+        "adapter": "bdd100k",
+        "ground_sample_distance": 1.0,
+        "splits": {"evaluation": {"source": "val"}},
+    }
     three = validate(changed(CONFIG, "datasets.film", video), schema)
     assert analysis("tracking").datasets(three) == ["film"] and analysis("variance_spectrum").datasets(three) == []
     cards = analysis("data_sets").shown(both, analysis("data_sets").shows[0], ["land", "scenes", "streets"])["cards"]
