@@ -18,7 +18,7 @@ def objects_table(dataset: VideoDataset, index: pd.DataFrame) -> pd.DataFrame:
     Columns are image_id, video, frame (its place in the video, from 0, by the number of its file), seconds (from the first frame
     of the video), object_id, category, supercategory, x1, y1, x2, y2 (px of the frame, whose first pixel covers 0 to 1; not cut
     at its edges) and occluded (1, 0 or missing). A frame without objects has no row. Raises DataError if a file of labels is not
-    the one that was checked, or broken.
+    the one that was checked, or broken, and if there is no object at all.
     """
     above = dict(zip(dataset.classes.names, dataset.classes.supercategories or (), strict=True))
     rows: list[tuple[Any, ...]] = []
@@ -32,6 +32,11 @@ def objects_table(dataset: VideoDataset, index: pd.DataFrame) -> pd.DataFrame:
         for found in dataset.objects(record):
             occluded = None if found.occluded is None else int(found.occluded)
             rows.append((*place, found.object_id, found.category, above[found.category], *found.box, occluded))
+    if not rows:
+        raise DataError(
+            f"{dataset.root}: no frame of the {index['group'].nunique()} videos has an object that is kept: complete the labels, or keep "
+            "more by the options of the data set"
+        )
     table = pd.DataFrame(rows, columns=list(OBJECTS)).astype({"occluded": "Int8"})
     return table.sort_values(["video", "frame", "object_id"], ignore_index=True)
 

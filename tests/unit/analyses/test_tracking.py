@@ -257,3 +257,9 @@ def test_boxes_outside_their_frame_are_left_out_and_counted(caplog: pytest.LogCa
     rows, _ = measure(tokens, [], images, pd.concat([table, stray]), **OPTIONS)
     assert "1 boxes lie outside their frames" in caplog.text
     assert rows == measure(tokens, [], images, table, **OPTIONS)[0]
+
+
+def test_boxes_that_are_all_outside_are_named_as_such() -> None:
+    tokens, images, table = planted()
+    with pytest.raises(DataError, match="no box lies inside its frame"):
+        measure(tokens, [], images, table.assign(x1=500.0, x2=510.0), **OPTIONS)

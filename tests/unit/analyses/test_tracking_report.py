@@ -47,7 +47,7 @@ def rows(tmp_path: Path) -> pd.DataFrame:
 
 def test_tables_have_shares_beside_chance(rows: pd.DataFrame, tmp_path: Path) -> None:
     outputs = [tmp_path / f"tracking.{suffix}" for suffix in ("csv", "md", "tex", "html")]
-    table(rows, outputs, models=["pixels", "vit"], interval=0.95, sizes=[32, 96])
+    table(rows, outputs, models=["pixels", "vit"], interval=0.95, sizes=[32, 96], frames=[1, 5, 30])
     text = outputs[1].read_text()
     assert (
         "## videos: right identity, tiles, by frames" in text
@@ -59,6 +59,7 @@ def test_tables_have_shares_beside_chance(rows: pd.DataFrame, tmp_path: Path) ->
         "| vit | 0.750 | 0.150 |",
         "| (chance) | 0.125 | 0.125 |",
     ]
+    assert "No object is in two frames that are 30 apart." in text and "without intervals" in text
     groups = text[text.index("right identity by kind of box, tiles") :].splitlines()[2:7]
     assert "category car" in groups[0] and groups[-1].replace("*", "") == "| (chance) | 0.062 | 0.062 | 0.062 |"
     assert len(pd.read_csv(io.StringIO(outputs[0].read_text()))) == len(rows)

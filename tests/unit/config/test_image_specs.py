@@ -136,6 +136,10 @@ def test_nothing_else_is_asked_for_of_whole_images(schema):
     }
     three = validate(changed(CONFIG, "datasets.film", video), schema)
     assert analysis("tracking").datasets(three) == ["film"] and analysis("variance_spectrum").datasets(three) == []
+    turned = {**three, "tracking": {**three["tracking"], "sizes": [96, 32]}}
+    assert list(analysis("tracking").conflicts(turned)) == [
+        "key tracking.sizes is [96, 32]: give the side of small boxes first, and a larger one"
+    ]
     cards = analysis("data_sets").shown(both, analysis("data_sets").shows[0], ["land", "scenes", "streets"])["cards"]
     assert cards == [f"results/streets/features/{model}/card.json" for model in ("mae", "scalemae", "told")]
 

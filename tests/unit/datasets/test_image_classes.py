@@ -197,9 +197,15 @@ def test_options_of_class_folders(folders: Path, splits: object) -> None:
         ClassFolders(folders, {"depth": 2})
 
 
+def test_images_beside_the_class_folders_are_said(folders: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(folders / "stray.png")
+    assert not [r for r in ClassFolders(folders, {}).records("all") if "stray" in r.image_id]
+    assert "stray.png lies beside the class folders" in caplog.text
+
+
 def test_names_that_cannot_be_told_apart(folders: Path) -> None:
     write(folders / "ant/other.png")
-    with pytest.raises(DataError, match="all/ant/other and all/ant/other differ in case or suffix alone"):
+    with pytest.raises(DataError, match=r"ant/other\.\w+ and ant/other\.\w+ differ in case or suffix alone"):
         ClassFolders(folders, {}).records("all")
     write(folders / "Ant/x.png")
     with pytest.raises(DataError, match="class folders Ant and ant differ in case or suffix alone: rename"):

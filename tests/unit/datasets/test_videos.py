@@ -143,7 +143,7 @@ def test_numbers_and_texts_survive_the_file(tmp_path):
     assert (read[["x1", "y1", "x2", "y2"]].to_numpy() == box).all()
 
 
-def test_a_table_without_objects_is_one_and_a_damaged_one_is_refused(tmp_path):
+def test_videos_without_any_object_and_a_damaged_table_are_refused(tmp_path):
     write_sequence(tmp_path, ["1,1,1,1,9,9,0,1,1"])
     dataset = MOT17(tmp_path, {"classes": ["pedestrian"]})
     index = pd.DataFrame(
@@ -160,8 +160,12 @@ def test_a_table_without_objects_is_one_and_a_damaged_one_is_refused(tmp_path):
         ]
     )
     path = tmp_path / "objects.csv"
-    path.write_text(objects_table(dataset, index).to_csv(index=False))
-    assert opened(path).empty and list(opened(path).columns) == list(OBJECTS)
+    with pytest.raises(DataError, match="no frame of the 1 videos has an object that is kept: complete the labels"):
+        objects_table(dataset, index)
+    write_sequence(tmp_path, ["1,1,1,1,9,9,1,1,1"])
+    index["label_sha256"] = [MOT17(tmp_path, {}).digests(r)[1] for r in dataset.records("train")]
+    path.write_text(objects_table(MOT17(tmp_path, {}), index).to_csv(index=False))
+    assert len(opened(path)) == 1 and list(opened(path).columns) == list(OBJECTS)
     head = path.read_text()
     for damage in (
         head[:-5],

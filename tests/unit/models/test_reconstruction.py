@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from patchprobe.errors import ModelError
 from patchprobe.models.backbone import load_model
 from patchprobe.models.decoders.mae import MAE, MAEDecoder
+from patchprobe.models.decoders.masked_autoencoder import largest_mask
 from patchprobe.models.decoders.reconstruction import (
     check_decoder_card,
     describe_autoencoder,
@@ -121,6 +122,11 @@ def test_an_encoding_leaves_the_encoder_as_it_was(mae, simmim, images, noise):
     before = simmim.encoder.tokens(images, [2]).patch
     simmim.encode(images, mask=noise < 0.5)
     assert torch.equal(simmim.encoder.tokens(images, [2]).patch, before)
+
+
+@pytest.mark.parametrize("patches", [2, 4, 16, 49, 64, 196, 256, 784])
+def test_the_largest_mask_leaves_a_patch(patches):
+    assert int(patches * (1 - largest_mask(patches))) >= 1 > patches * (0.998 - largest_mask(patches))
 
 
 @pytest.mark.parametrize(

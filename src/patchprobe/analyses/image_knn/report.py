@@ -37,9 +37,9 @@ def table(
     for an unknown suffix.
     """
     how = {
-        "knn": f"The {k} nearest training images by cosine vote, equally.",
-        "weighted-knn": f"The {k} nearest training images by cosine vote, with the weight exp(cosine / {temperature:g}).",
-        "scale-mae-knn": f"As Scale-MAE's code: cosine, k = {SCALE_MAE.k}, T = {SCALE_MAE.temperature:g}.",
+        "knn": f"The {k} nearest training images by cosine vote, equally; all of them where there are fewer.",
+        "weighted-knn": f"The {k} nearest training images by cosine vote, with the weight exp(cosine / {temperature:g}); all of them where there are fewer.",
+        "scale-mae-knn": f"As Scale-MAE's code: cosine, k = {SCALE_MAE.k}, T = {SCALE_MAE.temperature:g}; all training images where there are fewer.",
         "linear": "A linear probe on the same features.",
     }
     shown, tables = _shown(rows), []

@@ -16,7 +16,7 @@ import zarr
 
 from patchprobe.analyses.reconstruction.settings import Setting, settings
 from patchprobe.errors import DataError, ModelError
-from patchprobe.models.decoders.masked_autoencoder import Encoded, MaskedAutoencoder, Scope
+from patchprobe.models.decoders.masked_autoencoder import Encoded, MaskedAutoencoder, Scope, largest_mask
 from patchprobe.progress import Progress
 from patchprobe.scoring.image_quality import WINDOW, ImageQuality, psnr
 from patchprobe.seeds import generator
@@ -171,7 +171,7 @@ def check_masked(autoencoder: MaskedAutoencoder, masked: Sequence[float]) -> Non
         if not int(n * (1 - share)):
             raise ModelError(
                 f"reconstruction.masked: {share:g} leaves none of the {n} patches of models.{autoencoder.encoder.name} visible; "
-                f"take {1 - 1 / n:.3f} at most"
+                f"take {largest_mask(n):g} at most"
             )
 
 

@@ -70,13 +70,16 @@ class Tracking(Analysis):
     def notes(self, config: Config, what: Shown) -> dict[str, Any]:
         """See Analysis."""
         own = {
-            "table": {"sizes": config["tracking"]["sizes"]},
+            "table": {key: config["tracking"][key] for key in ("sizes", "frames")},
             _STRIPS: {"number": config["tracking"]["examples"]},
         }
         return {**super().notes(config, what), **own.get(what.function, {})}
 
     def conflicts(self, config: Config) -> Iterator[str]:
-        """Say where the tiles of a resized frame overlap, so that they make no feature map."""
+        """Say where sizes have no order, and where the tiles of a resized frame overlap, so that they make no feature map."""
+        small, large = config["tracking"]["sizes"]
+        if self.datasets(config) and small >= large:
+            yield f"key tracking.sizes is [{small:g}, {large:g}]: give the side of small boxes first, and a larger one"
         for name in self.datasets(config):
             tiling = config["datasets"][name]["tiling"]
             size, sides = tiling["size"], tiling["image_size"] or ()

@@ -73,6 +73,10 @@ def measure(
     seen = visible(boxes, *sides.loc[objects["image_id"]].to_numpy().T)
     if not seen.all():
         _log.warning("%s: %d boxes lie outside their frames and are left out", dataset, int((~seen).sum()))
+    if not seen.any():
+        raise DataError(
+            f"datasets.{dataset}: no box lies inside its frame, so there is nothing to follow: take labels of these videos and frames"
+        )
     objects = objects[seen].sort_values(["video", "frame", "object_id"], kind="stable", ignore_index=True)
     sums: dict[Key, dict[tuple[str, str], list[npt.NDArray[np.float64]]]] = defaultdict(lambda: defaultdict(list))
     shown: list[dict[str, Any]] = []

@@ -28,12 +28,18 @@ _ORDER = ("small", "medium", "large", "visible", "occluded")
 
 
 def table(
-    rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str], interval: float, sizes: Sequence[float]
+    rows: pd.DataFrame,
+    outputs: Sequence[Path],
+    *,
+    models: Sequence[str],
+    interval: float,
+    sizes: Sequence[float],
+    frames: Sequence[int],
 ) -> None:
     """Write the tables of every data set: shares by distance in frames and seconds beside chance, and by group of boxes.
 
     ``rows`` are measurements as read; ``.csv`` holds all of them. ``models`` gives the order of lines, ``interval`` is the
-    level of the intervals, ``sizes`` are the sides that part boxes by size. Raises StoreError if seeds or protocols are
+    level of the intervals, ``sizes`` are the sides that part boxes by size, ``frames`` the distances that were asked for. Raises StoreError if seeds or protocols are
     mixed, ValueError for an unknown suffix.
     """
     shown, tables = prepare(rows), []
@@ -44,7 +50,14 @@ def table(
                 by = own[own["axis"] == axis]
                 tables += [
                     _by_distance(
-                        str(name), method, metric, by[by["metric"].str.startswith(metric)], axis, models, interval
+                        str(name),
+                        method,
+                        metric,
+                        by[by["metric"].str.startswith(metric)],
+                        axis,
+                        models,
+                        interval,
+                        frames,
                     )
                     for metric in _METRICS
                     if (by["metric"] == metric).any()
@@ -106,16 +119,20 @@ def _by_distance(
     axis: str,
     models: Sequence[str],
     interval: float,
+    frames: Sequence[int],
 ) -> Table:
     rows = rows[rows["metric"].isin([metric, f"{metric}_chance"])]
     keys = [(at,) for at in sorted(rows["at"].unique())]
     lines = _lines(_with_chance(rows, metric), ["at"], keys, models)
     counts = ", ".join(f"{n:,}" for n in rows[rows["metric"] == "tracked_identity"].groupby("at")["n"].max())
+    what = f"Objects of a frame and their nearest object some {axis} later"
     notes = [
-        interval_note(interval, f"Objects of a frame and their nearest object some {axis} later").replace(
-            "evaluation images", "videos"
-        )
+        interval_note(interval, what).replace("evaluation images", "videos")
+        if rows["ci_low"].notna().any()
+        else f"{what}; without intervals, which are over videos."
     ]
+    if absent := [d for d in frames if axis == "frames" and (d,) not in keys]:
+        notes.append(f"No object is in two frames that are {', '.join(map(str, absent))} apart.")
     if counts:
         notes.append(f"Objects that are in both frames, by distance: {counts}.")
     if metric == "tracked_category_of_wrong":

@@ -51,6 +51,9 @@ class ClassFolders(ImageClassDataset):
         names = tuple(sorted({name for own in self._of_split.values() for name in own}))
         _check_names(root, names)
         self.classes = Classes(tuple(range(len(names))), names, VOID, tuple(hues(len(names))))
+        for folder in self._folders.values():
+            if beside := [path for path in visible(folder) if path.suffix.lower() in SUFFIXES and path.is_file()]:
+                self.notice("beside", f"{beside[0]} lies beside the class folders, in none, and is passed over")
         for split, own in self._of_split.items():
             if lacking := sorted(set(names) - set(own)):
                 _log.warning("%s has no folder of class %s, which others have", self._folders[split], lacking[0])
@@ -75,7 +78,7 @@ class ClassFolders(ImageClassDataset):
             for path in images:
                 file = path.relative_to(self.root)
                 records.append(Record(f"{split}/{name}/{path.stem}", name, file, file))
-        _refuse_same([record.image_id for record in records], f"{self._folders[split]}: images")
+        _refuse_same([(record.image_id, str(record.image)) for record in records], f"{self.root}: images")
         return sorted(records, key=lambda record: record.image_id)
 
     def _images(self, folder: Path) -> list[Path]:
@@ -107,7 +110,7 @@ def _class_folders(folder: Path) -> dict[str, Path]:
 
 def _check_names(root: Path, names: tuple[str, ...]) -> None:
     refuse_too_few(root, names)
-    _refuse_same(names, f"{root}: class folders")
+    _refuse_same([(name, name) for name in names], f"{root}: class folders")
     if "void" in names:
         raise DataError(f"{root} has a class folder called void, the name of what has no class: rename the folder")
     if len(names) > MOST:
@@ -117,12 +120,12 @@ def _check_names(root: Path, names: tuple[str, ...]) -> None:
         )
 
 
-def _refuse_same(names: tuple[str, ...] | list[str], what: str) -> None:
-    """Raise DataError for names that are the same, or that some file systems take for the same."""
+def _refuse_same(names: list[tuple[str, str]], what: str) -> None:
+    """Raise DataError for names that are the same, or that some file systems take for the same; each with its file."""
     first: dict[str, str] = {}
-    for name in names:
+    for name, file in names:
         if name.casefold() in first:
             raise DataError(
-                f"{what} {first[name.casefold()]} and {name} differ in case or suffix alone: rename one of them"
+                f"{what} {first[name.casefold()]} and {file} differ in case or suffix alone: rename one of them"
             )
-        first[name.casefold()] = name
+        first[name.casefold()] = file

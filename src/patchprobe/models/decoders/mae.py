@@ -10,7 +10,7 @@ from torch import nn
 
 from patchprobe.errors import ModelError
 from patchprobe.models.checkpoints.reading import load_strictly
-from patchprobe.models.decoders.masked_autoencoder import Encoded, MaskedAutoencoder, Target
+from patchprobe.models.decoders.masked_autoencoder import Encoded, MaskedAutoencoder, Target, largest_mask
 from patchprobe.models.vit import TimmViT
 
 
@@ -29,7 +29,7 @@ class MAE(MaskedAutoencoder):
         kept = int(n * (1 - mask_ratio))
         if not 0 <= mask_ratio < 1 or not kept:
             raise ValueError(
-                f"a mask ratio of {mask_ratio} leaves none of {n} patches visible; use 0 to {1 - 1 / n:.3f}"
+                f"a mask ratio of {mask_ratio} leaves none of {n} patches visible; use 0 to {largest_mask(n):g}"
             )
         if not mask_ratio:
             order = torch.arange(n, device=images.device).expand(batch, -1)

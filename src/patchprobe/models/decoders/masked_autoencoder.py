@@ -1,5 +1,6 @@
 """Masked image modelling with its pretrained decoder: images to encoder tokens, and tokens to a reconstructed image."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -104,6 +105,11 @@ class MaskedAutoencoder(ABC):
         """The number N of patches of an image."""
         rows, columns = self.encoder.grid
         return rows * columns
+
+
+def largest_mask(patches: int) -> float:
+    """Return the largest share of patches, in three digits, that leaves one of them visible."""
+    return math.floor(1000 * (1 - 1 / patches)) / 1000
 
 
 def _without(encoded: Encoded, features: Sequence[int], scope: Scope) -> Encoded:
