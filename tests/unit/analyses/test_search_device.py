@@ -4,12 +4,14 @@ import re
 
 import numpy as np
 import pytest
+import xarray as xr
 from token_stores import BOOTSTRAP, stores
 
 from patchprobe.analyses.capi import measure as capi
 from patchprobe.analyses.declaring import analyses
 from patchprobe.analyses.full_images import measure as full_images
 from patchprobe.analyses.hummingbird import measure as hummingbird
+from patchprobe.analyses.image_knn import measure as image_knn
 from patchprobe.analyses.layers import measure as layers
 from patchprobe.analyses.patch_classification import classification as patch_classification
 from patchprobe.analyses.patch_retrieval import measure as patch_retrieval
@@ -71,6 +73,24 @@ def by_retrieval(features, labels, device):
     return patch_retrieval.measure(features, [], clean, [], labels, device=device, **given, **COLUMNS)
 
 
+def by_image_knn(features, labels, device):
+    """Tiles as images, whose classes take turns."""
+    pooled = features.tokens.isel(level=0, layer=-1, drop=True).astype(np.float32).mean("patch").expand_dims("setting")
+    width = pooled.sizes["feature"]
+    moments = {
+        "moment_count": (("fit", "part"), [[100]]),
+        "moment_mean": (("fit", "part", "feature"), np.zeros((1, 1, width))),
+        "moment_covariance": (("fit", "part", "feature", "other_feature"), np.eye(width)[None, None]),
+    }
+    told = {"told": ("setting", [""]), "relative_size": ("setting", [1.0]), "fit_told": ("fit", [""])}
+    images = pooled.to_dataset(name="mean").assign(moments).assign_coords(told).assign_attrs(layer=2)
+    turns = np.resize(labels.attrs["class_ids"][:2], labels.sizes["tile"]).astype(np.uint8)
+    classes = labels.assign(label=xr.zeros_like(labels.label) + xr.DataArray(turns, dims="tile"))
+    linear = {"learning_rates": [0.1], "weight_decays": [0.0], "steps": 20, "batch_size": 8, "validation_fraction": 0.2}
+    given = {"variants": {}, "k": 3, "temperature": 0.1, "linear": linear, "probe": {"batch_norm": False}, "threads": 1}
+    return image_knn.measure(images, classes, device=device, **given, **COLUMNS)
+
+
 ANALYSES = {
     "patch_classification": classified,
     "removal_sweep": swept,
@@ -80,6 +100,7 @@ ANALYSES = {
     "capi": by_capi,
     "hummingbird": by_hummingbird,
     "patch_retrieval": by_retrieval,
+    "image_knn": by_image_knn,
 }
 
 
