@@ -70,7 +70,10 @@ def test_tables_hold_the_numbers_of_the_rows(rows: pd.DataFrame, tmp_path: Path)
     assert found["pixels"][:2] == ["-", "-"] and found["pixels"][2:] == ["0.195", "0.570"]
     assert "Lines with sensor are told the ground sample distance" in text.split("## scenes")[0]
     assert "Lines with sensor" not in text.split("## scenes")[1]
-    assert "The 7 nearest training images by cosine vote, with the weight exp(cosine / 0.2)." in text
+    assert (
+        "The 7 nearest training images by cosine vote, with the weight exp(cosine / 0.2); all of them where there are fewer."
+        in text
+    )
     assert "420 images, made smaller to a share of their side; intervals hold 95 %" in text
     assert len(pd.read_csv(outputs[0])) == len(rows)
     assert text.count("## ") == 8 and "table" in outputs[2].read_text() and "land" in outputs[3].read_text()
