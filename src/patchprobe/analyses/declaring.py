@@ -176,6 +176,7 @@ def of_the_paper() -> list[tuple[str, Analysis, Shown]]:
     found = [(what.paper, analysis, what) for analysis in analyses() for what in analysis.shows if what.paper]
 
     def place(title: str) -> tuple[bool, str, int]:
+        """Return what sorts tables and figures by number, and what has none behind them."""
         kind, _, number = title.partition(" ")
         first = number.split(",")[0]
         return (not first.isdigit(), kind.rstrip("s"), int(first)) if first.isdigit() else (True, title, 0)

@@ -39,6 +39,30 @@ def percentile_intervals(
     return {name: percentiles(found, level) for name, found in values.items()}
 
 
+def ratio_intervals(
+    sums: npt.NDArray[Any],
+    above: npt.ArrayLike,
+    below: npt.ArrayLike,
+    *,
+    resamples: int,
+    level: float,
+    rng: np.random.Generator,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return ratios of summed columns (ratios,) and their intervals (2, ratios): shares, and means over unequal numbers.
+
+    ``sums`` (units, columns) are those of each image, tile or video, which are drawn; ``above`` and ``below`` are the columns
+    of numerators and denominators, one of which may serve all. A ratio over zero is NaN. See :func:`percentile_intervals`.
+    """
+
+    def ratios(summed: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Return the ratios (..., ratios) of sums (..., columns)."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(summed[..., np.asarray(above)] / summed[..., np.asarray(below)])
+
+    ends = percentile_intervals(sums, {"ratios": ratios}, resamples=resamples, level=level, rng=rng)
+    return ratios(sums.sum(axis=0)), ends["ratios"]
+
+
 def resampled_values(
     confusions: npt.NDArray[Any],
     metrics: Mapping[str, Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]]],

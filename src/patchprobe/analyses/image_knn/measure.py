@@ -16,7 +16,7 @@ import xarray as xr
 from patchprobe.analyses.image_knn.voting import SCALE_MAE, Vote, class_scores, winners
 from patchprobe.neighbors.memory_bank import MemoryBank
 from patchprobe.probes.fitting import ProbeOptions, fit_probe, fit_probes
-from patchprobe.scoring.bootstrap import percentile_intervals
+from patchprobe.scoring.bootstrap import ratio_intervals
 from patchprobe.seeds import generator
 from patchprobe.tokens.pooled import read_moments
 from patchprobe.tokens.transforms import FeatureTransform, fit_transform
@@ -170,18 +170,9 @@ def probe_hits(
 
 def accuracy(hits: npt.NDArray[np.bool_], *, bootstrap: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Return value, interval of a bootstrap over images, and number of a share of right images."""
-
-    def share(sums: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        return np.asarray(sums[:, 0] / len(hits))
-
-    low, high = percentile_intervals(
-        hits[:, None].astype(np.int64),
-        {"share": share},
-        resamples=bootstrap["resamples"],
-        level=bootstrap["level"],
-        rng=generator(seed, PROTOCOL, "bootstrap"),
-    )["share"]
-    return {"value": float(hits.mean()), "ci_low": float(low), "ci_high": float(high), "n": len(hits)}
+    sums = np.stack([np.ones_like(hits), hits], axis=1).astype(np.int64)
+    (value,), ends = ratio_intervals(sums, [1], [0], **bootstrap, rng=generator(seed, PROTOCOL, "bootstrap"))
+    return {"value": float(value), "ci_low": float(ends[0, 0]), "ci_high": float(ends[1, 0]), "n": len(hits)}
 
 
 def _notice(images: Images, labels: xr.Dataset, k: int) -> None:

@@ -28,7 +28,7 @@ from patchprobe.analyses.patch_retrieval.outcomes import (
 from patchprobe.errors import DataError
 from patchprobe.neighbors.memory_bank import MemoryBank
 from patchprobe.progress import Progress
-from patchprobe.scoring.bootstrap import percentile_intervals
+from patchprobe.scoring.bootstrap import ratio_intervals
 from patchprobe.seeds import generator
 from patchprobe.tiles.correspondence import NONE, corresponding_patches, patch_centres, source_centres, tile_affines
 from patchprobe.tiles.patches import patch_labels
@@ -193,19 +193,8 @@ def _rows(
     tiles, place = np.unique(queries.tile, return_inverse=True)
     sums = np.zeros((len(tiles), values.shape[1]))
     np.add.at(sums, place, values)
-
-    def ratios(summed: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        with np.errstate(invalid="ignore"):
-            return np.asarray(summed[:, 1:] / summed[:, :1])
-
-    point = ratios(sums.sum(axis=0, keepdims=True))[0]
-    ends = percentile_intervals(
-        sums,
-        {"ratios": ratios},
-        resamples=bootstrap["resamples"],
-        level=bootstrap["level"],
-        rng=generator(seed, PROTOCOL, "bootstrap"),
-    )["ratios"]
+    rng = generator(seed, PROTOCOL, "bootstrap")
+    point, ends = ratio_intervals(sums, np.arange(1, sums.shape[1]), [0], **bootstrap, rng=rng)
     for i, metric in enumerate(metrics):
         interval = {"ci_low": float(ends[0, i]), "ci_high": float(ends[1, i])}
         name, _, neighbors = metric.partition(" ")

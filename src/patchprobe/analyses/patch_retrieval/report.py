@@ -196,6 +196,7 @@ def _places(dataset: str, rows: pd.DataFrame, labels: Sequence[str], near: float
     columns = [(corruption, name) for corruption in corruptions for name in shown.values()]
 
     def cell(label: str, corruption: str, metric: str) -> Cell:
+        """Return a share as a score, an error in px as text."""
         value = float(mean.get((label, corruption, metric), np.nan))
         if metric.startswith("error_px"):
             return "-" if np.isnan(value) else f"{value:.1f}"

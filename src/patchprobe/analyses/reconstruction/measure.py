@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from patchprobe.scoring.bootstrap import percentile_intervals
+from patchprobe.scoring.bootstrap import ratio_intervals
 
 PROTOCOL = "reconstruction-v1"
 
@@ -72,7 +72,6 @@ def _interval(
     per_tile = np.moveaxis(score, -1, 0).reshape(len(image), -1)
     sums = np.zeros((len(names), 1 + per_tile.shape[1]))
     np.add.at(sums, image, np.concatenate([np.ones((len(image), 1)), per_tile], axis=1))
-    found = percentile_intervals(
-        sums, {"mean": lambda totals: totals[..., 1:] / totals[..., :1]}, **bootstrap, rng=np.random.default_rng(seed)
-    )
-    return found["mean"].reshape(2, *score.shape[:-1])
+    columns = np.arange(1, sums.shape[1])
+    _, ends = ratio_intervals(sums, columns, [0], **bootstrap, rng=np.random.default_rng(seed))
+    return ends.reshape(2, *score.shape[:-1])

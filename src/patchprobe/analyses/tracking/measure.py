@@ -19,7 +19,7 @@ from patchprobe.analyses.tracking.matching import SUMS, Matches, groups, match
 from patchprobe.analyses.tracking.pooling import FeatureMaps, pooled, visible
 from patchprobe.errors import DataError
 from patchprobe.progress import Progress
-from patchprobe.scoring.bootstrap import percentile_intervals
+from patchprobe.scoring.bootstrap import ratio_intervals
 from patchprobe.seeds import generator
 from patchprobe.tokens.transforms import FeatureTransform, fit_transform
 
@@ -186,22 +186,8 @@ def _rows(
         sums = np.stack(of_videos)
         metrics = _OF_GROUPS if by else tuple(_METRICS)
         above, below = (np.array([SUMS.index(_METRICS[metric][i]) for metric in metrics]) for i in (0, 1))
-
-        def ratios(
-            summed: npt.NDArray[Any], above: npt.NDArray[np.intp] = above, below: npt.NDArray[np.intp] = below
-        ) -> npt.NDArray[np.float64]:
-            with np.errstate(invalid="ignore"):
-                return np.asarray(summed[..., above] / summed[..., below])
-
-        total = sums.sum(axis=0)
-        point = ratios(total)
-        ends = percentile_intervals(
-            sums,
-            {"ratios": ratios},
-            resamples=bootstrap["resamples"],
-            level=bootstrap["level"],
-            rng=generator(seed, PROTOCOL, "bootstrap"),
-        )["ratios"]
+        rng, total = generator(seed, PROTOCOL, "bootstrap"), sums.sum(axis=0)
+        point, ends = ratio_intervals(sums, above, below, **bootstrap, rng=rng)
         for i, metric in enumerate(metrics):
             # Of wrong matches there may be none.
             if total[below[i]]:
