@@ -56,8 +56,8 @@ def ratio_intervals(
 
     def ratios(summed: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Return the ratios (..., ratios) of sums (..., columns)."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(summed[..., np.asarray(above)] / summed[..., np.asarray(below)])
+        number = summed[..., np.asarray(below)]
+        return np.asarray(summed[..., np.asarray(above)] / np.where(number == 0, np.nan, number))
 
     ends = percentile_intervals(sums, {"ratios": ratios}, resamples=resamples, level=level, rng=rng)
     return ratios(sums.sum(axis=0)), ends["ratios"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from patchprobe.scoring.bootstrap import percentile_intervals
+from patchprobe.scoring.bootstrap import percentile_intervals, ratio_intervals
 from patchprobe.scoring.metrics import accuracy, class_iou, mean_iou
 
 METRICS = {"accuracy": accuracy, "iou": class_iou, "miou": mean_iou}
@@ -78,3 +78,14 @@ def test_one_image_has_no_interval(confusions):
     for values in intervals(confusions[:1]).values():
         assert np.isnan(values).all()
     assert intervals(confusions[:1])["iou"].shape == (2, 3)
+
+
+def test_ratios_of_sums_are_those_of_their_columns_and_undefined_over_zero():
+    """By hand: 4 of 6 and 3 of 6; the last column is zero everywhere."""
+    sums = np.array([[2, 1, 1, 0], [4, 3, 0, 0], [0, 0, 2, 0]])
+    value, ends = ratio_intervals(sums, [1, 2, 2], [0, 0, 3], resamples=500, level=0.9, rng=np.random.default_rng(0))
+    np.testing.assert_allclose(value[:2], [4 / 6, 3 / 6])
+    assert np.isnan(value[2]) and np.isnan(ends[:, 2]).all() and ends.shape == (2, 3)
+    assert ends[0, 0] <= value[0] <= ends[1, 0]
+    one, none = ratio_intervals(sums[:1], [1], [0], resamples=500, level=0.9, rng=np.random.default_rng(0))
+    assert one.tolist() == [0.5] and np.isnan(none).all()

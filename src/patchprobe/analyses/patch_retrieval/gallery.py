@@ -14,8 +14,9 @@ from matplotlib.patches import Rectangle
 
 from patchprobe.errors import StoreError
 from patchprobe.own_files import read_table
+from patchprobe.report.pictures import put_image, put_text
 from patchprobe.report.selection import axis_of, order_corruptions
-from patchprobe.report.style import PAGE, RC, WIDTH, new_figure, plain, save
+from patchprobe.report.style import PAGE, RC, WIDTH, new_figure, save
 
 _COLUMNS = {
     **dict.fromkeys(("dataset", "model", "variant", "corruption", "outcome"), str),
@@ -50,10 +51,10 @@ def draw_gallery(
     side = min((WIDTH - _MARGIN) / (4 * number) - _GAP, max(_LEAST, (PAGE - _HEAD) / len(models) - text))
     with matplotlib.rc_context(RC):
         figure = new_figure(WIDTH, _HEAD + len(models) * (side + text))
-        _text(figure, 0.02, 0.12, "Left: query. Right: what it retrieves. White: where it lies in the same tile.")
+        put_text(figure, 0.02, 0.12, "Left: query. Right: what it retrieves. White: where it lies in the same tile.")
         for place, model in enumerate(models):
             top = _HEAD + place * (side + text) + 3 * _LINE
-            _text(figure, 0.05, top + side / 2, model, rotation=90, va="center", ha="left")
+            put_text(figure, 0.05, top + side / 2, model, rotation=90, va="center", ha="left")
             own = table[(table["model"] == model) & (table["variant"] == "")]
             hits = _choose(own[own["outcome"] == hit], number, 0)
             misses = _choose(own[own["outcome"] != hit], number, number)
@@ -91,17 +92,17 @@ def _draw_pair(
     grid = example["rows"], example["columns"]
     transformed = _tile(stores[example["corruption"]], example["tile"], example["level"])
     original = _tile(stores["clean"], example["retrieved_tile"], 0.0)
-    query = _show(figure, left, top, side, transformed)
-    found = _show(figure, left + side + _GAP / 4, top, side, original)
+    query = put_image(figure, left, top, side, transformed)
+    found = put_image(figure, left + side + _GAP / 4, top, side, original)
     _frame(query, transformed, grid, example["patch"], _FOUND)
     if example["tile"] == example["retrieved_tile"]:
         _frame(found, original, grid, example["same_patch"], _SOUGHT)
     _frame(found, original, grid, example["retrieved_patch"], _FOUND)
     level = axis_of(example["corruption"]).title(example["level"])
     ours, theirs = example["class"], example["retrieved_class"]
-    _text(figure, left, top - 2 * _LINE, f"{example['corruption']}, {level}")
-    _text(figure, left, top - _LINE, outcome, color=_HIT if hit else _MISS, weight="bold")
-    _text(figure, left, top - 0.02, ours if hit or ours == theirs else f"{ours}: {theirs}")
+    put_text(figure, left, top - 2 * _LINE, f"{example['corruption']}, {level}")
+    put_text(figure, left, top - _LINE, outcome, color=_HIT if hit else _MISS, weight="bold")
+    put_text(figure, left, top - 0.02, ours if hit or ours == theirs else f"{ours}: {theirs}")
 
 
 def _tile(store: xr.Dataset, tile: str, level: float) -> npt.NDArray[np.uint8]:
@@ -120,17 +121,3 @@ def _frame(ax: Any, image: npt.NDArray[np.uint8], grid: tuple[int, int], patch: 
     corner = column * width - 0.5, row * height - 0.5
     ax.add_patch(Rectangle(corner, width, height, fill=False, edgecolor="black", linewidth=2.0))
     ax.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=color, linewidth=1.1))
-
-
-def _show(figure: Figure, x: float, y: float, side: float, image: npt.NDArray[np.uint8]) -> Any:
-    """Put an image at (x, y) inches from the top left."""
-    width, height = figure.get_size_inches()
-    ax = figure.add_axes((x / width, 1 - (y + side) / height, side / width, side / height))
-    ax.imshow(image, interpolation="none", aspect="equal")
-    ax.set_axis_off()
-    return ax
-
-
-def _text(figure: Figure, x: float, y: float, text: str, **options: Any) -> None:
-    width, height = figure.get_size_inches()
-    figure.text(x / width, 1 - y / height, plain(text), fontsize=6, **({"ha": "left", "va": "baseline"} | options))

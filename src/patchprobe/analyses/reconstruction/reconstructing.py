@@ -185,6 +185,7 @@ class _Job:
 
     @property
     def device(self) -> torch.device:
+        """Where the encoder is."""
         device: torch.device = self.autoencoder.encoder.module.cls_token.device
         return device
 

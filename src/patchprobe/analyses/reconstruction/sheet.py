@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -11,8 +10,9 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from patchprobe.analyses.reconstruction.settings import NOTHING, of_kind
+from patchprobe.report.pictures import put_image, put_text
 from patchprobe.report.selection import order_known
-from patchprobe.report.style import PAGE, RC, WIDTH, new_figure, plain, save
+from patchprobe.report.style import PAGE, RC, WIDTH, new_figure, save
 
 Image = npt.NDArray[np.uint8]
 
@@ -54,27 +54,29 @@ def draw_sheet(reconstructions: Sequence[xr.Dataset], outputs: Sequence[Path], *
 
 def _draw_model(figure: Figure, top: float, side: float, name: str, store: xr.Dataset) -> None:
     settings = store["shown"].to_numpy().tolist()
-    _text(figure, _GAP, top + _LINE, name, weight="bold", ha="left")
+    put_text(figure, _GAP, top + _LINE, name, weight="bold", va="bottom")
     first = _inputs(store)
     titles = [*first, *map(_title, settings)]
     for column, title in enumerate(titles):
-        _text(figure, _MARGIN + (column + 0.5) * side, top + _HEAD - 0.03, title)
+        put_text(figure, _MARGIN + (column + 0.5) * side, top + _HEAD - 0.03, title, ha="center", va="bottom")
     originals, pictures = store["original"].to_numpy(), store["picture"].to_numpy()
     ratios = store["score"].sel(metric="psnr").sel(tile=store["example"].to_numpy(), setting=settings).to_numpy()
     rows = [(e, m) for e in range(store.sizes["example"]) for m in range(store.sizes["masked"])]
     for row, (e, m) in enumerate(rows):
         y = top + _HEAD + row * (side + _LINE)
         share = f"{100 * float(store['masked'].to_numpy()[m]):g} % masked"
-        _text(figure, _MARGIN - 0.05, y + side / 2, share, rotation=90, va="center", ha="right")
+        put_text(figure, _MARGIN - 0.05, y + side / 2, share, rotation=90, va="center", ha="right")
         hidden = store["hidden"].to_numpy()[m, e].astype(bool)
         grid = int(store["patch_row"].max()) + 1, int(store["patch_col"].max()) + 1
         own = [originals[e], _covered(originals[e], hidden.reshape(grid))][-len(first) :]
         shown = [*own, *pictures[m, :, e]]
         for column, image in enumerate(shown):
-            _show(figure, _MARGIN + column * side, y, side, image)
+            put_image(figure, _MARGIN + column * side + _GAP / 2, y + _GAP / 2, side - _GAP, image)
             if column >= len(own):
                 text = f"{ratios[m, column - len(own), e]:.1f} dB"
-                _text(figure, _MARGIN + (column + 0.5) * side, y + side + _LINE - _GAP, text)
+                put_text(
+                    figure, _MARGIN + (column + 0.5) * side, y + side + _LINE - _GAP, text, ha="center", va="bottom"
+                )
 
 
 def _inputs(store: xr.Dataset) -> list[str]:
@@ -93,25 +95,3 @@ def _covered(image: Image, hidden: npt.NDArray[np.bool_]) -> Image:
     height, width = image.shape[0] // hidden.shape[0], image.shape[1] // hidden.shape[1]
     pixels = hidden.repeat(height, axis=0).repeat(width, axis=1)
     return np.where(pixels[..., None], np.uint8(_HIDDEN), image)
-
-
-def _show(figure: Figure, x: float, y: float, side: float, image: Image) -> None:
-    """Put an image at (x, y) inches from the top left."""
-    width, height = figure.get_size_inches()
-    inner = side - _GAP
-    ax = figure.add_axes(((x + _GAP / 2) / width, 1 - (y + side - _GAP / 2) / height, inner / width, inner / height))
-    ax.imshow(image, interpolation="none", aspect="equal")
-    ax.set_axis_off()
-
-
-def _text(figure: Figure, x: float, y: float, text: str, **options: Any) -> None:
-    width, height = figure.get_size_inches()
-    written = "\n".join(map(plain, text.split("\n")))
-    figure.text(
-        x / width,
-        1 - y / height,
-        written,
-        fontsize=6,
-        linespacing=1.1,
-        **({"ha": "center", "va": "bottom"} | options),
-    )

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from patchprobe.errors import StoreError
+from patchprobe.report.pictures import put_image, put_text
 from patchprobe.report.selection import METHOD_NAMES, axis_of, order_corruptions, order_known
 from patchprobe.report.style import RC, WIDTH, new_figure, plain, save
 from patchprobe.tiles.patches import paint
@@ -73,13 +73,13 @@ def corruption_sheet(
         figure = new_figure(across * width, -(-len(chosen) // across) * height)
         for t, tile in enumerate(chosen):
             left, top = t % across * width + 0.2, t // across * height + _TITLE
-            _write(figure, left, top - _GAP, tile, ha="left", va="baseline", weight="bold")
+            put_text(figure, left, top - _GAP, tile, ha="left", va="baseline", weight="bold")
             clean = _pick(stores["clean"].isel(level=0), "image", tile)
             if not names:
                 _show(figure, left, top + _TITLE, side, clean, "clean")
             for r, name in enumerate(names):
                 y = top + _TITLE + r * (side + _TITLE)
-                _write(figure, left - 0.06, y + side / 2, name, ha="right", va="center", rotation=90)
+                put_text(figure, left - 0.06, y + side / 2, name, ha="right", va="center", rotation=90)
                 _show(figure, left, y, side, clean, "clean")
                 every = _pick(stores[name], "image", tile)
                 levels = stores[name]["level"].to_numpy().tolist()
@@ -140,7 +140,7 @@ def segmentation_sheet(
         for x, y, panel, title in panels:
             _show(figure, x, y, side, panel if panel.ndim == 3 else _colour(panel, labels), title)
         for x, y, name in names:
-            _write(figure, x + side / 2, y, name, ha="center", va="bottom", weight="bold")
+            put_text(figure, x + side / 2, y, name, ha="center", va="bottom", weight="bold")
         figure.legend(handles=handles, loc="lower center", ncols=columns, fontsize=6.5, borderaxespad=0.2)
         save(figure, outputs)
 
@@ -203,17 +203,5 @@ def _wrap(name: str, width: int) -> str:
 
 def _show(figure: Figure, x: float, y: float, side: float, image: Image, title: str) -> None:
     """Put an image with its title above it at (x, y) inches from the top left."""
-    width, height = figure.get_size_inches()
-    ax = figure.add_axes(
-        ((x + _GAP / 2) / width, 1 - (y + side - _GAP / 2) / height, (side - _GAP) / width, (side - _GAP) / height)
-    )
-    # Pixels stay pixels in the SVG.
-    ax.imshow(image, interpolation="none", aspect="equal")
-    ax.set_axis_off()
-    _write(figure, x + side / 2, y - _GAP, title, ha="center", va="baseline")
-
-
-def _write(figure: Figure, x: float, y: float, text: str, **options: Any) -> None:
-    width, height = figure.get_size_inches()
-    written = "\n".join(map(plain, text.split("\n")))
-    figure.text(x / width, 1 - y / height, written, fontsize=6, linespacing=1.1, **options)
+    put_image(figure, x + _GAP / 2, y + _GAP / 2, side - _GAP, image)
+    put_text(figure, x + side / 2, y - _GAP, title, ha="center", va="baseline")

@@ -13,7 +13,8 @@ from matplotlib.patches import Rectangle
 
 from patchprobe.errors import StoreError
 from patchprobe.own_files import read_table
-from patchprobe.report.style import PAGE, RC, WIDTH, new_figure, plain, save
+from patchprobe.report.pictures import put_image, put_text
+from patchprobe.report.style import PAGE, RC, WIDTH, new_figure, save
 
 _BOX = ("x1", "y1", "x2", "y2")
 _COLUMNS = {
@@ -60,19 +61,15 @@ def draw_strips(
     with matplotlib.rc_context(RC):
         figure = new_figure(WIDTH, max(height, 0.5))
 
-        def text(x: float, y: float, words: str, **options: object) -> None:
-            figure.text(x / WIDTH, 1 - y / figure.get_figheight(), plain(words), fontsize=6, **options)  # type: ignore[arg-type]
-
         def picture(x: float, y: float, image_id: str, box: Sequence[float], color: str) -> None:
-            place = (x / WIDTH, 1 - (y + side) / figure.get_figheight(), side / WIDTH, side / figure.get_figheight())
-            ax = figure.add_axes(place)
+            """Draw the surroundings of a box, in a frame of its colour."""
             pixels, (x1, y1, x2, y2) = frames.around(image_id, box)
-            ax.imshow(pixels, interpolation="none", extent=(0, 1, 1, 0))
-            ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=color, linewidth=0.7))
-            ax.add_patch(Rectangle((0, 0), 1, 1, fill=False, edgecolor=color, linewidth=2.4))
-            ax.set_axis_off()
+            axes = put_image(figure, x, y, side, pixels, extent=(0, 1, 1, 0))
+            axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=color, linewidth=0.7))
+            axes.add_patch(Rectangle((0, 0), 1, 1, fill=False, edgecolor=color, linewidth=2.4))
 
-        text(
+        put_text(
+            figure,
             0.02,
             _LINE,
             "Left: object. Then its match, frames later: itself (green) or another (orange)."
@@ -83,14 +80,20 @@ def draw_strips(
         for query in chosen:
             own = table[table["query"] == query]
             first = own.iloc[0]
-            text(
-                0.02, top + 2 * _LINE, f"{first['category']} {first['object_id']} of {first['image_id']}", weight="bold"
+            put_text(
+                figure,
+                0.02,
+                top + 2 * _LINE,
+                f"{first['category']} {first['object_id']} of {first['image_id']}",
+                weight="bold",
             )
             for place, distance in enumerate(distances, start=1):
-                text(_NAMES + place * (side + _GAP) + side / 2, top + 2.75 * _LINE, f"+{distance}", ha="center")
+                put_text(
+                    figure, _NAMES + place * (side + _GAP) + side / 2, top + 2.75 * _LINE, f"+{distance}", ha="center"
+                )
             top += head
             for model in shown:
-                text(0.02, top + side / 2, model, va="center")
+                put_text(figure, 0.02, top + side / 2, model, va="center")
                 picture(_NAMES, top, first["image_id"], [first[one] for one in _BOX], _QUERY)
                 for _, match in own[own["model"] == model].iterrows():
                     x = _NAMES + (1 + distances.index(match["frames"])) * (side + _GAP)
