@@ -239,6 +239,18 @@ def test_partial_corruption_list_is_kept(schema):
             {"models": ["dino"], "datasets": ["ade20k"]},
             "key full_images.datasets names ade20k, which is not under datasets: there are street",
         ),
+        (
+            "report",
+            {"models": ["dino", "pixel"]},
+            "key report.models names pixel, which is not under models: did you mean pixels?",
+        ),
+        (
+            "report",
+            {"models": ["mae"]},
+            "key report.models names mae, which is not under models: there are dino, pixels",
+        ),
+        ("report", {"models": ["dino", "dino"]}, "key report.models: ['dino', 'dino'] has non-unique elements"),
+        ("report", {"methods": ["knn"]}, "key report.methods.0 is 'knn', allowed are 1-nn, linear"),
         ("removal_sweep", {"features": [0, 0]}, "key removal_sweep.features: [0, 0] has non-unique elements"),
         ("corruptions", {"blur": {"levels": []}}, "key corruptions.blur.levels: [] should be non-empty"),
     ],

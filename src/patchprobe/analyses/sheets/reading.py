@@ -45,7 +45,7 @@ class Shown:
         y, x = nearest(rows, height)[:, None], nearest(columns, width)
         pixels = self.pixels[y, x]
         if self.pixels.ndim == 3:
-            pixels = np.asarray(Pillow.fromarray(self.pixels).resize((width, height), Pillow.Resampling.BICUBIC))
+            pixels = np.asarray(Pillow.fromarray(self.pixels).resize((width, height), Pillow.Resampling.BOX))
         return Shown(pixels, self.covered[y, x])
 
 
