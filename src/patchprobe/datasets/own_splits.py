@@ -39,7 +39,8 @@ def read_splits(given: object, root: Path) -> tuple[dict[str, Path], dict[str, f
         raise ConfigError(f"options.splits is {given!r}: {forms}")
     if abs(sum(given.values()) - 1) > _EXACT:
         raise ConfigError(f"options.splits has shares of {sum(given.values()):g} in all: set them so that they are 1")
-    return {}, {name: float(value) for name, value in given.items()}
+    # By name, since the order of keys means nothing in a configuration.
+    return {}, {name: float(given[name]) for name in sorted(given)}
 
 
 def shared_out(records: Sequence[Record], shares: Mapping[str, float], seed: int) -> dict[str, list[Record]]:

@@ -1,7 +1,8 @@
 """What label maps of any data set mean: raw ids or colours, and the classes that an entry of the configuration makes of them.
 
 ``classes`` is a list of names, whose raw ids count from 0, or a mapping from names to raw ids or colours, one or several for
-each. ``void`` are raw ids or colours without a class, or ``others`` for all that are no class. What is none of both is refused:
+each; the classes are in the order of the list, of their lowest raw ids, or with colours of their names, since the order of keys
+means nothing in a configuration. ``void`` are raw ids or colours without a class, or ``others`` for all that are no class. What is none of both is refused:
 an id that nobody spoke of is a mistake more often than not.
 """
 
@@ -28,7 +29,7 @@ _FORMS = "a raw id (0 to 65535), a colour such as '#ff8000', or a list of them"
 class Labelling:
     """The classes of a data set by its options ``classes`` and ``void``, and how they are read from its label maps.
 
-    Class ids are the places in ``classes``, from 0 on, whatever the raw ids are; void is 255. Raises ConfigError whose
+    Class ids are the places in that order, from 0 on, whatever the raw ids are; void is 255. Raises ConfigError whose
     message begins with the option.
     """
 
@@ -62,10 +63,12 @@ class Labelling:
             found = self._find(_codes(read_colors(source)))
         else:
             ids = [element for element in self._class_of if isinstance(element, int)]
-            remedy = "save the ids as 8-bit grey values, or correct options.classes and options.void of the data set"
-            known = None if self._others else ids
+            remedy = (
+                "correct options.classes and options.void of the data set (raw ids of all that label maps hold, or colours where they "
+                "show colours)"
+            )
             found = self._find(
-                read_ids(source, known=known, notice=notice, most=_HIGHEST, remedy=remedy).astype(np.int64)
+                read_ids(source, known=ids, notice=notice, most=_HIGHEST, remedy=remedy).astype(np.int64)
             )
         classes, known_pixels, codes = found
         if self._others:
@@ -144,7 +147,9 @@ def _raw_of_classes(given: object) -> dict[str, list[int | Color]]:
         raise ConfigError(f"options.classes has {twice!r} twice: remove one, or rename it")
     if isinstance(given, list):
         return {name: [number] for number, name in enumerate(given)}
-    return {name: _elements(f"options.classes.{name}", value) for name, value in given.items()}
+    raw = {name: _elements(f"options.classes.{name}", value) for name, value in given.items()}
+    lowest = {name: min([e for e in elements if isinstance(e, int)], default=0) for name, elements in raw.items()}
+    return {name: raw[name] for name in sorted(raw, key=lambda name: (lowest[name], name))}
 
 
 def _elements(key: str, value: object) -> list[int | Color]:

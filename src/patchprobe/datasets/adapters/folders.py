@@ -97,6 +97,9 @@ class Folders(DescribedDataset):
             found.setdefault(self._key(file.texts), []).append(file.path)
         return found
 
+    def _names(self) -> list[tuple[str, Path]]:
+        return [(found.name, found.path) for found in self._files]
+
     def _record(self, found: Found) -> Record:
         return Record(found.name, found.texts.get(GROUP, found.name), found.path, Path())
 
@@ -106,8 +109,10 @@ class Folders(DescribedDataset):
     def _with_label_maps(self, records: list[Record], split: str) -> list[Record]:
         """Return the records with their label maps; says of all at once what has none, more than one, or one that another has."""
         errors: list[str] = []
-        taken: dict[tuple[str, ...], Path] = {}
         paired: list[Record] = []
+        owners: dict[tuple[str, ...], set[Path]] = {}
+        for image_id, path in ((r.image_id, r.image) for r in records) if self._lists else self._names():
+            owners.setdefault(self._key(self._texts[image_id]), set()).add(path)
         for record in records:
             key = self._key(self._texts[record.image_id])
             image, labels = self.root / record.image, self._label_files.get(key, [])
@@ -117,14 +122,14 @@ class Folders(DescribedDataset):
             elif len(labels) > 1:
                 both = f"{self.root / labels[0]} and {self.root / labels[1]}"
                 errors.append(f"image {image} has more than one label map, {both}: remove all but one")
-            elif key in taken:
-                other = f"{self.root / taken[key]} and {image}"
+            elif len(owners[key]) > 1:
+                both = " and ".join(str(self.root / path) for path in sorted(owners[key])[:2])
                 errors.append(
-                    f"images {other} have one label map, {self.root / labels[0]}: rename one of them and its label map, or remove it"
+                    f"images {both} have one label map, {self.root / labels[0]}: rename one of them and its label map, or remove it"
                 )
             else:
-                taken[key] = record.image
                 paired.append(Record(record.image_id, record.group, record.image, labels[0]))
+        errors = list(dict.fromkeys(errors))
         if not self._lists:
             by_split = SPLIT in self._label_maps.wildcards
             used = {self._key(found.texts) for found in self._files}
