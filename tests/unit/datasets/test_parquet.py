@@ -41,7 +41,8 @@ def write(path: Path, numbers: range, *, rows_of_group: int = 2, **changed: Any)
     drawn = [scene(number) for number in numbers]
     columns = {
         "image": pa.array(
-            [{"bytes": encoded(image), "path": f"{n}.png"} for n, (image, _) in zip(numbers, drawn, strict=True)], PICTURE
+            [{"bytes": encoded(image), "path": f"{n}.png"} for n, (image, _) in zip(numbers, drawn, strict=True)],
+            PICTURE,
         ),
         "annotation": pa.array([{"bytes": encoded(label), "path": None} for _, label in drawn], PICTURE),
         "place": pa.array([f"field {number // 3}" for number in numbers]),
