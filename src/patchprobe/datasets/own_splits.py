@@ -24,9 +24,9 @@ def read_splits(given: object, root: Path) -> tuple[dict[str, Path], dict[str, f
     """
     if given is None:
         return {}, {}
-    forms = "give each split a share, {train: 0.7, val: 0.3}, or a file of names, {train: train.txt}"
+    remedy = "give each split a share, {train: 0.7, val: 0.3}, or a file of names, {train: train.txt}"
     if not isinstance(given, dict) or not given:
-        raise ConfigError(f"options.splits is {given!r}: {forms}")
+        raise ConfigError(f"options.splits is {given!r}: {remedy}")
     for name in given:
         if not isinstance(name, str) or not re.fullmatch(_NAME, name):
             raise ConfigError(f"options.splits names {name!r}: take letters, digits, '.', '-' and '_'")
@@ -36,7 +36,7 @@ def read_splits(given: object, root: Path) -> tuple[dict[str, Path], dict[str, f
                 raise ConfigError(f"options.splits.{name} is {value!r}, outside {root}: put the file there")
         return {name: root / value for name, value in given.items()}, {}
     if not all(type(value) in (int, float) and 0 < value <= 1 for value in given.values()):
-        raise ConfigError(f"options.splits is {given!r}: {forms}")
+        raise ConfigError(f"options.splits is {given!r}: {remedy}")
     if abs(sum(given.values()) - 1) > _EXACT:
         raise ConfigError(f"options.splits has shares of {sum(given.values()):g} in all: set them so that they are 1")
     # By name, since the order of keys means nothing in a configuration.

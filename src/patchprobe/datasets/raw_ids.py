@@ -59,35 +59,34 @@ class Labelling:
         Raises DataError that names the file for what :func:`patchprobe.datasets.label_maps.read_ids` refuses, and for ids or
         colours of which the options say nothing, with their number.
         """
+        codes = _codes(read_colors(source)) if self._by_color else self._read_ids(source, notice)
         if self._by_color:
-            found = self._find(_codes(read_colors(source)))
+            table = {_code(element): number for element, number in self._class_of.items()}
+            numbers = np.array(sorted(table), np.int32)
+            places = np.minimum(np.searchsorted(numbers, codes), len(numbers) - 1)
+            classes = np.array([table[number] for number in numbers.tolist()], np.int16)[places]
+            classes[numbers[places] != codes] = -1
         else:
-            ids = [element for element in self._class_of if isinstance(element, int)]
-            remedy = (
-                "correct options.classes and options.void of the data set (raw ids of all that label maps hold, or colours where they "
-                "show colours)"
-            )
-            found = self._find(
-                read_ids(source, known=ids, notice=notice, most=_HIGHEST, remedy=remedy).astype(np.int64)
-            )
-        classes, known_pixels, codes = found
+            of_id = np.full(_HIGHEST + 1, -1, np.int16)
+            for element, number in self._class_of.items():
+                of_id[element] = number
+            classes = of_id[codes]
+        unknown = classes < 0
         if self._others:
-            classes[~known_pixels] = VOID
-        elif not known_pixels.all():
-            raise DataError(self._unknown(source, codes, ~known_pixels))
-        return classes
+            classes[unknown] = VOID
+        elif unknown.any():
+            raise DataError(self._unknown(source, codes, unknown))
+        return classes.astype(np.uint8)
 
-    def _find(
-        self, codes: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
-        """Return the class of each pixel, whether it is known, and the numbers of raw ids or colours again."""
-        table = {_code(element): number for element, number in self._class_of.items()}
-        numbers = np.array(sorted(table), np.int64)
-        places = np.minimum(np.searchsorted(numbers, codes), len(numbers) - 1)
-        classes = np.array([table[number] for number in numbers.tolist()], np.uint8)[places]
-        return classes, numbers[places] == codes, codes
+    def _read_ids(self, source: Source, notice: Notice) -> npt.NDArray[Any]:
+        ids = [element for element in self._class_of if isinstance(element, int)]
+        remedy = (
+            "correct options.classes and options.void of the data set (raw ids of all that label maps hold, or colours where they "
+            "show colours)"
+        )
+        return read_ids(source, known=ids, notice=notice, most=_HIGHEST, remedy=remedy)
 
-    def _unknown(self, source: Source, codes: npt.NDArray[np.int64], unknown: npt.NDArray[np.bool_]) -> str:
+    def _unknown(self, source: Source, codes: npt.NDArray[Any], unknown: npt.NDArray[np.bool_]) -> str:
         numbers, counts = np.unique(codes[unknown], return_counts=True)
         order = np.argsort(-counts, kind="stable")
         listed = zip(numbers[order].tolist(), counts[order].tolist(), strict=True)
@@ -180,9 +179,9 @@ def _code(element: int | Color) -> int:
     return red << 16 | green << 8 | blue
 
 
-def _codes(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    wide = pixels.astype(np.int64)
-    return np.asarray(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], np.int64)
+def _codes(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
+    wide = pixels.astype(np.int32)
+    return np.asarray(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], np.int32)
 
 
 def _hex(code: int) -> str:
