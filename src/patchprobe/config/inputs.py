@@ -30,7 +30,8 @@ def raw_state(config: Config, dataset: str) -> str:
     """Return what tells that a file came or went in the folders of a data set; empty for one without files of its own.
 
     An adapter may name the sub-folders that it reads, ``FOLDERS``, so that what else lies there costs nothing, how deep they are,
-    ``LEVELS``, and few files of labels whose content counts too, ``LABEL_FILES``: patterns below the root, of each split that is used.
+    ``LEVELS``, and few files of labels whose content counts too, ``LABEL_FILES``: patterns below the root, of each split that is used, or
+    ``FILE_OPTIONS``, options of the data set that name such files by split.
     """
     entry = config["datasets"][dataset]
     root = Path(config["data_root"]) / (entry["root"] or "")
@@ -41,6 +42,10 @@ def raw_state(config: Config, dataset: str) -> str:
     state = f"raw {state_of_folders(root, levels, constant(module, 'FOLDERS'))}"
     sources = sorted({split["source"] for split in entry["splits"].values()})
     patterns = [pattern.format(split=split) for pattern in constant(module, "LABEL_FILES") or () for split in sources]
+    options = [entry["options"].get(name) for name in constant(module, "FILE_OPTIONS") or ()]
+    patterns += [
+        name for option in options if isinstance(option, dict) for name in option.values() if isinstance(name, str)
+    ]
     files = sorted({path for pattern in patterns for path in root.glob(pattern) if path.is_file()})
     return " ".join([state, *([state_of_files(files)] if files else [])])
 

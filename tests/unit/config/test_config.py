@@ -13,6 +13,7 @@ from patchprobe.errors import ConfigError
 from patchprobe.reference.config import reference
 
 SPLITS = {"train": {"source": "train"}, "evaluation": {"source": "test"}}
+FOLDERS = {"adapter": "folders", "root": "mine", "splits": SPLITS, "tiling": {"size": 64}}
 BASE = {
     "datasets": {"street": {"adapter": "synthetic", "splits": SPLITS, "tiling": {"size": 64}}},
     "models": {"pixels": {"source": "pixels"}, "dino": {"source": "timm", "architecture": "vit_base_patch16_224.dino"}},
@@ -203,6 +204,32 @@ def test_partial_corruption_list_is_kept(schema):
             "models.scalemae.ground_sample_distance (metres per pixel of the model's input)",
         ),
         ("extraction", None, "key extraction: None is not of type 'object'"),
+        (
+            "datasets.street.options",
+            {"image": 3},
+            "unknown key datasets.street.options.image: did you mean datasets.street.options.images?",
+        ),
+        (
+            "datasets.street.options",
+            {"height": 16},
+            "key datasets.street.options.height: 16 is less than the minimum of 32",
+        ),
+        ("datasets.street.adapter", "folders", "key datasets.street.options is missing"),
+        (
+            "datasets.street",
+            FOLDERS | {"options": {"images": "a/*", "classes": ["a", "b"]}},
+            "options.label_maps is missing",
+        ),
+        (
+            "datasets.street",
+            FOLDERS | {"options": {"images": "a/*", "label_maps": "b/*", "classes": {"a": None, "b": 1}}},
+            "options.classes.a: None is not of type 'integer', 'string', 'array' (in YAML a # outside quotes begins a remark",
+        ),
+        (
+            "datasets.street",
+            FOLDERS | {"adapter": "camvid", "options": {"a": 1}},
+            "unknown key datasets.street.options.a",
+        ),
         (
             "models.dino.variants",
             {"bn": {"transform": "batch-norm", "features": 3}},
