@@ -50,3 +50,7 @@ onstart:
 
 onsuccess:
     end_run()
+
+
+onerror:
+    fail_run()

@@ -23,7 +23,7 @@ from patchprobe.config.reading import from_command_line, read_file  # noqa: E402
 from patchprobe.config.validation import load_schema, validate  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
 from patchprobe.neighbors import cluster  # noqa: E402
-from patchprobe.run import forkserver, lock, planning, preflight, provenance, stage_times  # noqa: E402
+from patchprobe.run import failures, forkserver, lock, planning, preflight, provenance, stage_times  # noqa: E402
 from patchprobe.run.devices import resolve_device  # noqa: E402
 from patchprobe.run.unmade import unmade  # noqa: E402
 
@@ -137,6 +137,11 @@ def hold_folder():
         raise WorkflowError(str(error)) from None
 
 
+def lock_time():
+    """When this run took its folder, by the clock of the file system."""
+    return Path(".snakemake/patchprobe.lock").stat().st_mtime
+
+
 def start_run():
     """Find what can be found wrong before the first job, and prepare for jobs."""
     if workflow.touch:
@@ -149,7 +154,7 @@ def start_run():
     try:
         preflight.check_folders([*made, *(str(path) for job in jobs for path in job.log)])
         # What is to be made gets a new time. That of the lock is the file system's own.
-        preflight.check_times(given, now=max(time.time(), Path(".snakemake/patchprobe.lock").stat().st_mtime))
+        preflight.check_times(given, now=max(time.time(), lock_time()))
         here = workflow.executor_plugin.common_settings.local_exec
         rules_to_run = {job.rule.name for job in jobs}
         preflight.check(config, device=config["device"] if here else "cpu", rules=rules_to_run)
@@ -167,3 +172,11 @@ def end_run():
     times = stage_times.stage_times(Path("logs"), stages, since=STARTED)
     if times:
         print(stage_times.describe(times, time.time() - STARTED), file=sys.stderr)
+
+
+def fail_run():
+    """Name what failed, with the logs and how they end, also where Snakemake was told to be quiet."""
+    found = failures.failures(workflow.scheduler.failed, since=lock_time())
+    if found:
+        left = sum(1 for job in workflow.dag.needrun_jobs() if job.rule.name != "all") - len(found)
+        print(failures.describe(found, left), file=sys.stderr)
