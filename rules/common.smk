@@ -23,7 +23,8 @@ from patchprobe.config.reading import from_command_line, read_file  # noqa: E402
 from patchprobe.config.validation import load_schema, validate  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
 from patchprobe.neighbors import cluster  # noqa: E402
-from patchprobe.run import failures, forkserver, lock, planning, preflight, provenance, stage_times  # noqa: E402
+from patchprobe.run import failures, forkserver, lock, planning, preflight  # noqa: E402
+from patchprobe.run import provenance, stage_times  # noqa: E402
 from patchprobe.run.devices import resolve_device  # noqa: E402
 from patchprobe.run.unmade import unmade  # noqa: E402
 
