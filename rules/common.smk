@@ -10,7 +10,8 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.enums import RerunTrigger
 from snakemake.utils import update_config
 
-BASE = Path(workflow.basedir)
+# Not workflow.basedir, which is another folder where a file of another folder includes the Snakefile.
+BASE = Path(str(workflow.current_basedir)).parent
 # The library beside this workflow is the one whose code the digests vouch for; the launcher may have loaded another.
 for name in [name for name in sys.modules if name.partition(".")[0] == "patchprobe"]:
     if not Path(sys.modules[name].__file__ or "").resolve().is_relative_to((BASE / "src").resolve()):
