@@ -134,3 +134,27 @@ def test_issue_forms_are_whole(form):
         assert bool(options) == (field["type"] in {"dropdown", "checkboxes"})
         labels = [option if field["type"] == "dropdown" else option["label"] for option in options]
         assert all(isinstance(label, str) for label in labels)
+
+
+def test_profiles_say_what_rules_ask_for():
+    """Rules that are written out; those in loops and all tables and figures have rows in words."""
+    rows = {}
+    for names, *cells in re.findall(
+        r"^\| (`.+?) \| (\S+) \| (\S*) ?\| (\d+) \| (\d+) \|$", text(ROOT / "profiles/README.md"), re.MULTILINE
+    ):
+        rows |= dict.fromkeys(re.findall(r"`(\w+)`", names), cells)
+    gpus = {"": "", "search_gpus": "searches", '0 if config["device"] == "cpu" else 1': "1"}
+    rules = {}
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        for name, body in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", text(path), re.MULTILINE):
+            asked = {
+                key: re.search(rf"^ +{key}[:=] ?(.+?),?$", body, re.MULTILINE) for key in ("threads", "gpu", "mem_mb")
+            }
+            if asked["mem_mb"] is None or name.endswith("_figure") or name == "model_table":
+                continue
+            threads = re.sub(r'min\((\d+), config\["threads"\]\)', r"\1", asked["threads"][1])
+            threads = threads.replace('config["pretraining"]["threads"]', "`pretraining.threads`")
+            gpu = gpus[asked["gpu"][1] if asked["gpu"] else ""]
+            rules[name] = [threads, gpu, asked["mem_mb"][1], re.search(r"runtime=(\d+)", body)[1]]
+    assert len(rules) > 15
+    assert rows == rules
