@@ -4,7 +4,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint bench verify env slurm lock clean
+.PHONY: demo test lint docs bench verify env slurm lock clean
 
 env: .venv/installed
 
@@ -33,8 +33,18 @@ lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy src
-	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakefmt --check Snakefile rules workflow/Snakefile
 	$(SNAKEMAKE) --lint
+
+# In an environment of its own, which needs neither torch nor the rest. The variable silences the theme's advertisement.
+docs: .venv-docs/installed
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+	@echo "The site is $(CURDIR)/site/index.html"
+
+.venv-docs/installed: requirements/docs.txt
+	$(PYTHON) -m venv --clear .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	touch $@
 
 bench: env
 	$(BIN)/python -m benchmarks
@@ -51,4 +61,4 @@ lock:
 	requirements/compile
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-docs site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,7 +10,8 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.enums import RerunTrigger
 from snakemake.utils import update_config
 
-BASE = Path(workflow.basedir)
+# Not workflow.basedir, which is another folder where a file of another folder includes the Snakefile.
+BASE = Path(str(workflow.current_basedir)).parent
 # The library beside this workflow is the one whose code the digests vouch for; the launcher may have loaded another.
 for name in [name for name in sys.modules if name.partition(".")[0] == "patchprobe"]:
     if not Path(sys.modules[name].__file__ or "").resolve().is_relative_to((BASE / "src").resolve()):
@@ -23,7 +24,8 @@ from patchprobe.config.reading import from_command_line, read_file  # noqa: E402
 from patchprobe.config.validation import load_schema, validate  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
 from patchprobe.neighbors import cluster  # noqa: E402
-from patchprobe.run import forkserver, lock, planning, preflight, provenance, stage_times  # noqa: E402
+from patchprobe.run import failures, forkserver, lock, planning, preflight  # noqa: E402
+from patchprobe.run import provenance, stage_times  # noqa: E402
 from patchprobe.run.devices import resolve_device  # noqa: E402
 from patchprobe.run.unmade import unmade  # noqa: E402
 
@@ -137,6 +139,11 @@ def hold_folder():
         raise WorkflowError(str(error)) from None
 
 
+def lock_time():
+    """When this run took its folder, by the clock of the file system."""
+    return Path(".snakemake/patchprobe.lock").stat().st_mtime
+
+
 def start_run():
     """Find what can be found wrong before the first job, and prepare for jobs."""
     if workflow.touch:
@@ -149,7 +156,7 @@ def start_run():
     try:
         preflight.check_folders([*made, *(str(path) for job in jobs for path in job.log)])
         # What is to be made gets a new time. That of the lock is the file system's own.
-        preflight.check_times(given, now=max(time.time(), Path(".snakemake/patchprobe.lock").stat().st_mtime))
+        preflight.check_times(given, now=max(time.time(), lock_time()))
         here = workflow.executor_plugin.common_settings.local_exec
         rules_to_run = {job.rule.name for job in jobs}
         preflight.check(config, device=config["device"] if here else "cpu", rules=rules_to_run)
@@ -167,3 +174,11 @@ def end_run():
     times = stage_times.stage_times(Path("logs"), stages, since=STARTED)
     if times:
         print(stage_times.describe(times, time.time() - STARTED), file=sys.stderr)
+
+
+def fail_run():
+    """Name what failed, with the logs and how they end, also where Snakemake was told to be quiet."""
+    found = failures.failures(workflow.scheduler.failed, since=lock_time())
+    if found:
+        left = sum(1 for job in workflow.dag.needrun_jobs() if job.rule.name != "all") - len(found)
+        print(failures.describe(found, left), file=sys.stderr)
