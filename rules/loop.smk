@@ -19,6 +19,13 @@ def with_manifests(files):
     return found
 
 
+def black_of_variant(wildcards):
+    """The tokens of a black image for a variant that is fitted on them; nothing for another."""
+    chosen = [wildcards.variant.removeprefix("@")]
+    stores = black_tokens(config, wildcards.dataset, wildcards.model, chosen)
+    return with_manifests({"black": stores}) if stores else {}
+
+
 def measured_inputs(analysis):
     def inputs(wildcards):
         of = dict(wildcards.items())

@@ -18,6 +18,7 @@ from patchprobe import analyses as package
 from patchprobe.analyses.shown import Shown, Table
 from patchprobe.datasets.annotations import KINDS, LABEL_MAPS, annotations, whole_images_alone
 from patchprobe.errors import PatchprobeError, suggestion
+from patchprobe.tokens.variant_kinds import OF_BLACK
 
 Config = Mapping[str, Any]
 Inputs = dict[str, str | list[str]]
@@ -250,6 +251,14 @@ def kinds_of(config: Config, dataset: str) -> list[str]:
     annotated = annotations(entry["adapter"], dataset)
     asked = any(analysis.corrupted and analysis.needs <= annotated for analysis in analyses())
     return sorted(config["corruptions"]) if asked else []
+
+
+def black_tokens(config: Config, dataset: str, model: str, variants: Iterable[str] | None = None) -> list[str]:
+    """Return the store of the tokens of a black image, if variants of a model are fitted on it: all, or those named."""
+    entries = config["models"][model]["variants"]
+    chosen = entries if variants is None else [name for name in variants if name]
+    needed = any(entries[name]["transform"] in OF_BLACK for name in chosen if name in entries)
+    return [f"results/{dataset}/black/{model}.zarr"] if needed else []
 
 
 def view_name(model: str, variant: str) -> str:
