@@ -92,9 +92,17 @@ class Analysis:
         """Return the data sets that a table or figure is asked for."""
         return self.datasets(config)
 
+    def shown_models(self, config: Config, what: Shown) -> list[str]:
+        """Return the models that a figure is asked for which there is one of for each."""
+        return self.models(config)
+
     def shown(self, config: Config, what: Shown, datasets: Iterable[str]) -> Inputs:
         """Return the files that a table or figure of some data sets takes, by argument, as ``inputs`` does."""
         return {"rows": self.files(config, datasets)}
+
+    def shown_of_model(self, config: Config, what: Shown, datasets: Iterable[str], model: str) -> Inputs:
+        """Return the same of a figure which there is one of for each model."""
+        return {"rows": self.files(config, datasets, [model])}
 
     def notes(self, config: Config, what: Shown) -> dict[str, Any]:
         """Return the arguments of a table or figure beside files, outputs and the data set of one that has its own."""
@@ -132,7 +140,8 @@ class Analysis:
 
     def shown_paths(self, what: Shown) -> dict[str, str]:
         """Return the patterns of the files of a table or figure, by their suffix."""
-        stem = f"results/{what.folder}/{what.file or self.name}" + (".{dataset}" if what.each_dataset else "")
+        of = (".{dataset}" if what.each_dataset else "") + (".{model}" if what.each_model else "")
+        stem = f"results/{what.folder}/{what.file or self.name}{of}"
         return {suffix: f"{stem}.{suffix}" for suffix in what.formats}
 
     def report_files(self, config: Config) -> list[str]:
@@ -140,9 +149,14 @@ class Analysis:
         files: list[str] = []
         for what in self.shows:
             datasets = self.shown_datasets(config, what)
+            models = self.shown_models(config, what) if what.each_model else [""]
             for pattern in self.shown_paths(what).values():
                 # Of a table of all data sets there is one.
-                files += dict.fromkeys(pattern.replace("{dataset}", dataset) for dataset in datasets)
+                files += dict.fromkeys(
+                    pattern.replace("{dataset}", dataset).replace("{model}", model)
+                    for dataset in datasets
+                    for model in models
+                )
         return files
 
 

@@ -157,7 +157,14 @@ def test_planes_end_where_nothing_tells_position():
     assert len(found) == 2 and overlap(found, Directions(basis[:, :2].T)) == pytest.approx(1)
     means = place_means(tokens, places % 6, (1, 6))
     assert len(position_planes(moments_of(tokens), means, 1, penalty=1e-4)) == 1
-    assert len(position_planes(moments_of(np.ones((24, 3))), place_means(np.ones((24, 3)), np.arange(24), GRID), 2, penalty=1.0)) == 0
+    assert (
+        len(
+            position_planes(
+                moments_of(np.ones((24, 3))), place_means(np.ones((24, 3)), np.arange(24), GRID), 2, penalty=1.0
+            )
+        )
+        == 0
+    )
 
 
 def test_places_with_unlike_numbers_of_tokens():

@@ -74,7 +74,10 @@ def test_heavy_noise_is_repaired_by_the_directions_or_features_it_lies_in_alone(
     assert scores["drop-top-components", 6] > 0.95 > 0.6 > scores["drop-top-components", 3]
     # Features hold the noise only where the basis is that of the features.
     assert scores["drop-top-variance", 6] < CHANCE if turned else scores["drop-top-variance", 6] > 0.95
-    assert planted.accuracy(fit("drop-position", planted.sample, 2)) < CHANCE and scores["drop-position-planes", 6] < CHANCE
+    assert (
+        planted.accuracy(fit("drop-position", planted.sample, 2)) < CHANCE
+        and scores["drop-position-planes", 6] < CHANCE
+    )
     assert planted.accuracy(fit("drop-position-mean", planted.sample)) < CHANCE
     assert planted.accuracy(fit("drop-norm", planted.sample)) < CHANCE
 
@@ -96,7 +99,9 @@ def test_black_directions_take_position_out_and_leave_the_rest_exactly():
     np.testing.assert_allclose(found, expected, atol=2e-4)
     alone = fit("keep-position", planted.sample, 2)(planted.tokens)
     assert alone.shape == (TILES, PLACES, 2)
-    np.testing.assert_allclose(np.square(alone).sum(axis=-1), np.square(planted.parts[..., :2]).sum(axis=-1), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        np.square(alone).sum(axis=-1), np.square(planted.parts[..., :2]).sum(axis=-1), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_the_mean_of_each_place_is_subtracted():
@@ -108,11 +113,11 @@ def test_the_mean_of_each_place_is_subtracted():
     tiles, places = np.nonzero(chosen)
     np.testing.assert_array_equal(view(planted.tokens[chosen], places), view(planted.tokens)[chosen])
     # A feature map pooled over all places.
-    np.testing.assert_allclose(
-        view.pooled()(planted.tokens.mean(axis=1)), view(planted.tokens).mean(axis=1), atol=1e-5
-    )
+    np.testing.assert_allclose(view.pooled()(planted.tokens.mean(axis=1)), view(planted.tokens).mean(axis=1), atol=1e-5)
     assert view.pooled().diagonal and not view.diagonal and not view.after_pooling
-    with pytest.raises(ModelError, match="tokens of 9 places came to a variant that was fitted on 16: extract both again"):
+    with pytest.raises(
+        ModelError, match="tokens of 9 places came to a variant that was fitted on 16: extract both again"
+    ):
         view(planted.tokens[:, :9])
     assert len(tiles)
 
@@ -145,7 +150,12 @@ def test_drop_and_keep_part_the_tokens(kind):
 
 @pytest.mark.parametrize(
     ("kind", "count"),
-    [*((f"drop-{kind}", 2) for kind in DIRECTIONS), ("drop-position-mean", None), ("drop-norm", None), ("drop-top-variance", 3)],
+    [
+        *((f"drop-{kind}", 2) for kind in DIRECTIONS),
+        ("drop-position-mean", None),
+        ("drop-norm", None),
+        ("drop-top-variance", 3),
+    ],
 )
 def test_a_variant_fitted_on_moments_and_means_of_places_is_that_fitted_on_tokens(kind, count):
     planted = Planted(position=3.0, noise=4.0)
@@ -168,7 +178,9 @@ def test_the_variants_of_features_are_as_they_were():
 def test_more_than_there_is_is_refused():
     sample = Planted(position=3.0).sample
     for kind in DIRECTIONS:
-        with pytest.raises(ModelError, match=rf"models\.m\.variants\.v\.features is {FEATURES}, .* {FEATURES} features"):
+        with pytest.raises(
+            ModelError, match=rf"models\.m\.variants\.v\.features is {FEATURES}, .* {FEATURES} features"
+        ):
             fit(f"drop-{kind}", sample, FEATURES)
     with pytest.raises(ModelError, match="features is 3, but a black image has 2 directions: take fewer"):
         fit("drop-position", sample, 3)
