@@ -22,7 +22,7 @@ from patchprobe.neighbors import sweep_bank as neighbor_sweep
 from patchprobe.neighbors.tensors import TorchArrays
 from patchprobe.probes.fitting import ProbeOptions, fit_probe
 from patchprobe.tokens.labelled import labelled_tokens
-from patchprobe.tokens.transforms import fit_transform
+from patchprobe.tokens.variants import fit_variant, sample_of
 
 OPTIONS = ProbeOptions(learning_rates=(0.1,), weight_decays=(0.0,), steps=20)
 COLUMNS = {"dataset": "d", "model": "m", "bootstrap": BOOTSTRAP, "seed": 0, "spec": "s"}
@@ -31,7 +31,7 @@ COLUMNS = {"dataset": "d", "model": "m", "bootstrap": BOOTSTRAP, "seed": 0, "spe
 def classified(features, labels, device):
     training = labelled_tokens(features, labels, "train")
     probe = fit_probe(training.tokens, training.ids, training.images, OPTIONS, seed=0)
-    unchanged = fit_transform(None, training.tokens, key="")
+    unchanged = fit_variant(None, sample_of(training), key="")
     classifier = patch_classification.PatchClassifier(training, probe, unchanged, threads=1, device=device)
     return classifier.classify(features, level=0).tolist()
 
