@@ -16,6 +16,7 @@ from disturbance.comparison import digests
 OFF = {
     "training_size": {"shares": []},
     "global_context": {"classes": []},
+    "token_contents": {"removals": []},
     "capi": {"enabled": False},
     "hummingbird": {"enabled": False},
     "paired_differences": {"enabled": False},
@@ -48,6 +49,7 @@ SMALL = {
 FULL = {key: value for key, value in SMALL.items() if key not in OFF} | {
     "training_size": {"shares": [0.5, 1.0], "steps": 10},
     "global_context": {"features": 20},
+    "token_contents": {"removals": []},
     "hummingbird": {"k": 3},
     "full_images": {"models": ["pixels"]},
 }

@@ -38,11 +38,12 @@ TINY = {
     "removal_sweep": {"features": [0, 20, 190, 500], "steps": 10},
     "training_size": {"shares": [0.25, 1.0], "steps": 10},
     "global_context": {"features": 20},
+    "token_contents": {"removals": []},
     "hummingbird": {"k": 3},
     "report": {"images": 2},
 }
 # The finished run has what no other run of the tests has.
-FINISHED = TINY | {"full_images": {"models": ["pixels-a"]}}
+FINISHED = TINY | {"full_images": {"models": ["pixels-a"]}, "token_contents": {"tiles": 4}}
 
 
 @dataclass
