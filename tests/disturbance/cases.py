@@ -17,6 +17,7 @@ OFF = {
     "training_size": {"shares": []},
     "global_context": {"classes": []},
     "token_contents": {"removals": []},
+    "token_diagnostics": {"enabled": False},
     "capi": {"enabled": False},
     "hummingbird": {"enabled": False},
     "paired_differences": {"enabled": False},
@@ -50,6 +51,7 @@ FULL = {key: value for key, value in SMALL.items() if key not in OFF} | {
     "training_size": {"shares": [0.5, 1.0], "steps": 10},
     "global_context": {"features": 20},
     "token_contents": {"removals": []},
+    "token_diagnostics": {"enabled": False},
     "hummingbird": {"k": 3},
     "full_images": {"models": ["pixels"]},
 }

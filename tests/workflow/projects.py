@@ -39,11 +39,16 @@ TINY = {
     "training_size": {"shares": [0.25, 1.0], "steps": 10},
     "global_context": {"features": 20},
     "token_contents": {"removals": []},
+    "token_diagnostics": {"enabled": False},
     "hummingbird": {"k": 3},
     "report": {"images": 2},
 }
 # The finished run has what no other run of the tests has.
-FINISHED = TINY | {"full_images": {"models": ["pixels-a"]}, "token_contents": {"tiles": 4}}
+FINISHED = TINY | {
+    "full_images": {"models": ["pixels-a"]},
+    "token_contents": {"tiles": 4},
+    "token_diagnostics": {"tiles": 4, "pictures": 1},
+}
 
 
 @dataclass
