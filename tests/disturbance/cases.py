@@ -18,6 +18,7 @@ OFF = {
     "global_context": {"classes": []},
     "token_contents": {"removals": []},
     "token_diagnostics": {"enabled": False},
+    "overclustering": {"clusters": []},
     "capi": {"enabled": False},
     "hummingbird": {"enabled": False},
     "paired_differences": {"enabled": False},
@@ -52,6 +53,7 @@ FULL = {key: value for key, value in SMALL.items() if key not in OFF} | {
     "global_context": {"features": 20},
     "token_contents": {"removals": []},
     "token_diagnostics": {"enabled": False},
+    "overclustering": {"clusters": []},
     "hummingbird": {"k": 3},
     "full_images": {"models": ["pixels"]},
 }

@@ -40,6 +40,7 @@ TINY = {
     "global_context": {"features": 20},
     "token_contents": {"removals": []},
     "token_diagnostics": {"enabled": False},
+    "overclustering": {"clusters": []},
     "hummingbird": {"k": 3},
     "report": {"images": 2},
 }
@@ -48,6 +49,7 @@ FINISHED = TINY | {
     "full_images": {"models": ["pixels-a"]},
     "token_contents": {"tiles": 4},
     "token_diagnostics": {"tiles": 4, "pictures": 1},
+    "overclustering": {"clusters": ["classes", 10], "seeds": 2, "restarts": 1},
 }
 
 

@@ -11,11 +11,11 @@ BRIGHTNESS, ROW, COLUMN, SIGNAL = 0, 1, 2, slice(3, 3 + CLASSES)
 NOISE = slice(FEATURES - NOISY, FEATURES)
 
 
-def planted(images=16, tiles_per_image=2, *, turn=None, noise=100.0, seed=0):
+def planted(images=16, tiles_per_image=2, *, turn=None, noise=100.0, axes=NOISY, seed=0):
     """Return ``tokens``, ``labels``, ``tiles`` as stores, and the plain tokens (tile, patch, feature) as ``values``.
 
     Tiles are of 6 x 6 grey patches of one class and one brightness each, drawn by themselves. Half of the images are for evaluation.
-    ``turn`` (features, features) turns the tokens.
+    ``turn`` (features, features) turns the tokens; the noise of the noisy features has so many ``axes``.
     """
     rng = np.random.default_rng(seed)
     count, places = images * tiles_per_image, SIDE * SIDE
@@ -26,7 +26,7 @@ def planted(images=16, tiles_per_image=2, *, turn=None, noise=100.0, seed=0):
     values[..., BRIGHTNESS] = grey / 64
     values[..., ROW], values[..., COLUMN] = row / (SIDE - 1), column / (SIDE - 1)
     values[..., SIGNAL] = np.eye(CLASSES)[ids]
-    values[..., NOISE] = noise * rng.standard_normal((count, places, NOISY))
+    values[..., NOISE] = noise * rng.standard_normal((count, places, axes))[..., np.arange(NOISY) % axes]
     turned = values if turn is None else values @ turn
     owners = [f"i{tile // tiles_per_image:02}" for tile in range(count)]
     split = ["evaluation" if tile < count // 2 else "train" for tile in range(count)]

@@ -68,10 +68,7 @@ def table(
             *(("explained by position", name) for name in ("share", "by chance")),
             ("cosine", "of neighbours"),
         ]
-        lines = [
-            (label, _cells(own[own["label"] == label].set_index(["metric", "at"]), numbers))
-            for label in order_labels(own, models)
-        ]
+        lines = [(label, _cells(own[own["label"] == label], numbers)) for label in order_labels(own, models)]
         border = own.loc[own["metric"] == "places_at_border", "value"]
         notes = (
             f"Drawn clean training tiles, last block; intervals hold {100 * interval:g} % of the bootstrap over their images.",
@@ -160,14 +157,15 @@ def token_pictures_sheet(
 
 
 def _cells(own: pd.DataFrame, numbers: Sequence[float]) -> list[Cell]:
+    keys = zip(own["metric"], own["at"], strict=True)
+    scores = map(Score, *(own[column].tolist() for column in ("value", "ci_low", "ci_high")))
+    known = dict(zip(keys, scores, strict=True))
+
     def score(metric: str, at: float = 0) -> Cell:
-        if (metric, at) not in own.index:
-            return "-"
-        found = own.loc[(metric, at)]
-        return Score(float(found["value"]), float(found["ci_low"]), float(found["ci_high"]))
+        return known.get((metric, at), "-")
 
     def number(metric: str, at: float = 0) -> str:
-        return f"{float(own.loc[(metric, at), 'value']):.4g}"
+        return f"{known[metric, at].value:.4g}"
 
     return [
         *(number("token_norm", at) for at in _QUANTILES.values()),
