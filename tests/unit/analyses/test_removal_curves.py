@@ -10,7 +10,9 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from patchprobe import measurements
 from patchprobe.analyses.patch_classification.classification import PatchClassifier
+from patchprobe.analyses.removal_curves import report
 from patchprobe.analyses.removal_curves.measure import COUNTED, measure, with_fewer_images
+from patchprobe.errors import StoreError
 from patchprobe.probes.fitting import ProbeOptions, fit_probe
 from patchprobe.tokens.black import read_black
 from patchprobe.tokens.labelled import labelled_tokens
@@ -152,3 +154,23 @@ def test_fewer_images_are_the_same_for_all_models(measured):
     assert with_fewer_images(tokens, 99, 0) is tokens
     rows = pd.DataFrame(measure(tokens, labels, [black], removals=["drop-norm"], **(OPTIONS | {"images": 5})))
     assert rows.query("metric == 'patch_accuracy'")["n"].unique().tolist() == [5 * (PLACES - 1)]
+
+
+def test_tables_and_figures_have_every_point(measured, tmp_path):
+    *_, rows = measured
+    both = pd.concat([rows, rows.assign(model="raw-pixels", value=rows["value"] / 2)], ignore_index=True)
+    outputs = [tmp_path / f"table.{suffix}" for suffix in ("csv", "md", "tex", "html")]
+    report.table(both, outputs, models=["m", "raw-pixels"], removals=REMOVALS, interval=0.9)
+    page = outputs[1].read_text()
+    scores = rows[(rows["metric"] == "pixel_miou") & (rows["method"] == "1-nn")].set_index(["variant", "at"])["value"]
+    lines = {line.split(" | ")[0].strip("| "): line for line in page.splitlines() if line.startswith("| m")}
+    for (removal, count), score in scores.items():
+        cell = lines[f"m {removal}".strip()].split(" | ")[1 + [0, 1, 6].index(int(count))]
+        assert f"{score:.3f}" in cell, (removal, count)
+    assert len(lines) == 1 + len(REMOVALS) and "raw-pixels drop-norm" in page
+    figure = [tmp_path / "figure.svg"]
+    report.figure(both, figure, dataset="d", model="m", removals=REMOVALS, controls=["random-vit", "raw-pixels"])
+    assert figure[0].stat().st_size > 10_000
+    mixed = both.assign(seed=np.where(both["model"] == "m", 0, 1))
+    with pytest.raises(StoreError, match="cannot share a table"):
+        report.figure(mixed, figure, dataset="d", model="m", removals=REMOVALS, controls=[])

@@ -10,8 +10,8 @@ from patchprobe.report.dots import Mark, draw_dots
 from patchprobe.report.formats import Cell, Score, Table
 from patchprobe.report.layout import write_tables
 from patchprobe.report.selection import order_known, prepare
+from patchprobe.report.style import MARKERS
 
-_MARKS = {"shared": Mark("shared", "o"), "chance": Mark("by chance", "|", size=9)}
 _CHANCE = "by chance"
 
 
@@ -35,22 +35,22 @@ def table(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str],
 
 
 def figure(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str], removals: Sequence[str]) -> None:
-    """Draw what pairs of data sets share, a panel per pair and removal. Raises as :func:`table`."""
+    """Draw what pairs of data sets share, a panel per removal, a mark per pair. Raises as :func:`table`."""
     shown = _shown(rows)
     shown = shown[(shown["axis"] == "") & (shown["mark"] != "")]
+    pair = shown["dataset"] + ", " + shown["other_dataset"]
+    shown = shown.assign(mark=pair.where(shown["mark"] == "shared", _CHANCE))
+    pairs = sorted(set(pair))
+    marks = {name: Mark(name, MARKERS[place % len(MARKERS)]) for place, name in enumerate(pairs)}
     draw_dots(
-        {
-            f"{one}, {other}: {removal}": part[part["variant"] == removal]
-            for (one, other), part in shown.groupby(["dataset", "other_dataset"], sort=True)
-            for removal in order_known(set(part["variant"]), removals)
-        },
-        _MARKS,
+        {name: shown[shown["variant"] == name] for name in order_known(set(shown["variant"]), removals)},
+        marks | {_CHANCE: Mark(_CHANCE, "|", size=9)},
         outputs,
         quantity="shared (fraction)",
         models=models,
         empty="No model has enough features.",
         limits=(0, 1.05),
-        apart=False,
+        apart=len(pairs) > 1,
     )
 
 
