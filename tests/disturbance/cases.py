@@ -21,6 +21,8 @@ OFF = {
     "overclustering": {"clusters": []},
     "capi": {"enabled": False},
     "hummingbird": {"enabled": False},
+    "removal_curves": {"removals": []},
+    "removal_stability": {"removals": []},
     "paired_differences": {"enabled": False},
     "extraction": {"layers": {"clean": "last"}},
 }
@@ -55,6 +57,8 @@ FULL = {key: value for key, value in SMALL.items() if key not in OFF} | {
     "token_diagnostics": {"enabled": False},
     "overclustering": {"clusters": []},
     "hummingbird": {"k": 3},
+    "removal_curves": {"removals": []},
+    "removal_stability": {"removals": []},
     "full_images": {"models": ["pixels"]},
 }
 # A chain of jobs and nothing else.

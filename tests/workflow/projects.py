@@ -42,6 +42,8 @@ TINY = {
     "token_diagnostics": {"enabled": False},
     "overclustering": {"clusters": []},
     "hummingbird": {"k": 3},
+    "removal_curves": {"removals": []},
+    "removal_stability": {"removals": []},
     "report": {"images": 2},
 }
 # The finished run has what no other run of the tests has.

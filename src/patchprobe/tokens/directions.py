@@ -20,8 +20,8 @@ Float64 = npt.NDArray[np.float64]
 _BLOCK = 8192  # rows of tokens converted at a time
 # Lengths below this share of what they began with are rounding.
 _NOTHING = 1e-9
-# Tokens of length 1 that lie less than so far apart, root mean square, are equal up to the rounding of a forward pass in float32.
-_EQUAL = 1e-5
+# By how much of themselves numbers may be off after a forward pass in float32.
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -97,15 +97,15 @@ def black_directions(black: npt.NDArray[Any]) -> Directions:
     """Return the directions in which the tokens (patches, features) of a black image differ, the strongest first.
 
     As INSID3 (CVPR 2026, github.com/visinf/INSID3, Apache-2.0) finds the positions of its tokens: divided by their length, centred, and decomposed
-    into singular vectors. There are fewer than patches, and none where all tokens are the same, as those of raw pixels are.
+    into singular vectors. There are fewer than patches, and none where all tokens are the same, as those of raw pixels are: directions
+    no stronger than what the rounding of their stored type makes are left out.
     """
     unit = unit_length(black.astype(np.float64))
     unit -= unit.mean(axis=0)
     _, strengths, vectors = np.linalg.svd(unit, full_matrices=False)
-    apart = float(np.sqrt(np.square(strengths).sum() / len(unit)))
-    if apart <= max(_EQUAL, float(np.finfo(black.dtype).eps)):
-        return Directions(vectors[:0])
-    least = strengths[0] * max(unit.shape) * np.finfo(np.float64).eps
+    # The largest singular value of independent errors is about their deviation times the roots of both sides; twice that.
+    deviation = max(_ROUNDING, float(np.finfo(black.dtype).eps)) / np.sqrt(12 * unit.shape[1])
+    least = 2 * deviation * (np.sqrt(unit.shape[0]) + np.sqrt(unit.shape[1]))
     return Directions(vectors[: np.count_nonzero(strengths > least)])
 
 

@@ -44,7 +44,7 @@ class RemovalCurves(Analysis):
         own, linear = config["removal_curves"], config["patch_classification"]["linear"]
         return {
             **super().options(config, dataset, model),
-            **{key: own[key] for key in ("removals", "counts", "penalty")},
+            **{key: own[key] for key in ("removals", "counts", "penalty", "images")},
             "draw": own["seed"],
             "linear": {**linear, "steps": own["steps"] or linear["steps"]},
             "probe": config["models"][model]["probe"],

@@ -175,6 +175,16 @@ def _below(counts: Sequence[int], end: int, key: str, what: str) -> list[int]:
     return known
 
 
+def with_fewer_images(tokens: xr.Dataset, images: int | None, seed: int) -> xr.Dataset:
+    """Return a token store with so many of its evaluated images, by a seeded draw, or all; training images stay."""
+    evaluated = (tokens.split == "evaluation").values
+    names = np.unique(tokens.image_id.values[evaluated])
+    if images is None or images >= len(names):
+        return tokens
+    drawn = names[generator(seed, PROTOCOL, "images").permutation(len(names))[:images]]
+    return tokens.isel(tile=np.flatnonzero(~evaluated | np.isin(tokens.image_id.values, drawn)))
+
+
 def measure(
     tokens: xr.Dataset,
     labels: xr.Dataset,
@@ -186,6 +196,7 @@ def measure(
     counts: Sequence[int],
     penalty: float,
     draw: int,
+    images: int | None,
     linear: Mapping[str, Any],
     probe: Mapping[str, Any],
     bootstrap: Mapping[str, Any],
@@ -197,9 +208,11 @@ def measure(
     """Return the measurement rows of every removal, number, method, metric and class.
 
     ``black`` is the store of the tokens of a black image, where directions are fitted on them. ``linear`` and ``probe`` are the
-    options of :class:`patchprobe.probes.fitting.ProbeOptions`; the others are those of :func:`removed`. The ``variant`` of a row is the
+    options of :class:`patchprobe.probes.fitting.ProbeOptions`; of the evaluated images so many ``images`` are drawn, or all taken; the others
+    are those of :func:`removed`. The ``variant`` of a row is the
     removal, empty for the model as it is. Raises DataError if nothing that was classified has a class.
     """
+    tokens = with_fewer_images(tokens, images, seed)
     training = labelled_tokens(tokens, labels, "train")
     sample = sample_of(training, read_black(black))
     options = ProbeOptions(**linear, **probe)
