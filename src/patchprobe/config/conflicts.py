@@ -15,9 +15,10 @@ from patchprobe.datasets.annotations import (
     annotations,
     whole_images_alone,
 )
+from patchprobe.downloads.addresses import check_address
 from patchprobe.errors import ConfigError, ModelError, suggestion
 from patchprobe.files import folder_below
-from patchprobe.models.checkpoints.files import check_address, check_layout, checkpoint_path
+from patchprobe.models.checkpoints.files import check_layout, checkpoint_path
 from patchprobe.models.registered import position_method
 
 
