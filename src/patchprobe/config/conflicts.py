@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from patchprobe.analyses.declaring import analyses, kinds_of
+from patchprobe.config.downloads import undownloadable
 from patchprobe.config.specs import ground_sample_distance
 from patchprobe.datasets.annotations import (
     BOXES,
@@ -69,6 +70,7 @@ def conflicts(config: Mapping[str, Any]) -> Iterator[str]:
                 f"key {key} is {path!r}, and Snakemake takes braces in it for wildcards: name one without, or a link to this one"
             )
     yield from _outside(config)
+    yield from undownloadable(config)
     for analysis in analyses():
         yield from analysis.conflicts(config)
 

@@ -198,7 +198,7 @@ def _append(chunks: Iterable[bytes], source: Source, wanted: Wanted, partial: Pa
     ) as progress:
         for chunk in chunks:
             if not partial.size and is_web_page(chunk[:BEGINNING]):
-                partial.discard()
+                partial.restart(None, None, None)
                 raise _web_page(source, wanted)
             if wanted.size is not None and partial.size + len(chunk) > wanted.size:
                 partial.restart(None, None, None)
