@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import huggingface_hub
 
-from patchprobe.datasets.released import HUB_DATASET, Archive, Release
+from patchprobe.datasets.released import HUB_DATASET, Archive, Release, slug
 from patchprobe.downloads.addresses import is_offline
 from patchprobe.errors import DownloadError, shown
 
@@ -43,7 +43,7 @@ def with_files(release: Release, key: str) -> Release:
     revision = str(info.sha).replace("/", "%2F")
     archives = tuple(
         Archive(
-            name=f"{repo}/{file.rfilename}".replace("/", "--"),
+            name=slug(f"{repo}/{file.rfilename}"),
             confirmed="the hub's own list",
             addresses=(f"hf://datasets/{repo}@{revision}/{file.rfilename}",),
             bytes=file.size,

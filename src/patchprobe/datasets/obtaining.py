@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from patchprobe.datasets.hub_files import with_files
-from patchprobe.datasets.released import MARKER, Archive, Release, is_absent, lock_file, missing, tree_state
+from patchprobe.datasets.released import MARKER, Archive, Release, is_absent, lock_file, missing, slug, tree_state
 from patchprobe.downloads.addresses import is_offline, without_secrets
 from patchprobe.downloads.contents import is_web_page, no_archive
 from patchprobe.downloads.fetching import Patience, fetch
@@ -53,39 +53,55 @@ def obtain(wanted: Obtained, patience: Patience | None = None) -> None:
 
     Raises DownloadError, saying what to do, and leaves the root as it is: absent or empty.
     """
+    root, downloads = wanted.root, wanted.data_root / DOWNLOADS
+    waiting = f"{root}: another run fetches it; waiting for its end"
+    with disk_errors(root):
+        for folder in (root.parent, downloads):
+            folder.mkdir(parents=True, exist_ok=True)
+        # Of the root, and of the archives, which another root may be made from.
+        locks = (root.with_name(f".{root.name}.unpacking.lock"), downloads / f".{slug(wanted.release.name)}.lock")
+        with locked(locks[0], waiting=waiting), locked(locks[1], waiting=waiting):
+            try:
+                if is_absent(root):
+                    _obtain(wanted, patience)
+                else:
+                    print(f"{root} is there: taken as it is", file=sys.stderr)
+            finally:
+                for lock in locks:
+                    lock.unlink()
+
+
+def _obtain(wanted: Obtained, patience: Patience | None) -> None:
     root = wanted.root
-    root.parent.mkdir(parents=True, exist_ok=True)
     hidden = root.with_name(f".{root.name}.unpacking")
-    lock = hidden.with_name(f"{hidden.name}.lock")
-    with (
-        disk_errors(root),
-        locked(lock, waiting=f"{root}: another run fetches it; waiting"),
-    ):
-        if not is_absent(root):
-            print(f"{root} is there: taken as it is", file=sys.stderr)
-            return
-        if hidden.exists():
-            shutil.rmtree(hidden)
-        known = _known(wanted)
-        if wanted.release.hub:
-            wanted = replace(wanted, release=with_files(wanted.release, wanted.key))
-        archives = _archives(wanted, known)
-        _need_space(wanted, archives)
-        _get(wanted, archives, patience)
-        total = sum(0 if archive.plain else unpacked_size(file.path) for archive, file in archives.items())
-        need_space(root.parent, total, f"{wanted.release.title}, unpacked,")
-        try:
-            _unpack_all(wanted, archives, hidden)
-            facts = _facts(wanted, archives, hidden, known)
-            _publish(wanted, hidden, facts)
-        finally:
-            shutil.rmtree(hidden, ignore_errors=True)
-        for file in archives.values():
-            _drop_fetched(file)
-        with contextlib.suppress(OSError):
-            (wanted.data_root / DOWNLOADS).rmdir()
-        lock.unlink()
+    _remove(hidden)
+    known = _known(wanted)
+    if wanted.release.hub:
+        wanted = replace(wanted, release=with_files(wanted.release, wanted.key))
+    archives = _archives(wanted, known)
+    _need_space(wanted, archives)
+    _get(wanted, archives, patience)
+    total = sum(0 if archive.plain else unpacked_size(file.path) for archive, file in archives.items())
+    need_space(root.parent, total, f"{wanted.release.title}, unpacked,")
+    # Nobody else can put links where files are written.
+    hidden.mkdir(mode=0o700)
+    try:
+        _unpack_all(wanted, archives, hidden)
+        facts = _facts(wanted, archives, hidden, known)
+        _publish(wanted, hidden, facts)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+    for file in archives.values():
+        _drop_fetched(file)
     print(f"{root}: {wanted.release.title} is there; please cite {wanted.release.citation}", file=sys.stderr)
+
+
+def _remove(hidden: Path) -> None:
+    """Delete what a killed unpacking left."""
+    if hidden.is_symlink() or hidden.is_file():
+        hidden.unlink()
+    elif hidden.exists():
+        shutil.rmtree(hidden)
 
 
 def _archives(wanted: Obtained, known: Mapping[str, Any]) -> dict[Archive, Wanted]:
@@ -205,7 +221,6 @@ def _unpack_all(wanted: Obtained, archives: Mapping[Archive, Wanted], hidden: Pa
     for number, (archive, file) in enumerate(archives.items()):
         part = hidden / f"part{number}"
         if archive.plain:
-            hidden.mkdir(exist_ok=True)
             _copy(file.path, part)
             merge(part, whole / archive.into, file.path)
             continue

@@ -143,6 +143,11 @@ def _at_the_hub(key: str, address: str) -> Release:
     )
 
 
+def slug(name: str) -> str:
+    """Return the name of a release, or of a file at the hub, as one that a file can have."""
+    return name.replace("/", "--").replace(":", "")
+
+
 def lock_file(root: Path) -> Path:
     """Return the file beside the root of a data set that says what was fetched, and holds the digests of the first time."""
     return root.with_name(f"{root.name}.fetched.json")

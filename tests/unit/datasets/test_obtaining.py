@@ -72,7 +72,7 @@ def made(tmp_path, server=None, *, digests=True, repacked=False, **facts):
 def test_a_release_becomes_its_folder_and_nothing_else_stays(server, tmp_path, capfd):
     wanted = made(tmp_path, server)
     obtain(wanted, QUICK)
-    assert content(wanted.root) == WHOLE and names(wanted.data_root) == ["Set", "Set.fetched.json"]
+    assert content(wanted.root) == WHOLE and names(wanted.data_root) == ["Set", "Set.fetched.json", "downloads"]
     known = json.loads(lock_file(wanted.root).read_text())
     assert known["release"] == "set" and known["licence"] == "free"
     assert {n: f["sha256"] for n, f in known["files"].items()} == {
@@ -129,7 +129,7 @@ def test_killed_while_it_unpacks_it_starts_again_without_a_download(server, tmp_
     asked = len(server.asked)
     obtain(wanted, QUICK)
     assert content(wanted.root) == WHOLE and len(server.asked) == asked
-    assert names(wanted.data_root) == ["Set", "Set.fetched.json"]
+    assert names(wanted.data_root) == ["Set", "Set.fetched.json", "downloads"]
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -146,7 +146,7 @@ def test_killed_three_times_at_random_it_ends_with_the_same_bytes(server, tmp_pa
         process.communicate()
         assert is_absent(wanted.root) or content(wanted.root) == WHOLE
     obtain(wanted, QUICK)
-    assert content(wanted.root) == WHOLE and names(wanted.data_root)[0] in (".Set.unpacking.lock", "Set")
+    assert content(wanted.root) == WHOLE and names(wanted.data_root) == ["Set", "Set.fetched.json", "downloads"]
 
 
 def test_a_full_disk_leaves_nothing_and_goes_on(server, tmp_path):
@@ -288,3 +288,13 @@ def test_a_link_out_of_the_folder_is_not_unpacked_through(server, tmp_path):
     obtain(wanted, QUICK)
     assert names(victim) == ["precious"] and content(wanted.root) == WHOLE
     assert Path(wanted.root, "images").is_dir()
+
+
+def test_two_roots_from_one_archive_at_once(server, tmp_path):
+    """The second waits, since the first deletes the archives when it has ended."""
+    first = made(tmp_path, server)
+    second = Obtained("other", first.release, first.data_root / "Other", first.data_root)
+    processes = [start(wanted) for wanted in (first, second, first)]
+    assert not any(process.communicate(timeout=120) and process.returncode for process in processes)
+    assert content(first.root) == content(second.root) == WHOLE and not names(first.data_root / "downloads")
+    assert names(first.data_root) == ["Other", "Other.fetched.json", "Set", "Set.fetched.json", "downloads"]

@@ -121,7 +121,7 @@ def test_a_data_set_of_the_hub(server, tmp_path, monkeypatch, revision):
     wanted = Obtained("mine", known, tmp_path / "data/Set", tmp_path / "data")
     obtain(wanted, QUICK)
     assert content(wanted.root) == {name: c for name, c in files.items() if name.endswith(".parquet")}
-    assert names(wanted.data_root) == ["Set", "Set.fetched.json"]
+    assert names(wanted.data_root) == ["Set", "Set.fetched.json", "downloads"]
     paths = [path.partition("?")[0] for path, _ in server.asked if "/org/name" in path]
     assert paths[0] == f"/api/datasets/org/name{'/revision/abc' if revision else ''}"
     assert f"/datasets/org/name/resolve/{commit}/data/train-0.parquet" in paths
