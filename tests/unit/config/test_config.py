@@ -143,7 +143,7 @@ def test_partial_corruption_list_is_kept(schema):
         (
             "datasets.street.zzz",
             1,
-            "unknown key datasets.street.zzz: allowed are adapter, corruptions, generate, ground_sample_distance, options, root, splits, tiling",
+            "unknown key datasets.street.zzz: allowed are adapter, corruptions, download, generate, ground_sample_distance, options, root, splits, tiling",
         ),
         ("models.pixels.seed", 1, "key models.pixels.seed has no meaning with this models.pixels.source: remove it"),
         ("models.dino", {"source": "timm"}, "key models.dino.architecture is missing"),
@@ -371,7 +371,14 @@ def test_folders_below_data_root_are_taken(schema, monkeypatch, root, inside):
 
 
 # A text that each pattern takes, so that the test below fails for the line break alone.
-EXAMPLES = ("street", "0123456789abcdef", "tcp://node:8786", "patch-classification-v1", "data/CamVid")
+EXAMPLES = (
+    "street",
+    "0123456789abcdef",
+    "tcp://node:8786",
+    "patch-classification-v1",
+    "data/CamVid",
+    "file:///archives",
+)
 
 
 def patterns(part):
