@@ -56,7 +56,7 @@ def project(repository, tmp_path, server):
         "corruptions": {},
         "extraction": {"layers": {"clean": "last"}},
         "accept_licences": ["camvid"],
-        "data_mirror": f"http://127.0.0.1:{server.server_port}/archives",
+        "mirror": f"http://127.0.0.1:{server.server_port}/archives",
     }
     return make_project(repository, tmp_path / "project", config)
 
@@ -91,7 +91,7 @@ def test_fetched_unpacked_and_left_alone(project, server, shared, tmp_path):
     (data / MARKER).touch()
     os.utime(data / MARKER, (time.time() + 50, time.time() + 50))
     assert not project.plan(*TARGETS)
-    change(project, data_mirror="http://127.0.0.1:9/elsewhere")
+    change(project, mirror="http://127.0.0.1:9/elsewhere")
     assert not project.plan(*TARGETS)
     change(project, download=False, root="CamVid", accept_licences=[])
     assert not project.plan(*TARGETS)

@@ -99,7 +99,7 @@ def marker(config: Config, dataset: str) -> list[str]:
 
 def described(config: Config, dataset: str, release: Release) -> str:
     """Return what is fetched for a data set: its files, from where and how large, and where to."""
-    mirror = config["data_mirror"]
+    mirror = config["mirror"]
     origins = [
         without_secrets(mirror or archive.addresses[0]) for archive in release.archives if mirror or archive.addresses
     ]

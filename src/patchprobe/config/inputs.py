@@ -13,6 +13,7 @@ from patchprobe.config import downloads
 from patchprobe.datasets.annotations import IDENTITIES, annotations
 from patchprobe.datasets.listing import state_of_files, state_of_folders
 from patchprobe.datasets.released import fetched_state, is_absent, state_to_be
+from patchprobe.downloads.addresses import mirrored
 from patchprobe.files import constant, fingerprint
 from patchprobe.models.checkpoints.files import checkpoint_name, checkpoint_path
 
@@ -89,7 +90,7 @@ def fetched_data(config: Config, folder: str) -> dict[str, Any]:
         "entry": {"adapter": entry["adapter"], "download": entry["download"]},
         "root": str(downloads.root(config, name)),
         "data_root": config["data_root"],
-        "mirror": config["data_mirror"],
+        "mirror": config["mirror"],
     }
 
 
@@ -137,10 +138,11 @@ def absent_checkpoints(config: Config) -> str:
 
 
 def fetched(config: Config, checkpoint: str) -> dict[str, Any]:
-    """Return where to get a checkpoint, from the first model or decoder with its address."""
+    """Return where to get a checkpoint: from the mirror, or from the first model or decoder with its address."""
     same = [(name, entry) for name, entry in _with_files(config) if checkpoint_name(entry) == checkpoint]
     name, entry = next((pair for pair in same if pair[1]["url"]), same[0])
-    return {"name": name, "url": entry["url"], "sha256": entry["sha256"]}
+    url = mirrored(config["mirror"], Path(checkpoint).name) if config["mirror"] else entry["url"]
+    return {"name": name, "url": url, "sha256": entry["sha256"]}
 
 
 def _with_files(config: Config) -> list[tuple[str, Mapping[str, Any]]]:

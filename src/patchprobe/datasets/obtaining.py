@@ -20,7 +20,7 @@ from typing import Any
 
 from patchprobe.datasets.hub_files import with_files
 from patchprobe.datasets.released import MARKER, Archive, Release, is_absent, lock_file, missing, slug, tree_state
-from patchprobe.downloads.addresses import is_offline, without_secrets
+from patchprobe.downloads.addresses import is_offline, mirrored, without_secrets
 from patchprobe.downloads.contents import is_web_page, no_archive
 from patchprobe.downloads.fetching import Patience, fetch
 from patchprobe.downloads.unpacking import merge, need_space, unpack, unpacked_size
@@ -113,13 +113,13 @@ def _archives(wanted: Obtained, known: Mapping[str, Any]) -> dict[Archive, Wante
         whose = "published"
         if not digests and not archive.repacked and first:
             digests, whose = {"sha256": first["sha256"]}, f"first ({lock_file(wanted.root)})"
-        addresses = (f"{wanted.mirror.rstrip('/')}/{archive.name}",) if wanted.mirror else archive.addresses
+        addresses = (mirrored(wanted.mirror, archive.name),) if wanted.mirror else archive.addresses
         keys = Keys(
             address=wanted.key,
             digest=f"{wanted.key}: the {whose} digest of {archive.name}",
             place=wanted.key,
             root="data_root",
-            correct="Take another mirror (data_mirror)",
+            correct="Take another mirror",
             unchecked=f"recorded in {lock_file(wanted.root).name}, and compared from now on",
         )
         path = wanted.data_root / DOWNLOADS / archive.name

@@ -31,6 +31,11 @@ def check_address(key: str, url: str) -> None:
         )
 
 
+def mirrored(mirror: str, name: str) -> str:
+    """Return the address of a file in the folder of files that the configuration's ``mirror`` is."""
+    return f"{mirror.rstrip('/')}/{name}"
+
+
 def without_secrets(address: str) -> str:
     """Return what messages and records show of an address: no name, password or query, since queries may hold
     signatures that are as good as a password."""
