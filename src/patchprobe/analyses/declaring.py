@@ -127,7 +127,7 @@ class Analysis:
 
     def rule(self, what: Shown) -> str:
         """Return the name of the rule of a table or figure."""
-        return f"{self.name}_{what.function}" if what.function in ("table", "figure") else what.function
+        return f"{self.name}_{what.function}" if what.function in ("table", "figure", "page") else what.function
 
     def shown_paths(self, what: Shown) -> dict[str, str]:
         """Return the patterns of the files of a table or figure, by their suffix."""
