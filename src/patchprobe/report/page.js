@@ -22,7 +22,7 @@ function joined(source, type, count) {
   for (let place = 0; place < size; place++) {
     for (let i = 0; i < count; i++) bytes[i * size + place] = source[place * count + i];
   }
-  const kinds = { u1: Uint8Array, i1: Int8Array, u2: Uint16Array, u4: Uint32Array, i4: Int32Array, f4: Float32Array };
+  const kinds = { u1: Uint8Array, i1: Int8Array, u2: Uint16Array, u4: Uint32Array, f4: Float32Array, f8: Float64Array };
   return new kinds[type](bytes.buffer);
 }
 

@@ -27,7 +27,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 def packed(header: Mapping[str, Any], arrays: Arrays) -> str:
-    """Return a header for JSON and arrays, of numbers of one to four bytes, as the text that a page unpacks.
+    """Return a header for JSON and arrays, of numbers of one to eight bytes, as the text that a page unpacks.
 
     The header gets a key ``arrays``: of each name offset (bytes behind the header), type and number of values.
     """

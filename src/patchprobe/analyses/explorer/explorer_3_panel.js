@@ -119,7 +119,7 @@ class Panel {
     this.places.replaceChildren(...inImage.map((one, i) => this.placeOf(one, i)));
     this.drawCards(training);
     const same = training.filter((one) => one.class === this.class).length;
-    this.agree.textContent = `${same} of ${training.length} have its class`;
+    this.agree.textContent = `${same} of ${training.length} of its class`;
     this.canvas.setAttribute("aria-label", `${scene.image}, ${this.describe()}. Arrow keys move by one patch.`);
     const removed = this.view.stops[this.stop].removed;
     const said = training.map((one) => `${this.data.className(one.class)} at ${one.distance.toPrecision(4)}`).join(", ");
@@ -150,11 +150,11 @@ class Panel {
       return [column * across, row * down, across, down];
     };
     for (const one of inImage) frame(context, ...box(one.number), { dashed: one.class !== this.class, line: 1.5 });
+    frame(context, ...box(this.number), { line: 3.5 });
     inImage.forEach((one, i) => {
       const [left, top, wide] = box(one.number);
       badge(context, left + wide + 3, top - 3, String(i + 1), { width, height });
     });
-    frame(context, ...box(this.number), { line: 3.5 });
     this.scale.style.visibility = shares ? "visible" : "hidden";
     if (shares) {
       // The nearest is known exactly.
@@ -208,7 +208,7 @@ class Panel {
       element("span", { className: "number", textContent: String(i + 1) }),
       element("span", { className: "mark", textContent: same ? " ✓ " : " ≠ " }),
       element("span", { className: "name", textContent: name }),
-      element("span", { className: "soft", textContent: ` ${one.distance.toPrecision(4)}` }),
+      element("span", { className: "soft", textContent: one.distance.toPrecision(4) }),
     );
     button.addEventListener("click", () => this.changed(this.data.centre(this.scene, this.view, one.number)));
     const made = element("li", { className: same ? "same" : "other" }, button);
