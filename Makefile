@@ -4,7 +4,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint bench verify env slurm lock clean
+.PHONY: demo test browser lint bench verify env slurm lock clean
 
 env: .venv/installed
 
@@ -27,7 +27,19 @@ demo: env
 
 # Two workers with a thread each: much of the time is Snakemake's, which is one thread.
 test: env
+	@-$(MAKE) --no-print-directory browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# Chromium, in which the tests use the pages of the report; PATCHPROBE_BROWSER names another one.
+browser:
+	@if command -v "$${PATCHPROBE_BROWSER:-chromium}" chromium chromium-browser google-chrome > /dev/null; then \
+	  echo "A browser is there."; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends chromium; \
+	else \
+	  echo "No browser is there: install chromium (apt-get install chromium) or google-chrome, or set PATCHPROBE_BROWSER to the program"; \
+	  exit 1; \
+	fi
 
 lint: env
 	$(BIN)/ruff check .

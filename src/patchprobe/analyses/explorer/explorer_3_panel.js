@@ -2,6 +2,8 @@
 
 /* One side: a model or variant, its slider, the image with its marks, and the neighbours. */
 
+const STEPS = { ArrowLeft: [0, -1], ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowRight: [0, 1] };
+
 class Panel {
   constructor(data, side, view, changed) {
     this.data = data;
@@ -70,20 +72,25 @@ class Panel {
   }
 
   key(event) {
-    const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+    const steps = STEPS[event.key];
     const inImage = this.data.inImage(this.scene, this.view, this.stop, this.number);
     if (steps && !event.altKey && !event.ctrlKey && !event.metaKey) {
-      const grid = this.data.gridOf(this.scene, this.view);
-      const { row, column } = this.data.gridPlace(this.scene, this.view, this.number);
-      const moved = (value, by, count) => Math.max(0, Math.min(count - 1, value + by));
-      this.changed({
-        x: (moved(column, steps[1], grid.columns) + 0.5) / this.view.columns,
-        y: (moved(row, steps[0], grid.rows) + 0.5) / this.view.rows,
-      });
+      this.move(steps);
       event.preventDefault();
     } else if (/^[1-9]$/.test(event.key) && inImage[Number(event.key) - 1]) {
       this.changed(this.data.centre(this.scene, this.view, inImage[Number(event.key) - 1].number));
     }
+  }
+
+  /* By so many rows and columns of its own grid. */
+  move([rows, columns]) {
+    const grid = this.data.gridOf(this.scene, this.view);
+    const { row, column } = this.data.gridPlace(this.scene, this.view, this.number);
+    const moved = (value, by, count) => Math.max(0, Math.min(count - 1, value + by));
+    this.changed({
+      x: (moved(column, columns, grid.columns) + 0.5) / this.view.columns,
+      y: (moved(row, rows, grid.rows) + 0.5) / this.view.rows,
+    });
   }
 
   setStop(stop) {

@@ -54,6 +54,12 @@ start(async (unpacked) => {
     button.addEventListener("click", () => pickScene(i));
     byId("images").append(button);
   });
+  const signs = { ArrowLeft: ["←", "left"], ArrowUp: ["↑", "up"], ArrowDown: ["↓", "down"], ArrowRight: ["→", "right"] };
+  for (const [key, [sign, name]] of Object.entries(signs)) {
+    const button = element("button", { type: "button", textContent: sign, "aria-label": `Move ${name}` });
+    button.addEventListener("click", () => panels[0].move(STEPS[key]));
+    byId("moves").append(button);
+  }
   byId("shade").hidden = !data.shaded;
   byId("shade").addEventListener("click", switchShading);
   byId("panels").addEventListener("keydown", (event) => {
