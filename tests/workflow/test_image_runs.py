@@ -146,7 +146,11 @@ def test_nothing_more_is_computed_than_an_edit_needs(copied):
     # One model more: its own jobs, and what shows all.
     more = planned(models=[*MODELS, "left-out"])
     own = {job for job in more if job.endswith("left-out")}
-    assert more - own == {"image_knn_table", "results_page", *(f"image_knn_figure {name}" for name in ("land", "scenes"))}
+    assert more - own == {
+        "image_knn_table",
+        "results_page",
+        *(f"image_knn_figure {name}" for name in ("land", "scenes")),
+    }
     assert own == {
         f"{rule} {dataset},left-out"
         for rule in ("inspect_model", "inspect_image_features", "extract_image_features", "image_knn")

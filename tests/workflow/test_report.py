@@ -15,7 +15,16 @@ from patchprobe.tokens.labelled import grid
 pytestmark = pytest.mark.workflow
 
 EXTRACTIONS = {"extract", "extract_full_images"}
-SEARCHES = {"patch_classification", "removal_sweep", "training_size", "layers", "full_images", "capi", "hummingbird", "explorer"}
+SEARCHES = {
+    "patch_classification",
+    "removal_sweep",
+    "training_size",
+    "layers",
+    "full_images",
+    "capi",
+    "hummingbird",
+    "explorer",
+}
 
 
 def test_report_holds_captioned_results_and_no_markup_errors(project):
@@ -58,7 +67,9 @@ def test_pages_work_in_the_report_and_beside_the_results(project, tmp_path):
             with opened(chromium, path) as page:
                 for number in range(page.locator("#table option").count()):
                     page.locator("#table").select_option(str(number))
-                    links = page.locator("#links a, #pages a").evaluate_all("all => all.map(one => one.getAttribute('href'))")
+                    links = page.locator("#links a, #pages a").evaluate_all(
+                        "all => all.map(one => one.getAttribute('href'))"
+                    )
                     assert len(links) >= 2 and all((path.parent / link).is_file() for link in links)
         (inside,) = tmp_path.glob("report/data/raw/*/explorer.streets.html")
         with opened(chromium, inside) as page:
@@ -69,7 +80,9 @@ def test_pages_work_in_the_report_and_beside_the_results(project, tmp_path):
 def test_neighbours_of_the_explorer_are_those_of_1nn(finished):
     """How often the nearest training patch has the class of a patch is the accuracy of 1-NN, over the same images."""
     found = pd.read_csv(finished.folder / "results/streets/explorer/pixels-a.csv", keep_default_na=False)
-    predictions = open_store(finished.folder / "results/streets/predictions/pixels-a/clean.zarr").sel({"method": "1-nn"})
+    predictions = open_store(finished.folder / "results/streets/predictions/pixels-a/clean.zarr").sel(
+        {"method": "1-nn"}
+    )
     tokens = open_store(finished.folder / "results/streets/features/pixels-a/clean.zarr")
     labels = open_store(finished.folder / "results/streets/labels.zarr")
     for row in found[(found.variant == "") & (found.removed == 0)].itertuples():

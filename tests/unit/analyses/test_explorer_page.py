@@ -63,7 +63,10 @@ class Truth:
 
     def in_training(self, number, k=4):
         index, squared = self.bank.search([self.tokens[number : number + 1]], threads=1, k=k)
-        return [(*self.places[i], named(self.classes[i]), float(np.sqrt(d))) for i, d in zip(index[0], squared[0], strict=True)]
+        return [
+            (*self.places[i], named(self.classes[i]), float(np.sqrt(d)))
+            for i, d in zip(index[0], squared[0], strict=True)
+        ]
 
     def in_image(self, number, k=4):
         others = np.delete(np.arange(len(self.tokens)), number)
@@ -88,9 +91,13 @@ def click_patch(page, side, grid, row, column, tap=False):
 
 def shown(page, side):
     """Tile, patch, class and distance of each card, as they stand there."""
-    return panel(page, side).locator(".cards li").evaluate_all(
-        "all => all.map(one => [one.dataset.tile, Number(one.dataset.patch), one.querySelector('.name').textContent, "
-        "Number(one.textContent.match(/distance (.*)$/)[1])])"
+    return (
+        panel(page, side)
+        .locator(".cards li")
+        .evaluate_all(
+            "all => all.map(one => [one.dataset.tile, Number(one.dataset.patch), one.querySelector('.name').textContent, "
+            "Number(one.textContent.match(/distance (.*)$/)[1])])"
+        )
     )
 
 
@@ -105,7 +112,9 @@ def check(page, side, truth, number):
     assert panel(page, side).locator(".head .soft").first.inner_text() == f"{same} of 4 of its class"
     assert panel(page, side).locator(".cards .same").count() == same
     places = panel(page, side).locator(".places li")
-    found = places.evaluate_all("all => all.map(one => [Number(one.dataset.number), Number(one.querySelector('.soft').textContent)])")
+    found = places.evaluate_all(
+        "all => all.map(one => [Number(one.dataset.number), Number(one.querySelector('.soft').textContent)])"
+    )
     inside = truth.in_image(number)
     assert [distance for _, distance in found] == [pytest.approx(d, rel=6e-4, abs=1e-6) for _, d in inside]
     classes = places.locator(".name").all_inner_texts()
@@ -130,7 +139,9 @@ def test_five_clicks_on_each_side_lead_to_what_the_memory_bank_gives(page, made)
             check(page, side, truths[side], own)
             # The other side shows the patch of its own grid at the same place.
             check(page, 1 - side, truths[1 - side], int(panel(page, 1 - side).get_attribute("data-patch")))
-            assert page.locator("#picked").inner_text() == named(truths[0].ids[int(panel(page, 0).get_attribute("data-patch"))])
+            assert page.locator("#picked").inner_text() == named(
+                truths[0].ids[int(panel(page, 0).get_attribute("data-patch"))]
+            )
 
 
 @pytest.mark.parametrize("variant", ["drop-20", "flat"])
@@ -193,7 +204,9 @@ def test_keys_do_what_a_mouse_does(page, made):
     for _ in range(25):
         page.keyboard.press("Tab")
         seen.add(page.evaluate("[document.activeElement.localName, document.activeElement.type].join(' ').trim()"))
-        style = page.evaluate("document.activeElement.matches(':focus-visible') && getComputedStyle(document.activeElement).outlineWidth")
+        style = page.evaluate(
+            "document.activeElement.matches(':focus-visible') && getComputedStyle(document.activeElement).outlineWidth"
+        )
         assert style in ("3px", False)
     assert {"canvas", "select select-one", "input range", "button button", "summary"} <= seen
 
@@ -208,7 +221,11 @@ def test_a_neighbour_in_the_image_is_picked_by_its_button(page, made):
 
 def test_the_shading_is_of_the_distances_of_the_store(page, made):
     """Tokens are rounded, which moves no distance by more than a hundredth of the largest."""
-    for model, variant, removed, stop in (("raw-pixels", "", 40, 2), ("raw-pixels", "drop-20", 0, 0), ("random-vit", "", 10, 1)):
+    for model, variant, removed, stop in (
+        ("raw-pixels", "", 40, 2),
+        ("raw-pixels", "drop-20", 0, 0),
+        ("random-vit", "", 10, 1),
+    ):
         truth = Truth(made[0], model, variant, removed, 1)
         name = f"{model} {variant}".strip()
         found = page.evaluate(
@@ -247,7 +264,9 @@ def test_on_a_phone_sides_stand_below_each_other_and_are_tapped(chromium, made):
             check(page, 0, truth, truth.number(row, column))
         page.locator("#moves button").first.tap()
         assert panel(page, 0).get_attribute("data-patch") == str(truth.number(7, 14))
-        heights = page.locator("button:visible, select:visible").evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+        heights = page.locator("button:visible, select:visible").evaluate_all(
+            "all => all.map(one => one.getBoundingClientRect().height)"
+        )
         assert min(heights) >= 44
 
 

@@ -57,7 +57,9 @@ def made(frames, tmp_path_factory):
     for name, frame in frames.items():
         paths.append(folder / f"tables/{name}.csv")
         frame.to_csv(paths[-1], index=False, lineterminator="\n")
-        shown.append({"title": f"the {name}", "section": HOSTILE, "figures": FIGURES if name == "removal_sweep" else []})
+        shown.append(
+            {"title": f"the {name}", "section": HOSTILE, "figures": FIGURES if name == "removal_sweep" else []}
+        )
     write(paths, folder / "pages/results.html", shown)
     return folder / "pages/results.html"
 
@@ -96,7 +98,9 @@ def filter_by(page, column, value):
 def column(page, name):
     """The texts of a column, as they stand there."""
     heads = page.locator("#rows thead th").evaluate_all("all => all.map(one => one.dataset.name)")
-    return page.locator("#rows tbody tr").evaluate_all("(all, at) => all.map(row => row.cells[at].textContent)", heads.index(name))
+    return page.locator("#rows tbody tr").evaluate_all(
+        "(all, at) => all.map(row => row.cells[at].textContent)", heads.index(name)
+    )
 
 
 def sort_by(page, name):
@@ -139,7 +143,11 @@ def test_filters_leave_the_rows_that_pandas_leaves(page, frames):
     left = table.query("model == 'mae' and corruption == 'noise' and value > 0.3")
     expect(page.locator("#count")).to_have_text(f"{len(left)} of {len(table)} rows")
     assert "model mae" in page.locator("#constant").inner_text()
-    for typed, wanted in [("<=0.25", table.value <= 0.25), ("0.1..0.2", table.value.between(0.1, 0.2)), ("no number", table.value < -9)]:
+    for typed, wanted in [
+        ("<=0.25", table.value <= 0.25),
+        ("0.1..0.2", table.value.between(0.1, 0.2)),
+        ("no number", table.value < -9),
+    ]:
         page.locator("#reset").click()
         filter_by(page, "value", typed)
         expect(page.locator("#count")).to_have_text(f"{wanted.sum()} of {len(table)} rows")
@@ -162,7 +170,10 @@ def test_differences_are_those_of_the_file_and_intervals_those_of_the_pairs(page
     for reference in ("mae", "mae less", "dino"):
         page.locator("#reference").select_option(reference)
         own = tuple(f"{reference} ".split(" ")[:2])
-        rows = zip(*(column(page, name) for name in ("model", "variant", "method", "difference", "difference_interval")), strict=True)
+        rows = zip(
+            *(column(page, name) for name in ("model", "variant", "method", "difference", "difference_interval")),
+            strict=True,
+        )
         for model, variant, method, difference, interval in rows:
             if (model, variant) == own:
                 assert (difference, interval) == ("compared with", "")
@@ -196,7 +207,11 @@ def test_no_interval_is_made_up_where_none_was_measured(page, frames):
     sweep = frames["removal_sweep"].query("metric == 'pixel_miou' and `class` == '' and model == 'dino'")
     other = frames["removal_sweep"].query("metric == 'pixel_miou' and `class` == '' and model == 'mae'")
     expected = sweep.value.to_numpy() - other.value.to_numpy()
-    found = [float(one) for one, model in zip(column(page, "difference"), column(page, "model"), strict=True) if model == "dino"]
+    found = [
+        float(one)
+        for one, model in zip(column(page, "difference"), column(page, "model"), strict=True)
+        if model == "dino"
+    ]
     assert found == pytest.approx(expected, abs=5.1e-5)
     choose(page, "datasets")
     assert page.locator("#reference").is_disabled()
@@ -245,7 +260,9 @@ def test_it_works_on_a_phone(chromium, made):
         page.locator("#rows th[data-name=value] button").tap()
         values = [float(one) for one in column(page, "value")]
         assert values == sorted(values)
-        heights = page.locator("button:visible, select:visible").evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+        heights = page.locator("button:visible, select:visible").evaluate_all(
+            "all => all.map(one => one.getBoundingClientRect().height)"
+        )
         assert min(heights) >= 44
 
 
@@ -272,7 +289,9 @@ def test_it_has_every_table_of_the_run(repository):
     config = validate(given, schema, registry=repository / "src/patchprobe/models/registry")
     tables = results.shown(config, what, [])["tables"]
     made = [path for one in analyses() for path in one.report_files(config)]
-    assert sorted(tables) == sorted(path for path in made if path.startswith("results/tables/") and path.endswith(".csv"))
+    assert sorted(tables) == sorted(
+        path for path in made if path.startswith("results/tables/") and path.endswith(".csv")
+    )
     notes = results.notes(config, what)
     assert len(notes["shown"]) == len(tables)
     named = {f"results/{figure['path']}" for one in notes["shown"] for figure in one["figures"]}

@@ -57,6 +57,7 @@ def measure(
     queries = [last.isel(tile=place).to_numpy().reshape(-1, tokens.sizes["feature"]) for place in places]
     truths = [_ids(labels, scene.tiles, grid(tokens)) for scene in scenes]
     training, rows = labelled_tokens(tokens, labels, "train"), _training_rows(tokens, labels)
+    within = min(neighbors, *(len(query) - 1 for query in queries))
     void, views, table = labels.attrs["void_id"], [], []
     for variant in ("", *sorted(variants)):
         transform = fit_transform(
@@ -69,7 +70,7 @@ def measure(
         for count in [0] if variant else _counts(removed, len(ranked)):
             kept = np.sort(ranked[count:])
             outside = _in_training(bank[:, kept], [part[:, kept] for part in seen], neighbors, threads, device)
-            inside = [_in_image(part[:, kept], neighbors, threads, device) for part in seen]
+            inside = [_in_image(part[:, kept], within, threads, device) for part in seen]
             stops.append({"removed": count, **_stop("train", outside, rows), **_stop("image", inside, None)})
             for scene, ids, (index, _) in zip(scenes, truths, outside, strict=True):
                 own = {"dataset": dataset, "model": model, "variant": variant, "removed": count, "features": len(kept)}
@@ -80,7 +81,7 @@ def measure(
     made = {
         "model": model,
         "grid": list(grid(tokens)),
-        "training": _training_tiles(tokens).tolist(),
+        "training": _training_tiles(tokens),
         "scenes": [list(scene.tiles) for scene in scenes],
         "views": views,
     }
@@ -107,8 +108,8 @@ def _training_rows(tokens: xr.Dataset, labels: xr.Dataset) -> npt.NDArray[np.int
     return np.flatnonzero(_ids(labels, _training_tiles(tokens), grid(tokens)) != labels.attrs["void_id"])
 
 
-def _training_tiles(tokens: xr.Dataset) -> npt.NDArray[Any]:
-    return np.asarray(tokens["tile"].to_numpy()[tokens["split"].to_numpy() == "train"])
+def _training_tiles(tokens: xr.Dataset) -> list[str]:
+    return [str(name) for name in tokens["tile"].to_numpy()[tokens["split"].to_numpy() == "train"]]
 
 
 def _in_training(
@@ -124,7 +125,6 @@ def _in_training(
 
 def _in_image(tokens: npt.NDArray[Any], k: int, threads: int, device: str) -> Found:
     """Return the nearest other patches, (patches, k), of a scene's patches among themselves."""
-    k = min(k, len(tokens) - 1)
     if not k:
         return np.empty((len(tokens), 0), np.int64), np.empty((len(tokens), 0))
     index, squared = MemoryBank(tokens, device=device).search([tokens], threads=threads, k=k + 1)
@@ -161,5 +161,3 @@ def _shading(
     step = np.maximum(high - low, np.finfo(np.float32).tiny) / (2 * _HALF)
     rounded = np.rint((values - (low + high) / 2) / step).astype(np.int8)
     return {"order": packed(order), "tokens": packed(rounded), "step": packed(step.astype(np.float32))}
-
-

@@ -22,6 +22,7 @@ from patchprobe.tiles.patches import patch_labels
 # Of the pictures of training tiles: their sides, px, and bytes in all, above which smaller ones are taken.
 _SIDES, _PICTURES = (96, 64, 48, 32), 2_000_000
 _WIDEST = 16_383  # px of a WebP
+_LONGEST = 1200  # px of the picture of an image
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def page(
     scenes = choose_scenes(labels, images, tiles_of_image)
     models = [read_packed(path) for path in neighbors]
     for path, model in zip(neighbors, models, strict=True):
-        if model["scenes"] != [list(scene.tiles) for scene in scenes]:
+        if model["scenes"] != [list(scene.tiles) for scene in scenes] or model["training"] != models[0]["training"]:
             raise StoreError(f"{path} is of other images than the label store: delete it and run again")
     title, folder = f"Explorer: {dataset}", Path(__file__).parent
     for count, shaded in _attempts(len(scenes)):
@@ -93,11 +94,15 @@ def _content(
     grids = sorted({tuple(model["grid"]) for model in models})
     for grid in grids:
         for name, names in (("training", used), ("scene", [tile for scene in scenes for tile in scene.tiles])):
-            arrays[f"{name} {grid[0]}x{grid[1]}"] = patch_labels(labels["label"].sel(tile=names).to_numpy(), grid).ravel()
+            arrays[f"{name} {grid[0]}x{grid[1]}"] = patch_labels(
+                labels["label"].sel(tile=names).to_numpy(), grid
+            ).ravel()
     side, sheet, columns = _training_sheet(tiles, used)
     arrays["sheet"] = sheet
     for i, scene in enumerate(scenes):
-        arrays[f"picture {i}"] = _webp(_put_together(_pixels(tiles, scene.tiles), scene.columns), quality=85)
+        picture = Image.fromarray(_put_together(_pixels(tiles, scene.tiles), scene.columns))
+        picture.thumbnail((_LONGEST, _LONGEST), Image.Resampling.BOX)
+        arrays[f"picture {i}"] = _webp(np.asarray(picture), quality=85)
     classes = dict(zip(map(str, labels.attrs["class_ids"]), map(str, labels.attrs["class_names"]), strict=True))
     header = {
         "classes": classes,
@@ -138,7 +143,11 @@ def _number_training_tiles(
 ) -> list[str]:
     """Return the training tiles that any patch has a neighbour in, and number these alone in the arrays of neighbours."""
     names = models[0]["training"]
-    found = [(f"{view['name']} {n} train", view["rows"] * view["columns"]) for view in views for n in range(len(view["stops"]))]
+    found = [
+        (f"{view['name']} {n} train", view["rows"] * view["columns"])
+        for view in views
+        for n in range(len(view["stops"]))
+    ]
     used = np.unique(np.concatenate([np.unique(arrays[key] // patches) for key, patches in found]))
     for key, patches in found:
         tile, patch = np.divmod(arrays[key], patches)
@@ -161,7 +170,9 @@ def _training_sheet(tiles: xr.Dataset, names: Sequence[str]) -> tuple[int, npt.N
         sheet = _webp(_put_together(np.stack([*small, *empty]), columns), quality=80)
         if len(sheet) <= _PICTURES or side == sides[-1]:
             return side, sheet, columns
-    raise DataError(f"{len(names)} training tiles do not fit on one picture: set explorer.images or explorer.tiles to less")
+    raise DataError(
+        f"{len(names)} training tiles do not fit on one picture: set explorer.images or explorer.tiles to less"
+    )
 
 
 def _pixels(tiles: xr.Dataset, names: Sequence[str]) -> npt.NDArray[np.uint8]:

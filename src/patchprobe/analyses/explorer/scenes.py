@@ -76,5 +76,7 @@ def _best_block(
 def _place(tile: str) -> tuple[int, int]:
     found = re.search(r"#r(\d+)c(\d+)$", tile)
     if found is None:
-        raise StoreError(f"tile {tile!r} has no place in its image at the end of its name: delete the stores and run again")
+        raise StoreError(
+            f"tile {tile!r} has no place in its image at the end of its name: delete the stores and run again"
+        )
     return int(found[1]), int(found[2])

@@ -29,7 +29,10 @@ class Results(Analysis):
                 for analysis, table, _ in _tables(config)
             ],
             "also": [
-                file for analysis in analyses() if analysis is not self for file in _files(config, analysis, Page, "html")
+                file
+                for analysis in analyses()
+                if analysis is not self
+                for file in _files(config, analysis, Page, "html")
             ],
             "views": [" ".join(view).strip() for view in views(config)],
             "interval": config["patch_classification"]["bootstrap"]["level"],

@@ -17,7 +17,11 @@ from patchprobe.report import pages
 
 _SCHEMA = measurements.SCHEMA["properties"]
 # Names, whatever they look like.
-_TEXTS = {name for name, rule in _SCHEMA.items() if rule.get("type", "string") == "string"} | {"other_model", "other_variant", "name"}
+_TEXTS = {name for name, rule in _SCHEMA.items() if rule.get("type", "string") == "string"} | {
+    "other_model",
+    "other_variant",
+    "name",
+}
 # What a row says of its score, and what tells apart whose score it is.
 _OF_SCORE = ("value", "ci_low", "ci_high", "n", "spec")
 _OF_MODEL = ("model", "variant")
@@ -43,7 +47,10 @@ def page(
     ``interval`` is the level of the intervals. ``look`` are digests of style and script, which lie beside this module. Where the page
     would be too large its largest tables are left out, and the page and the log say which. Raises StoreError for a damaged file.
     """
-    contents = [(path, facts, read_texts(path).drop(columns="spec", errors="ignore")) for path, facts in zip(tables, shown, strict=True)]
+    contents = [
+        (path, facts, read_texts(path).drop(columns="spec", errors="ignore"))
+        for path, facts in zip(tables, shown, strict=True)
+    ]
     left_out: list[str] = []
     while True:
         header, arrays = _content(contents)
@@ -54,7 +61,9 @@ def page(
         largest = max(contents, key=lambda one: one[2].size)
         contents = [one for one in contents if one is not largest]
         left_out.append(largest[0].name)
-        _log.warning("%s: %s left out, since a page has %d MB at most", outputs[0].name, largest[0], pages.LIMIT // 10**6)
+        _log.warning(
+            "%s: %s left out, since a page has %d MB at most", outputs[0].name, largest[0], pages.LIMIT // 10**6
+        )
     write_atomic(outputs[0], text)
 
 
@@ -65,7 +74,7 @@ def _content(
     arrays: dict[str, npt.NDArray[Any]] = {}
     found = []
     for path, facts, frame in contents:
-        columns = []
+        columns: list[dict[str, Any]] = []
         for i, name in enumerate(frame.columns):
             texts = frame.iloc[:, i]
             numbers = None if name in _TEXTS else _numbers(texts)
