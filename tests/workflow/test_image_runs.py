@@ -100,6 +100,7 @@ def test_a_run_of_whole_images_alone(run):
     assert made == {f"{name}.{suffix}" for name in ("datasets", "image_knn") for suffix in ("csv", "md", "tex", "html")}
     figures = {path.name for path in (results / "figures").glob("[!.]*")}
     assert figures == {f"image_knn.{name}.{suffix}" for name in ("land", "scenes") for suffix in ("svg", "png")}
+    assert [path.name for path in (results / "pages").glob("[!.]*")] == ["results.html"]
     assert {path.stem for path in (results / "models").glob("[!.]*")} == set(MODELS)
 
 

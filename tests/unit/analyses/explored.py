@@ -24,7 +24,11 @@ MODELS = {
     },
 }
 VARIANTS = {
-    "raw-pixels": {"drop-20": {"transform": "drop-top-variance", "features": 20}, "flat": {"transform": "batch-norm"}},
+    "raw-pixels": {
+        "drop-20": {"transform": "drop-top-variance", "features": 20},
+        "flat": {"transform": "batch-norm"},
+        "white": {"transform": "pca-whiten"},
+    },
     "random-vit": {},
 }
 OPTIONS = {"images": 2, "tiles": 8, "neighbors": 4}

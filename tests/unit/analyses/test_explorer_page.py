@@ -144,7 +144,7 @@ def test_five_clicks_on_each_side_lead_to_what_the_memory_bank_gives(page, made)
             )
 
 
-@pytest.mark.parametrize("variant", ["drop-20", "flat"])
+@pytest.mark.parametrize("variant", ["drop-20", "flat", "white"])
 def test_variants_have_neighbours_of_their_own(page, made, variant):
     panel(page, 0).locator("select").select_option(f"raw-pixels {variant}")
     assert panel(page, 0).locator("input[type=range]").is_disabled()
@@ -224,6 +224,8 @@ def test_the_shading_is_of_the_distances_of_the_store(page, made):
     for model, variant, removed, stop in (
         ("raw-pixels", "", 40, 2),
         ("raw-pixels", "drop-20", 0, 0),
+        ("raw-pixels", "flat", 0, 0),
+        ("raw-pixels", "white", 0, 0),
         ("random-vit", "", 10, 1),
     ):
         truth = Truth(made[0], model, variant, removed, 1)

@@ -114,7 +114,8 @@ def test_nothing_else_is_asked_for_of_whole_images(schema):
     assert kinds_of(config, "land") == []
     files = [path for one in analyses() for path in one.report_files(config)]
     assert sorted(files) == sorted(
-        [
+        ["results/pages/results.html"]
+        + [
             f"results/tables/{name}.{suffix}"
             for name in ("datasets", "image_knn")
             for suffix in ("csv", "md", "tex", "html")

@@ -78,7 +78,7 @@ class Data {
   /* How far each patch of a scene is from one of them, from rounded tokens. */
   distances(scene, view, stop, number) {
     const tokens = this.arrays_[`${view.tokens} tokens`];
-    const step = this.arrays_[`${view.tokens} step`];
+    const step = this.arrays_[`${view.name} step`];
     const features = step.length;
     const weights = new Float64Array(features);
     for (const feature of this.arrays_[`${view.name} order`].subarray(view.stops[stop].removed)) {

@@ -147,17 +147,22 @@ def _shading(
     queries: Sequence[npt.NDArray[Any]],
     seen: Sequence[npt.NDArray[Any]],
 ) -> dict[str, Any]:
-    """Return rounded tokens, and the order in which features are removed, the first first.
+    """Return rounded tokens, the step of each feature, and the order in which features are removed, the first first.
 
-    A variant that only selects features has those of the model as it is.
+    A variant that selects, moves or scales features has the rounded tokens of the model as it is, None here.
     """
-    selects = transform.mean is None
-    order = transform.kept[ranked] if selects else ranked
+    whole = transform.mean is None
+    order = transform.kept[ranked] if whole else ranked
     order = order[~np.isin(order, transform.zeroed)].astype(np.uint16)
-    if selects and (len(transform.kept) < transform.features or len(transform.zeroed)):
-        return {"order": packed(order), "tokens": None}
-    values = np.concatenate(queries if selects else seen).astype(np.float64)
+    values = np.concatenate(queries if transform.axes is None else seen).astype(np.float64)
     low, high = values.min(axis=0), values.max(axis=0)
     step = np.maximum(high - low, np.finfo(np.float32).tiny) / (2 * _HALF)
     rounded = np.rint((values - (low + high) / 2) / step).astype(np.int8)
-    return {"order": packed(order), "tokens": packed(rounded), "step": packed(step.astype(np.float32))}
+    if transform.axes is None and transform.scale is not None:
+        step = step * transform.scale
+    own = transform.axes is not None or (whole and len(order) == transform.features)
+    return {
+        "order": packed(order),
+        "step": packed(step.astype(np.float32)),
+        "tokens": packed(rounded) if own else None,
+    }

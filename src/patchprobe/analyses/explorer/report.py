@@ -130,10 +130,9 @@ def _view(
         stops.append({"removed": stop["removed"], "train": found["train"].shape[1], "image": found["image"].shape[1]})
     order = unpacked(view["order"])
     if shaded:
-        arrays[f"{name} order"] = order
+        arrays |= {f"{name} order": order, f"{name} step": unpacked(view["step"])}
         if view["tokens"]:
-            tokens = unpacked(view["tokens"])[:patches]
-            arrays |= {f"{name} tokens": tokens.ravel(), f"{name} step": unpacked(view["step"])}
+            arrays[f"{name} tokens"] = unpacked(view["tokens"])[:patches].ravel()
     source = name if view["tokens"] else model["model"]
     return {"name": name, "rows": rows, "columns": columns, "features": len(order), "stops": stops, "tokens": source}
 
