@@ -32,12 +32,13 @@ test: env
 
 # Chromium, in which the tests use the pages of the report; PATCHPROBE_BROWSER names another one.
 browser:
-	@if command -v "$${PATCHPROBE_BROWSER:-chromium}" chromium chromium-browser google-chrome > /dev/null; then \
-	  echo "A browser is there."; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	@for name in $${PATCHPROBE_BROWSER:-chromium chromium-browser google-chrome}; do \
+	  if command -v "$$name" > /dev/null; then echo "The tests use $$name."; exit; fi; \
+	done; \
+	if [ -z "$$PATCHPROBE_BROWSER" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 	  apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends chromium; \
 	else \
-	  echo "No browser is there: install chromium (apt-get install chromium) or google-chrome, or set PATCHPROBE_BROWSER to the program"; \
+	  echo "There is no browser $$PATCHPROBE_BROWSER: install chromium (apt-get install chromium) or google-chrome, or set PATCHPROBE_BROWSER to a program"; \
 	  exit 1; \
 	fi
 
