@@ -110,11 +110,12 @@ def test_what_models_are_told(schema):
 
 def test_nothing_else_is_asked_for_of_whole_images(schema):
     config = validate(CONFIG, schema)
-    assert {one.name for one in analyses() if one.datasets(config)} == {"data_sets", "image_knn"}
+    assert {one.name for one in analyses() if one.datasets(config)} == {"data_sets", "image_knn", "results"}
     assert kinds_of(config, "land") == []
     files = [path for one in analyses() for path in one.report_files(config)]
     assert sorted(files) == sorted(
-        [
+        ["results/pages/results.html"]
+        + [
             f"results/tables/{name}.{suffix}"
             for name in ("datasets", "image_knn")
             for suffix in ("csv", "md", "tex", "html")
