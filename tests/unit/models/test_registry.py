@@ -229,3 +229,15 @@ def test_unknown_fact_is_named(folder):
     file.write_text(yaml.safe_dump(content))
     with pytest.raises(ConfigError, match="unknown under model: licens"):
         registered_model("vit", folder)
+
+
+@pytest.mark.parametrize("name", ["franca", "franca-224", "franca-l", "franca-l-224", "dinov2-g"])
+def test_gated_mlps_are_as_wide_as_in_the_official_code(name):
+    entry = registered_model(name).entry
+    with torch.device("meta"):
+        module = build_vit(name, entry["architecture"], (224, 224), entry.get("arguments"))
+    # SwiGLUFFNFused: two thirds of four times the features, up to a multiple of eight
+    hidden = (int(4 * module.embed_dim * 2 / 3) + 7) // 8 * 8
+    assert module.blocks[0].mlp.fc1.weight.shape == (2 * hidden, module.embed_dim)
+    assert module.blocks[0].mlp.fc2.weight.shape == (module.embed_dim, hidden)
+    assert isinstance(module.blocks[0].mlp.act, torch.nn.SiLU)
