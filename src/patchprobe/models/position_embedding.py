@@ -9,7 +9,7 @@ provenance records. Scale-MAE computes its embedding from the size of a pixel on
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -213,7 +213,7 @@ def _resize_like_timm(embedding: torch.Tensor, old: Grid, new: Grid, prefix: int
     return resized
 
 
-_RESIZE = {
+_RESIZE: dict[str, Callable[[torch.Tensor, Grid, Grid, int], torch.Tensor]] = {
     "timm": _resize_like_timm,
     "dino": resize_like_dino,
     "vitmae": resize_like_vitmae,
