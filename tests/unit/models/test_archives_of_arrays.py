@@ -82,7 +82,7 @@ def test_objects_are_refused_and_not_unpickled(tmp_path):
     "array", [np.array(["text"]), np.zeros(2, "V8"), np.zeros(2, [("a", "f4"), ("b", "f4")]), np.zeros(2, "c8")]
 )
 def test_what_is_no_number_is_named(tmp_path, array):
-    with pytest.raises(ModelError, match="holds in bad .*, which is no number; .*Save arrays of numbers alone"):
+    with pytest.raises(ModelError, match=r"holds in bad .*, which is no number;.*Save arrays of numbers alone"):
         read_checkpoint(save(tmp_path / "w.npz", bad=array), KEY)
 
 
@@ -108,7 +108,7 @@ def test_an_array_of_another_format_is_named(tmp_path):
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_headers_that_lie_are_refused(tmp_path, parts):
-    with pytest.raises(ModelError, match="is truncated or damaged|which is no number"):
+    with pytest.raises(ModelError, match=r"is truncated or damaged|which is no number"):
         read_checkpoint(written(tmp_path / "w.npz", parts), KEY)
 
 
