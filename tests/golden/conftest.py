@@ -1,10 +1,12 @@
 """Filling weights by the golden rule, and one table of all differences from official outputs."""
 
+import functools
 import importlib.util
 import os
 from pathlib import Path
 
 import numpy as np
+import official as harness
 import pytest
 
 _DIFFERENCES: dict[tuple[str, str, str], tuple[float, float]] = {}
@@ -17,6 +19,33 @@ def fill(golden):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def official():
+    """Return a golden folder by name, of whichever root has it; the test skips where it is absent."""
+    shared = Path(os.environ.get("PATCHPROBE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
+    roots = [
+        Path(os.environ.get("PATCHPROBE_GOLDEN", shared / "golden")),
+        Path(os.environ.get("PATCHPROBE_GOLDEN_MORE", shared / "golden_more")),
+    ]
+
+    @functools.cache
+    def folder(name):
+        for root in roots:
+            if (root / name / "spec.json").is_file():
+                return harness.Golden(root.resolve(), name)
+        pytest.skip(
+            f"folder of golden outputs {name} is in none of {', '.join(map(str, roots))} (set PATCHPROBE_SHARED)"
+        )
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def full_size(tmp_path_factory):
+    """Hold this while a full-size model is in memory: no other process of the tests has one then."""
+    return lambda: harness.one_at_a_time(tmp_path_factory.getbasetemp().parent)
 
 
 @pytest.fixture(scope="session")
