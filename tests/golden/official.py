@@ -102,7 +102,7 @@ class Family:
 
     ``entry`` are the keys of ``models.<name>``, ``reduced`` the arguments of the reduced size beside those of the entry,
     ``size`` features and blocks at full size. ``cases`` are the reduced and ``digests`` the full-size ones of the file
-    ``primary``; ``variants`` and ``elsewhere`` (cases or files, with the reason) are all others. ``outputs`` computes outputs
+    ``primary``, ``of_case`` keys of the entry for single ones; ``variants`` and ``elsewhere`` (cases or files, with the reason) are all others. ``outputs`` computes outputs
     that only this family has, and ``not_given`` names those that are not ours, with the reason. ``mistakes`` have to fail.
     """
 
@@ -118,6 +118,7 @@ class Family:
     not_given: Mapping[str, str] = field(default_factory=dict)
     mistakes: Mapping[str, Mistake] = field(default_factory=dict)
     file: str = "file.pth"
+    of_case: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def load(self, path: Path, size: Any, *, norm: str = "final", full: bool = False, **more: Any) -> Any:
         """Load a file through the public loader; ``more`` are keys of the entry, ``arguments`` among them are added."""
@@ -164,7 +165,7 @@ def run(family: Family, golden: Golden, case: str, path: Path, **more: Any) -> R
 
     def load(**keys: Any) -> Any:
         full = golden.spec["cases"][case].get("size") == "full"
-        return family.load(path, list(images.shape[2:]), full=full, **{**more, **keys})
+        return family.load(path, list(images.shape[2:]), full=full, **{**family.of_case.get(case, {}), **more, **keys})
 
     backbone = load()
     assert backbone.input_size == tuple(images.shape[2:])
