@@ -29,7 +29,43 @@ every_model = pytest.mark.parametrize("name", NAMES)
 
 def test_models_of_the_study_and_newer_ones_are_there():
     newer = {"dinov2-reg", "moco-v3", "dinov3", "hf-vitmae", "tips-v2", "pe-spatial", "eupe", "radio", "beit-v2"}
-    assert {*PAPER, *newer} <= set(NAMES)
+    newer |= {"pixio", "hf-pixio", "msn", "ijepa", "satmae", "selfpatch", "franca", "franca-l", "beit-v2-in22k"}
+    sizes = {"dinov3-s", "dinov3-s-plus", "dinov3-l", "dinov3-l-sat", "mae-l", "mae-h", "franca-224", "franca-l-224"}
+    sizes |= {f"dinov2-{size}" for size in "slg"} | {f"dinov2-reg-{size}" for size in "slg"}
+    assert {*PAPER, *newer, *sizes} <= set(NAMES)
+
+
+# features, blocks and, for files that say it in their names, the size there
+SIZES = {
+    "dinov2-s": (384, 12, "vits"),
+    "dinov2-l": (1024, 24, "vitl"),
+    "dinov2-g": (1536, 40, "vitg"),
+    "dinov2-reg-s": (384, 12, "vits"),
+    "dinov2-reg-l": (1024, 24, "vitl"),
+    "dinov2-reg-g": (1536, 40, "vitg"),
+    "dinov3-s": (384, 12, "vits16_"),
+    "dinov3-s-plus": (384, 12, "vits16plus_"),
+    "dinov3-l": (1024, 24, "vitl16_pretrain_lvd"),
+    "dinov3-l-sat": (1024, 24, "vitl16_pretrain_sat"),
+    "mae-l": (1024, 24, "large"),
+    "mae-h": (1280, 32, "huge"),
+    "franca": (768, 12, "vitb"),
+    "franca-224": (768, 12, "vitb14_In21K_224"),
+    "franca-l": (1024, 24, "vitl"),
+    "franca-l-224": (1024, 24, "vitl14_Laion600M_224"),
+    "ijepa": (1280, 32, "vit.h.14"),
+    "selfpatch": (384, 12, "vits16"),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_architecture_is_of_the_size_that_the_file_names(name):
+    model = registered_model(name)
+    with torch.device("meta"):
+        module = build_vit(name, model.entry["architecture"], (224, 224), model.entry.get("arguments"))
+    features, blocks, word = SIZES[name]
+    assert (module.embed_dim, len(module.blocks)) == (features, blocks)
+    assert word in model.entry["checkpoint"] and module.patch_embed.patch_size == (model.patch_size,) * 2
 
 
 @every_model
@@ -120,6 +156,8 @@ def test_batch_norm_is_for_mae_only():
     assert {name for name, batch_norm in probes.items() if batch_norm} == {
         "mae",
         "mae-visualize",
+        "mae-l",
+        "mae-h",
         "hf-vitmae",
         "demo-mae",
     }
