@@ -179,7 +179,7 @@ class TimmViT:
             "input_size": list(self.input_size),
             "mean": list(self.mean),
             "std": list(self.std),
-            "token_norm": _describe_norm(vit.norm, norm),
+            "token_norm": _describe_norm(vit, norm),
             "versions": {"timm": timm.__version__, "torch": str(torch.__version__)},
         }
 
@@ -258,8 +258,11 @@ def _keeps_patch_tokens(module: nn.Module) -> bool:
     )
 
 
-def _describe_norm(final: nn.Module, norm: Norm) -> str:
-    last = "none, the architecture norms only its pooled vector" if isinstance(final, nn.Identity) else "final"
+def _describe_norm(vit: Any, norm: Norm) -> str:
+    last = "final"
+    if isinstance(vit.norm, nn.Identity):
+        pooled = isinstance(getattr(vit, "fc_norm", None), nn.Module) and not isinstance(vit.fc_norm, nn.Identity)
+        last = f"none, the architecture {'norms only its pooled vector' if pooled else 'has no norm behind its blocks'}"
     return last if norm == "final" else f"{norm} on inner blocks, last block: {last}"
 
 

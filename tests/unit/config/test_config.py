@@ -172,7 +172,11 @@ def test_partial_corruption_list_is_kept(schema):
             None,
             "key models.maee.source is missing, and the registry has no model maee (did you mean mae?)",
         ),
-        ("models.m", {"registry": "dinov22"}, "key models.m.registry is 'dinov22', allowed are beit-v2, beit-v2-in22k, demo-dino,"),
+        (
+            "models.m",
+            {"registry": "dinov22"},
+            "key models.m.registry is 'dinov22', allowed are beit-v2, beit-v2-in22k, demo-dino,",
+        ),
         ("models.m", {"registry": "mae", "source": "random"}, "key models.m.source is 'random', but the model mae"),
         ("models.m", "mae", "key models.m: 'mae' is not of type 'object'"),
         ("models.dino.ground_sample_distance", 1.0, "has no effect, since models.dino.position_embedding is not gsd"),
