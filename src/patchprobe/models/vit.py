@@ -76,11 +76,12 @@ def check_size(
     weights: Mapping[str, torch.Tensor],
     arguments: Mapping[str, Any] | None = None,
 ) -> None:
-    """Raise ModelError saying what a file holds if its width, depth or patch size is not that of the model.
+    """Raise ModelError saying what a file holds if its width, depth, patch size or registers are not those of the model.
 
     ``arguments`` are those that the model was built with: where they decide the size, they are named.
     """
     vit: Any = module
+    _check_registers(name, architecture, module, weights)
     held, built = _size(weights), _size(vit.state_dict())
     if held is None or built is None or held == built:
         return
@@ -241,6 +242,18 @@ def _size(weights: Mapping[str, torch.Tensor]) -> tuple[int, int, int] | None:
     if kernel is None or kernel.ndim != 4 or not blocks:
         return None
     return kernel.shape[0], len(blocks), kernel.shape[-1]
+
+
+def _check_registers(name: str, architecture: str, module: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    held, built = weights.get("reg_token"), getattr(module, "reg_token", None)
+    counts = [0 if token is None else int(token.shape[1]) for token in (held, built)]
+    if held is None or counts[0] == counts[1]:
+        return
+    raise ModelError(
+        f"models.{name}.checkpoint: beside [CLS] the file holds {counts[0]} tokens (registers, or further class tokens), for "
+        f"which {architecture} has {counts[1] or 'no'} places; name the architecture of the file, or set "
+        f"models.{name}.arguments.reg_tokens: {counts[0]} if its registry entry has that"
+    )
 
 
 def _describe_size(features: int, blocks: int, patch: int) -> str:

@@ -183,7 +183,7 @@ def test_partial_corruption_list_is_kept(schema):
         (
             "models.dino.layout",
             "dinoo",
-            "models.dino.layout: unknown layout 'dinoo'; did you mean dino? Known: dino,",
+            "models.dino.layout: unknown layout 'dinoo'; did you mean dino? Known: beit-v2,",
         ),
         ("models.dino.layout", "../timm", "models.dino.layout: unknown layout '../timm'"),
         ("models.dino.url", "ftp://host/w.pth", "models.dino.url: ftp://host/w.pth is not an address; write https://"),
