@@ -12,7 +12,7 @@ import importlib.util
 import pkgutil
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class Golden:
         found.loader.exec_module(self._fill)
         self.spec = self._fill.load_spec(folder)
         self._outputs = root / folder / "cases.npz"
+        # the first set of folders has the last features of the last tokens in its digests, the second one the first
+        self.last_features = root.name == "golden"
 
     def images(self, case: str) -> torch.Tensor:
         return torch.from_numpy(self._fill.image(self.spec["cases"][case]))
@@ -74,6 +76,7 @@ class Run:
     images: torch.Tensor
     tokens: Any
     load: Callable[..., Any]
+    last_features: bool = True
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class Family:
 
     ``entry`` are the keys of ``models.<name>``, ``reduced`` the arguments of the reduced size beside those of the entry,
     ``size`` features and blocks at full size. ``cases`` are the reduced and ``digests`` the full-size ones of the file
-    ``primary``; ``variants`` and ``elsewhere`` (cases or files, with the reason) are all others. ``outputs`` computes outputs
+    ``primary``, ``of_case`` keys of the entry for single ones; ``variants`` and ``elsewhere`` (cases or files, with the reason) are all others. ``outputs`` computes outputs
     that only this family has, and ``not_given`` names those that are not ours, with the reason. ``mistakes`` have to fail.
     """
 
@@ -118,6 +121,7 @@ class Family:
     not_given: Mapping[str, str] = field(default_factory=dict)
     mistakes: Mapping[str, Mistake] = field(default_factory=dict)
     file: str = "file.pth"
+    of_case: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def load(self, path: Path, size: Any, *, norm: str = "final", full: bool = False, **more: Any) -> Any:
         """Load a file through the public loader; ``more`` are keys of the entry, ``arguments`` among them are added."""
@@ -164,11 +168,11 @@ def run(family: Family, golden: Golden, case: str, path: Path, **more: Any) -> R
 
     def load(**keys: Any) -> Any:
         full = golden.spec["cases"][case].get("size") == "full"
-        return family.load(path, list(images.shape[2:]), full=full, **{**more, **keys})
+        return family.load(path, list(images.shape[2:]), full=full, **{**family.of_case.get(case, {}), **more, **keys})
 
     backbone = load()
     assert backbone.input_size == tuple(images.shape[2:])
-    return Run(backbone, images, tokens_of(backbone, images), load)
+    return Run(backbone, images, tokens_of(backbone, images), load, golden.last_features)
 
 
 def tokens_of(backbone: Any, images: torch.Tensor) -> Any:
@@ -200,7 +204,7 @@ def difference(family: Family, golden: Golden, mistake: Mistake, path: Path) -> 
     if mistake.module:
         mistake.module(done.backbone.module)
         tokens = tokens_of(done.backbone, done.images)
-    wrong = Run(done.backbone, done.images, tokens, done.load)
+    wrong = replace(done, tokens=tokens)
     largest = 0.0
     for name, value in golden.expected(mistake.case).items():
         if name.startswith(("patch", "cls", "reg")) and name not in {*family.not_given, *family.outputs}:
@@ -236,7 +240,8 @@ def output(name: str, done: Run) -> Any:
     elif end:
         sequence = sequence[-1]
     if features:
-        sequence = sequence[..., -int(features) :] if end == "last" else sequence[..., : int(features)]
+        from_end = end == "last" and done.last_features
+        sequence = sequence[..., -int(features) :] if from_end else sequence[..., : int(features)]
     return sequence.numpy()
 
 

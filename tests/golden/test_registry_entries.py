@@ -43,9 +43,28 @@ CASES = [
     ("franca-224", "franca_vitb14", "img_224"),
     ("franca-l", "franca_vitb14", "img_224"),
     ("franca-l-224", "franca_vitb14", "img_224"),
+    ("capi", "capi_vitl14", "native"),
+    ("capi", "capi_vitl14", "rect_140x196"),
+    ("croco-v2", "croco_v2_vitb16", "native"),
+    ("croco-v2", "croco_v2_vitb16", "rect_128x192"),
+    ("data2vec2", "data2vec2_vitb16", "native"),
+    ("dofa", "dofa_vitb16", "native"),
+    ("eva02", "eva02_vitb14", "native"),
+    ("eva02", "eva02_vitb14", "sq_112"),
+    ("pe-spatial", "pe_spatial_vitb16", "img_224"),
+    ("pe-spatial", "pe_spatial_vitb16", "rect_128x192"),
+    ("tips-v2", "tips_v2_vitb14", "img_224"),
+    ("tips-v2", "tips_v2_vitb14", "rect_98x154"),
+    ("radio", "cradio_v3_vitb16", "rect_ac_true"),
 ]
 # files by which the entries name their weights, where the golden folder has several
-VARIANTS = {"mae": "encoder_only", "franca-224": "v1_1_0", "franca-l": "v1_1_0", "franca-l-224": "v1_1_0"}
+VARIANTS = {
+    "mae": "encoder_only",
+    "radio": "hf",
+    "franca-224": "v1_1_0",
+    "franca-l": "v1_1_0",
+    "franca-l-224": "v1_1_0",
+}
 COMPARED = ("patch", "cls", "cls_tokens", "reg")
 
 

@@ -160,7 +160,7 @@ def test_partial_corruption_list_is_kept(schema):
         ("datasets.street.tiling.size", "big", "key datasets.street.tiling.size: 'big' is not of type 'integer'"),
         ("models.pixels.layout", "mae", "key models.pixels.layout has no meaning with this models.pixels.source"),
         ("models.dino.input_size", [224], "key models.dino.input_size: [224] is too short"),
-        ("models.dino.position_embedding", "mae", "allowed are timm, dino, vitmae, gsd, null"),
+        ("models.dino.position_embedding", "mae", "allowed are timm, dino, vitmae, bilinear, "),
         (
             "models.dino.sha256",
             "C867DB91",

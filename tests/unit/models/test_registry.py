@@ -22,7 +22,7 @@ PAPER = ["supervised", "dino", "dinov2", "ibot", "mae", "simmim", "scalemae"]
 # Architectures with timm's tag of the very weights of the entry.
 TAGGED = [name for name in NAMES if "." in registered_model(name).entry["architecture"]]
 # Names that differ from the address's, since that is the same for many models.
-RENAMED = {"ibot", "hf-vitmae"}
+RENAMED = {"ibot", "hf-vitmae", "radio"}
 
 every_model = pytest.mark.parametrize("name", NAMES)
 
@@ -32,6 +32,17 @@ def test_models_of_the_study_and_newer_ones_are_there():
     newer |= {"pixio", "hf-pixio", "msn", "ijepa", "satmae", "selfpatch", "franca", "franca-l", "beit-v2-in22k"}
     sizes = {"dinov3-s", "dinov3-s-plus", "dinov3-l", "dinov3-l-sat", "mae-l", "mae-h", "franca-224", "franca-l-224"}
     sizes |= {f"dinov2-{size}" for size in "slg"} | {f"dinov2-reg-{size}" for size in "slg"}
+    newer |= {"capi", "capi-lvd", "croco-v2", "data2vec2", "dofa", "eva02", "radio-v4"}
+    sizes |= {
+        "pe-spatial-t",
+        "pe-spatial-s",
+        "pe-spatial-l",
+        "tips-v2-l",
+        "croco-v2-l",
+        "data2vec2-l",
+        "eva02-l",
+        "radio-v4-h",
+    }
     assert {*PAPER, *newer, *sizes} <= set(NAMES)
 
 
