@@ -238,8 +238,8 @@ def _computed(
 ) -> tuple[Weights, dict[str, Any]]:
     if not ground_sample_distance:
         raise ModelError(
-            f"models.{name}.ground_sample_distance: position_embedding gsd needs the size of a pixel on the ground; set "
-            "datasets.<name>.ground_sample_distance, or this key, in metres"
+            f"models.{name}.ground_sample_distance is sensor, and nothing tells the size of a pixel on the ground; set "
+            "datasets.<name>.ground_sample_distance, or this key, in metres, or leave it out for 1 m"
         )
     if grid[0] != grid[1]:
         rows, columns = vit.patch_embed.img_size

@@ -86,10 +86,16 @@ def test_registry_gives_the_keys_that_the_config_leaves_out(schema):
 @pytest.mark.parametrize(
     ("dataset", "model", "distance"),
     [
-        ({"ground_sample_distance": 0.7}, {}, 0.7 * 64 / 224),
-        ({"ground_sample_distance": 0.7}, {"input_size": 32}, 0.7 * 2),
-        ({"ground_sample_distance": 0.7}, {"input_size": [16, 16]}, 0.7 * 4),
-        ({"ground_sample_distance": 0.7, "tiling": {"size": 64, "resize": 128}}, {"input_size": None}, 0.35),
+        ({"ground_sample_distance": 0.7}, {"ground_sample_distance": "sensor"}, 0.7 * 64 / 224),
+        ({"ground_sample_distance": 0.7}, {"ground_sample_distance": "sensor", "input_size": 32}, 0.7 * 2),
+        ({"ground_sample_distance": 0.7}, {"ground_sample_distance": "sensor", "input_size": [16, 16]}, 0.7 * 4),
+        (
+            {"ground_sample_distance": 0.7, "tiling": {"size": 64, "resize": 128}},
+            {"ground_sample_distance": "sensor", "input_size": None},
+            0.35,
+        ),
+        ({"ground_sample_distance": 0.7}, {}, 1.0),
+        ({}, {}, 1.0),
         ({"ground_sample_distance": 0.7}, {"ground_sample_distance": 3}, 3.0),
         ({}, {"ground_sample_distance": 3}, 3.0),
     ],
@@ -202,10 +208,11 @@ def test_partial_corruption_list_is_kept(schema):
         ),
         (
             "models.scalemae",
-            {},
-            "give datasets.street.ground_sample_distance (metres per pixel of its images) or "
-            "models.scalemae.ground_sample_distance (metres per pixel of the model's input)",
+            {"ground_sample_distance": "sensor"},
+            "key models.scalemae.ground_sample_distance is sensor, and nothing tells that of street: give "
+            "datasets.street.ground_sample_distance (metres per pixel of its images), a number",
         ),
+        ("models.scalemae", {"ground_sample_distance": "sensors"}, "key models.scalemae.ground_sample_distance"),
         ("extraction", None, "key extraction: None is not of type 'object'"),
         (
             "models.dino.variants",
@@ -336,7 +343,7 @@ def test_folders_below_data_root_are_taken(schema, monkeypatch, root, inside):
 
 
 # A text that each pattern takes, so that the test below fails for the line break alone.
-EXAMPLES = ("street", "0123456789abcdef", "tcp://node:8786", "patch-classification-v1", "data/CamVid")
+EXAMPLES = ("street", "sensor", "0123456789abcdef", "tcp://node:8786", "patch-classification-v1", "data/CamVid")
 
 
 def patterns(part):
