@@ -181,7 +181,7 @@ def test_partial_corruption_list_is_kept(schema):
         (
             "models.m",
             {"registry": "dinov22"},
-            "key models.m.registry is 'dinov22', allowed are beit-v2, beit-v2-in22k, capi,",
+            "key models.m.registry is 'dinov22', allowed are beit-v2, beit-v2-in22k, capi, capi-lvd,",
         ),
         ("models.m", {"registry": "mae", "source": "random"}, "key models.m.source is 'random', but the model mae"),
         ("models.m", "mae", "key models.m: 'mae' is not of type 'object'"),

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,6 +144,31 @@ def test_packed_zeros_are_refused_unread(tmp_path):
     peak, text = measure(path)
     assert peak < 50
     assert f"{KEY}: {path} holds packed arrays of" in text and "that would become 1073741952" in text
+
+
+def test_reading_changes_no_byte_of_the_file(tmp_path):
+    path = save(tmp_path / "w.npz", a=np.arange(5.0), bb=np.arange(3, dtype="float32"))
+    before = path.read_bytes()
+    read = read_checkpoint(path, KEY)
+    for value in read.values():
+        value.fill_(7)
+    assert path.read_bytes() == before and read["bb"].tolist() == [7, 7, 7]
+
+
+def test_loading_takes_little_more_memory_than_the_network(tmp_path):
+    """Arrays are mapped, not copied, wherever they lie in the file."""
+    arrays = {"a" * (1 + index % 4) + str(index): np.full(1 << 20, index, "float32") for index in range(40)}
+    path = save(tmp_path / "w.npz", **arrays)
+
+    def own_memory():
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
+
+    before = own_memory()
+    read = read_checkpoint(path, KEY)
+    assert own_memory() - before < 0.2 * path.stat().st_size
+    assert {value.data_ptr() % 4 for value in read.values()} > {0}
+    assert all(value.unique().tolist() == [int(name.lstrip("a"))] for name, value in read.items())
 
 
 def test_reading_takes_the_memory_of_the_file(tmp_path):
