@@ -16,6 +16,7 @@ from patchprobe.datasets.released import fetched_state, is_absent, state_to_be
 from patchprobe.downloads.addresses import mirrored
 from patchprobe.files import constant, fingerprint
 from patchprobe.models.checkpoints.files import checkpoint_name, checkpoint_path
+from patchprobe.models.encoding import encoder_module
 
 Config = Mapping[str, Any]
 
@@ -174,10 +175,11 @@ def corruption_module(kind: str) -> str:
 
 
 def model_modules(config: Config, model: str) -> list[str]:
-    """Return the modules of a model's source and of the layout of its checkpoint."""
+    """Return the modules of a model's source, of the layout of its checkpoint and of a network that timm does not have."""
     entry = config["models"][model]
+    encoder = encoder_module(str(entry.get("architecture")).partition(".")[0])
     layout = [f"patchprobe.models.layouts.{_module(entry['layout'])}"] if entry.get("layout") else []
-    return [f"patchprobe.models.sources.{_module(entry['source'])}", *layout]
+    return [f"patchprobe.models.sources.{_module(entry['source'])}", *layout, *([encoder] if encoder else [])]
 
 
 def objective_module(objective: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from patchprobe.errors import ConfigError, DataError, ModelError
 from patchprobe.files import check_writable
+from patchprobe.models.encoding import make_known
 
 # Longer, and the clock of a file server is not merely a little ahead of this machine's.
 _WAIT = 10.0
@@ -141,6 +142,7 @@ def _features(entry: Mapping[str, Any]) -> int | None:
     import timm
     import torch
 
+    make_known(str(entry["architecture"]).partition(".")[0])
     try:
         with torch.device("meta"):
             network = timm.create_model(entry["architecture"], num_classes=0, **(entry.get("arguments") or {}))
