@@ -4,7 +4,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint docs bench verify env slurm lock clean
+.PHONY: demo quickstart test browser lint docs bench verify env slurm lock clean
 
 env: .venv/installed
 
@@ -25,9 +25,31 @@ demo: env
 	echo "Run $$((ran - began)) s, report $$(($$(date +%s) - ran)) s, without installation." && \
 	echo "The report is $(CURDIR)/results/report.zip: unpack it and open report/report.html"
 
+# In a folder of its own: results beside those of the demo, and the downloads stay there for the next time.
+quickstart: env
+	@mkdir -p quickstart && began=$$(date +%s) && \
+	$(SNAKEMAKE) --directory quickstart --configfile config/quickstart.yaml --cores all --resources gpu=1 $(ARGUMENTS) -- all && \
+	ran=$$(date +%s) && \
+	$(SNAKEMAKE) --directory quickstart --configfile config/quickstart.yaml --report results/report.zip $(ARGUMENTS) && \
+	echo "Run $$((ran - began)) s, report $$(($$(date +%s) - ran)) s, without installation." && \
+	echo "The report is $(CURDIR)/quickstart/results/report.zip: unpack it and open report/report.html"
+
 # Two workers with a thread each: much of the time is Snakemake's, which is one thread.
 test: env
+	@-$(MAKE) --no-print-directory browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# Chromium, in which the tests use the pages of the report; PATCHPROBE_BROWSER names another one.
+browser:
+	@for name in $${PATCHPROBE_BROWSER:-chromium chromium-browser google-chrome}; do \
+	  if command -v "$$name" > /dev/null; then echo "The tests use $$name."; exit; fi; \
+	done; \
+	if [ -z "$$PATCHPROBE_BROWSER" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends chromium; \
+	else \
+	  echo "There is no browser $$PATCHPROBE_BROWSER: install chromium (apt-get install chromium) or google-chrome, or set PATCHPROBE_BROWSER to a program"; \
+	  exit 1; \
+	fi
 
 lint: env
 	$(BIN)/ruff check .

@@ -21,6 +21,7 @@ resource_scopes:
 include: "rules/common.smk"
 include: "rules/loop.smk"
 include: "rules/generate.smk"
+include: "rules/downloads.smk"
 include: "rules/tiles.smk"
 include: "rules/corruptions.smk"
 include: "rules/checkpoints.smk"

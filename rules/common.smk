@@ -7,6 +7,7 @@ from pathlib import Path
 
 from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
+from snakemake.io import flag
 from snakemake.settings.enums import RerunTrigger
 from snakemake.utils import update_config
 
@@ -19,9 +20,10 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "patchpro
 sys.path.insert(0, str(BASE / "src"))
 
 from patchprobe.analyses.declaring import analyses, black_tokens, of_the_paper  # noqa: E402
-from patchprobe.config import inputs, specs  # noqa: E402
+from patchprobe.config import downloads, inputs, specs  # noqa: E402
 from patchprobe.config.reading import from_command_line, read_file  # noqa: E402
 from patchprobe.config.validation import load_schema, validate  # noqa: E402
+from patchprobe.datasets.released import MARKER  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
 from patchprobe.neighbors import cluster  # noqa: E402
 from patchprobe.run import failures, forkserver, lock, planning, preflight  # noqa: E402
@@ -88,6 +90,11 @@ def search_gpus(wildcards):
     return int(config["device"] == "cuda" or (config["device"] == "auto" and not elsewhere and gpu_here()))
 
 
+def awaited(files):
+    """Inputs that only have to be there: neither their times nor that they are among the inputs make anything stale."""
+    return [flag(ancient(file), planning.AWAITED) for file in files]
+
+
 async def check_incomplete(dag):
     """Snakemake's own check, after which it decides what to run; then force what the records say is not as planned."""
     await snakemakes_check_incomplete(dag)
@@ -101,6 +108,7 @@ async def check_incomplete(dag):
         current.append(planning.Planning(dag))
         if workflow.dryrun:
             say_what_is_of_the_paper(dag)
+            say_what_would_be_fetched(dag)
         # Who leaves params out of the triggers wants results kept whatever made them.
         dag.forcefiles.update(current[-1].forced(RerunTrigger.PARAMS in workflow.rerun_triggers))
 
@@ -130,6 +138,14 @@ def say_what_is_of_the_paper(dag):
         paths = {pattern.replace("{dataset}", name) for pattern in patterns for name in DATASETS} & asked
         if paths:
             print(f"of the paper, {title}: {', '.join(sorted(paths))}", file=sys.stderr)
+
+
+def say_what_would_be_fetched(dag):
+    """Say which data sets are fetched for the asked files, and how large they are."""
+    asked = {str(path) for job in dag.jobs for path in job.output}
+    for name, release in downloads.to_fetch(config).items():
+        if asked & set(downloads.marker(config, name)):
+            print(f"would fetch {downloads.described(config, name, release)}", file=sys.stderr)
 
 
 def hold_folder():

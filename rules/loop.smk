@@ -93,7 +93,9 @@ def shown_spec(analysis, what):
 
 
 def measured_of(model):
-    return [path for analysis in ANALYSES for path in analysis.files(config, models=[model])]
+    """The measurements of a model; what an analysis keeps as a table of its own is none."""
+    files = [path for analysis in ANALYSES for path in analysis.files(config, models=[model])]
+    return [path for path in files if path.endswith(".parquet")]
 
 
 def model_measurements(wildcards):

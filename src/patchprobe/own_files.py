@@ -41,6 +41,18 @@ def read_table(path: Path, columns: Mapping[str, type], *, may_be_empty: bool = 
     # Not above, because the workflow imports this module on every parse.
     import pandas as pd
 
+    table = read_texts(path)
+    if missing := [column for column in columns if column not in table]:
+        raise damaged(path, f"no column {missing[0]}")
+    if table.empty and not may_be_empty:
+        raise damaged(path, "no rows")
+    return pd.DataFrame({name: _typed(path, table[name], kind) for name, kind in columns.items()})
+
+
+def read_texts(path: Path) -> "pd.DataFrame":
+    """Read a CSV file with whatever columns it has, all of them as texts; raises StoreError as :func:`read_table`."""
+    import pandas as pd
+
     text = _text(path)
     if not text.endswith("\n"):
         raise damaged(path, "cut short" if text else "empty")
@@ -48,14 +60,9 @@ def read_table(path: Path, columns: Mapping[str, type], *, may_be_empty: bool = 
         head, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     except (csv.Error, ValueError) as error:
         raise damaged(path, f"no table, {error}") from None
-    if missing := [column for column in columns if column not in head]:
-        raise damaged(path, f"no column {missing[0]}")
     if uneven := [row for row in rows if len(row) != len(head)]:
         raise damaged(path, f"{len(uneven[0])} values for {len(head)} columns in row {rows.index(uneven[0]) + 1}")
-    if not rows and not may_be_empty:
-        raise damaged(path, "no rows")
-    table = pd.DataFrame(rows, columns=head, dtype=str)
-    return pd.DataFrame({name: _typed(path, table[name], kind) for name, kind in columns.items()})
+    return pd.DataFrame(rows, columns=head, dtype=str)
 
 
 def damaged(path: Path, what: str) -> StoreError:

@@ -38,6 +38,7 @@ RULES = (
     "capi",
     "hummingbird",
     "paired_differences",
+    "explorer",
     "model_table",
     "datasets_table",
     "patch_classification_table",
@@ -61,6 +62,8 @@ RULES = (
     "protocols_figure",
     "corruption_sheet",
     "segmentation_sheet",
+    "explorer_page",
+    "results_page",
 )
 # Their jobs write many files.
 STORES = (

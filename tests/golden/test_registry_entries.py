@@ -4,16 +4,14 @@ The layout, the arguments and the interpolation of positions are those of the re
 that of the reduced files, and their weights are no one's, so that no SHA-256 fits.
 """
 
-import numpy as np
 import pytest
-import safetensors.torch
 import torch
+from official import REDUCED, Run, output, write
 
 from patchprobe.config.specs import ground_sample_distance
 from patchprobe.config.validation import load_schema, validate
 from patchprobe.models.backbone import load_model
 
-REDUCED = {"embed_dim": 48, "depth": 3, "num_heads": 3}
 # model of the registry, golden folder, case at the size of the position embedding and, where there is one, at another
 CASES = [
     ("supervised", "torchvision_vit_b_16", "native"),
@@ -31,17 +29,49 @@ CASES = [
     ("hf-vitmae", "hf_vitmae_base", "interp_128"),
     ("simmim", "simmim_vitb16", "native_nomask"),
     ("scalemae", "scalemae_vitl16", "res1_224"),
+    ("dinov3-l-sat", "dinov3_vitl16_sat", "native"),
+    ("pixio", "pixio_vitb16", "native"),
+    ("pixio", "pixio_vitb16", "rect_128x192"),
+    ("hf-pixio", "hf_pixio_vitb16", "rect_128x192"),
+    ("msn", "msn_vitb16", "native"),
+    ("msn", "msn_vitb16", "small_112"),
+    ("beit-v2", "beitv2_vitb16", "native"),
+    ("ijepa", "ijepa_vith14", "native"),
+    ("satmae", "satmae_vitl16_rgb", "native"),
+    ("selfpatch", "selfpatch_vits16", "rect_128x192"),
+    ("franca", "franca_vitb14", "img_224"),
+    ("franca-224", "franca_vitb14", "img_224"),
+    ("franca-l", "franca_vitb14", "img_224"),
+    ("franca-l-224", "franca_vitb14", "img_224"),
+    ("capi", "capi_vitl14", "native"),
+    ("capi", "capi_vitl14", "rect_140x196"),
+    ("croco-v2", "croco_v2_vitb16", "native"),
+    ("croco-v2", "croco_v2_vitb16", "rect_128x192"),
+    ("data2vec2", "data2vec2_vitb16", "native"),
+    ("dofa", "dofa_vitb16", "native"),
+    ("eva02", "eva02_vitb14", "native"),
+    ("eva02", "eva02_vitb14", "sq_112"),
+    ("pe-spatial", "pe_spatial_vitb16", "img_224"),
+    ("pe-spatial", "pe_spatial_vitb16", "rect_128x192"),
+    ("tips-v2", "tips_v2_vitb14", "img_224"),
+    ("tips-v2", "tips_v2_vitb14", "rect_98x154"),
+    ("radio", "cradio_v3_vitb16", "rect_ac_true"),
 ]
-
-
-def tensors(part):
-    return {key: tensors(value) if isinstance(value, dict) else torch.from_numpy(value) for key, value in part.items()}
+# files by which the entries name their weights, where the golden folder has several
+VARIANTS = {
+    "mae": "encoder_only",
+    "radio": "hf",
+    "franca-224": "v1_1_0",
+    "franca-l": "v1_1_0",
+    "franca-l-224": "v1_1_0",
+}
+COMPARED = ("patch", "cls", "cls_tokens", "reg")
 
 
 @pytest.mark.parametrize(("name", "model", "case"), CASES)
-def test_named_model_gives_the_official_tokens(repository, golden, fill, compare, tmp_path, name, model, case):
-    spec = fill.load_spec(model)
-    images = torch.from_numpy(fill.image(spec["cases"][case]))
+def test_named_model_gives_the_official_tokens(repository, official, compare, tmp_path, name, model, case):
+    golden = official(model)
+    images = golden.images(case)
     # 256 px of 0.875 m in 224 px: one pixel of the input is 1 m, as in Scale-MAE's case
     data = {"adapter": "synthetic", "tiling": {"size": 256}, "ground_sample_distance": 0.875}
     data["splits"] = {"train": {"source": "train"}, "evaluation": {"source": "val"}}
@@ -51,12 +81,7 @@ def test_named_model_gives_the_official_tokens(repository, golden, fill, compare
     schema = load_schema(repository / "config/schema/config.schema.yaml")
     config = validate({"datasets": {"streets": data}, "models": {name: own}}, schema)
     entry = config["models"][name]
-    variant = "encoder_only" if name == "mae" else "primary"
-    content, path = tensors(fill.checkpoint(spec, variant, "reduced")), tmp_path / entry["checkpoint"]
-    if path.suffix == ".safetensors":
-        safetensors.torch.save_file(content, path)
-    else:
-        torch.save(content, path)
+    write(golden.content(VARIANTS.get(name, "primary")), tmp_path / entry["checkpoint"])
     backbone = load_model(
         name,
         entry,
@@ -67,7 +92,8 @@ def test_named_model_gives_the_official_tokens(repository, golden, fill, compare
     )
     with torch.inference_mode():
         tokens = backbone.tokens(images, [1, 2, 3])
-    expected = np.load(golden / model / "cases.npz")
-    atol = spec["tolerance"]["suggested_atol"]
-    compare(f"registry: {name}", case, "patch", tokens.patch, expected[f"{case}/patch"], atol)
-    compare(f"registry: {name}", case, "cls", tokens.cls, expected[f"{case}/cls"], atol)
+    expected = golden.expected(case)
+    done = Run(backbone, images, tokens, None)
+    for kind in expected.keys() & COMPARED:
+        compare(f"registry: {name}", case, kind, output(kind, done), expected[kind], golden.tolerance(case))
+    assert "patch" in expected

@@ -40,7 +40,7 @@ def test_the_example_is_found_runs_alone_and_is_right(repository, project):
     assert len(copy_analysis(repository, project)) == 5
     models = ("pixels-a", "pixels-b")
     expected = {f"class_means streets,{model}" for model in models} | {f"model_table {model}" for model in models}
-    assert set(project.plan()) == expected | {"class_means_table"}
+    assert set(project.plan()) == expected | {"class_means_table", "results_page"}
     project.snakemake("--cores", "2", "--", "results/tables/class_means.csv")
     text = (project.folder / "results/tables/class_means.md").read_text()
     assert "streets: accuracy over patches by class means, class means" in text
@@ -84,7 +84,7 @@ def test_the_corruption_runs_alone_and_does_what_it_says(repository, project):
     project.write_config(config)
     expected = {"corrupt streets,haze"} | {f"extract streets,pixels-{x},haze" for x in "ab"}
     expected |= {f"patch_classification streets,{view},haze" for view in ("pixels-a", "pixels-a@no-top-20", "pixels-b")}
-    computed = {job for job in project.plan() if not job.split()[0].endswith(("_figure", "_table", "_sheet"))}
+    computed = {job for job in project.plan() if not job.split()[0].endswith(("_figure", "_table", "_sheet", "_page"))}
     assert computed == expected
     project.snakemake("--cores", "2", "--", "results/streets/tiles/haze.manifest.json")
     clean, haze = (

@@ -100,6 +100,7 @@ def test_a_run_of_whole_images_alone(run):
     assert made == {f"{name}.{suffix}" for name in ("datasets", "image_knn") for suffix in ("csv", "md", "tex", "html")}
     figures = {path.name for path in (results / "figures").glob("[!.]*")}
     assert figures == {f"image_knn.{name}.{suffix}" for name in ("land", "scenes") for suffix in ("svg", "png")}
+    assert [path.name for path in (results / "pages").glob("[!.]*")] == ["results.html"]
     assert {path.stem for path in (results / "models").glob("[!.]*")} == set(MODELS)
 
 
@@ -134,7 +135,7 @@ def test_nothing_more_is_computed_than_an_edit_needs(copied):
 
     measured = {f"image_knn {dataset},{model}" for dataset in ("land", "scenes") for model in MODELS}
     shown = {"image_knn_table", *(f"image_knn_figure {name}" for name in ("land", "scenes"))}
-    shown |= {f"model_table {model}" for model in MODELS}
+    shown |= {"results_page", *(f"model_table {model}" for model in MODELS)}
     assert planned(k=4) == measured | shown == planned(steps=31)
     settings = {
         f"{rule} {dataset},{model}"
@@ -146,7 +147,11 @@ def test_nothing_more_is_computed_than_an_edit_needs(copied):
     # One model more: its own jobs, and what shows all.
     more = planned(models=[*MODELS, "left-out"])
     own = {job for job in more if job.endswith("left-out")}
-    assert more - own == {"image_knn_table", *(f"image_knn_figure {name}" for name in ("land", "scenes"))}
+    assert more - own == {
+        "image_knn_table",
+        "results_page",
+        *(f"image_knn_figure {name}" for name in ("land", "scenes")),
+    }
     assert own == {
         f"{rule} {dataset},left-out"
         for rule in ("inspect_model", "inspect_image_features", "extract_image_features", "image_knn")

@@ -83,13 +83,12 @@ def test_paper_takes_its_images_and_tiles(repository):
     assert data["splits"]["train"] == {"source": "train", "per_group": 4}
     assert data["splits"]["evaluation"] == {"source": "val", "per_group": 10}
     assert data["tiling"] == {"size": 256, "resize": 224}
-    assert data["ground_sample_distance"] * 256 / 224 == 1.0
     data = datasets["ade20k"]
     assert data["splits"]["train"] == {"source": "training", "per_class": 4}
     assert data["splits"]["evaluation"] == {"source": "validation", "images": 300}
     six = Tiling(**data["tiling"]).corners(512, 683)
     assert six == [(top, left) for top in (0, 224) for left in (0, 224, 448)]
-    assert data["tiling"]["size"] == data["tiling"]["resize"] == 224 and data["ground_sample_distance"] == 1.0
+    assert data["tiling"]["size"] == data["tiling"]["resize"] == 224
     for name, each in {"ucmerced": 20, "resisc45": 140}.items():
         data = datasets[name]
         assert data["splits"] == {"evaluation": {"source": "all", "per_class": each}, "train": {"source": "all"}}
@@ -101,7 +100,7 @@ def test_paper_takes_its_images_and_tiles(repository):
 
 def test_ground_sample_distance_that_is_missing_ends_the_run_before_any_job(empty):
     config = empty.config()
-    config["models"]["scalemae"] = {}
+    config["models"]["scalemae"] = {"ground_sample_distance": "sensor"}
     empty.write_config(config)
     done = empty.snakemake("--cores", "1", "--dry-run", check=False)
     assert done.returncode != 0

@@ -6,13 +6,25 @@ import zipfile
 
 import pandas as pd
 import pytest
+from browsing import browser, opened
 
 from patchprobe.stores.reading import open_store
+from patchprobe.tiles.patches import patch_labels
+from patchprobe.tokens.labelled import grid
 
 pytestmark = pytest.mark.workflow
 
 EXTRACTIONS = {"extract", "extract_full_images"}
-SEARCHES = {"patch_classification", "removal_sweep", "training_size", "layers", "full_images", "capi", "hummingbird"}
+SEARCHES = {
+    "patch_classification",
+    "removal_sweep",
+    "training_size",
+    "layers",
+    "full_images",
+    "capi",
+    "hummingbird",
+    "explorer",
+}
 
 
 def test_report_holds_captioned_results_and_no_markup_errors(project):
@@ -42,6 +54,42 @@ def test_report_holds_captioned_results_and_no_markup_errors(project):
     for word in ["Figures", "Sheets", "Tables", "mIoU over pixels", "Where to look"]:
         assert word in page
     assert any(name.endswith("patch_classification.html") for name in names)
+
+
+def test_pages_work_in_the_report_and_beside_the_results(project, tmp_path):
+    """Figures and tables are where the page of all tables looks for them; the report names folders for the paths of files."""
+    project.snakemake("--report", "results/report.zip")
+    with zipfile.ZipFile(project.folder / "results/report.zip") as archive:
+        archive.extractall(tmp_path)
+    (inside,) = tmp_path.glob("report/data/raw/*/results.html")
+    with browser() as chromium:
+        for path in (inside, project.folder / "results/pages/results.html"):
+            with opened(chromium, path) as page:
+                for number in range(page.locator("#table option").count()):
+                    page.locator("#table").select_option(str(number))
+                    links = page.locator("#links a, #pages a").evaluate_all(
+                        "all => all.map(one => one.getAttribute('href'))"
+                    )
+                    assert len(links) >= 2 and all((path.parent / link).is_file() for link in links)
+        (inside,) = tmp_path.glob("report/data/raw/*/explorer.streets.html")
+        with opened(chromium, inside) as page:
+            assert page.locator(".cards li").count() == 2 * 4
+    assert all(path.stat().st_size <= 10_000_000 for path in project.folder.glob("results/pages/*.html"))
+
+
+def test_neighbours_of_the_explorer_are_those_of_1nn(finished):
+    """How often the nearest training patch has the class of a patch is the accuracy of 1-NN, over the same images."""
+    found = pd.read_csv(finished.folder / "results/streets/explorer/pixels-a.csv", keep_default_na=False)
+    predictions = open_store(finished.folder / "results/streets/predictions/pixels-a/clean.zarr").sel(
+        {"method": "1-nn"}
+    )
+    tokens = open_store(finished.folder / "results/streets/features/pixels-a/clean.zarr")
+    labels = open_store(finished.folder / "results/streets/labels.zarr")
+    for row in found[(found.variant == "") & (found.removed == 0)].itertuples():
+        part = predictions.isel(level=0, tile=predictions.image_id.values == row.image)
+        truth = patch_labels(labels.label.sel(tile=part.tile.values).values, grid(tokens)).reshape(part.tile.size, -1)
+        known = truth != labels.attrs["void_id"]
+        assert row.same_class == pytest.approx((part.prediction.values == truth)[known].mean())
 
 
 # No GPU is visible, whatever the machine has; cuda is looked for by jobs and not by a dry run.

@@ -117,7 +117,7 @@ def test_edits_compute_no_more_than_they_change(edited):
     assert edited(lambda config: config.update(seed=0)) == {}
     plan = edited(lambda config: config.update(patch_retrieval={"near": 4}))
     measured = {f"patch_retrieval aerial,{model}" for model in MODELS}
-    shown = {"patch_retrieval_table", "retrieval_gallery_sheet aerial"}
+    shown = {"patch_retrieval_table", "retrieval_gallery_sheet aerial", "results_page"}
     shown |= {f"retrieval_{name}_figure aerial" for name in ("outcomes", "levels")}
     assert set(plan) == measured | shown | {f"model_table {model}" for model in MODELS}
 

@@ -40,6 +40,7 @@ def chain(model):
         f"layers streets,{model}",
         f"training_size streets,{model}",
         f"global_context streets,{model}",
+        f"explorer streets,{model}",
         f"model_table {model}",
         *(
             f"{job} streets,{model}"
@@ -64,7 +65,7 @@ def classification(model):
 
 def figures(jobs):
     """The jobs that only draw."""
-    return {job for job in jobs if job.split()[0].endswith(("_figure", "_sheet"))}
+    return {job for job in jobs if job.split()[0].endswith(("_figure", "_sheet", "_page"))}
 
 
 def computed(jobs):
@@ -128,16 +129,31 @@ def test_module_of_an_analysis_edited(project, analysis):
     models = ("pixels-a", "pixels-b")
     expected = {f"{name} streets,{model}" for name in stale for model in models}
     expected |= {f"model_table {model}" for model in models}
-    assert set(project.plan()) == expected | {
-        f"{name}_{kind}" for name in stale for kind in ("table", "figure streets")
-    }
+    shown = {f"{name}_{kind}" for name in stale for kind in ("table", "figure streets")}
+    assert set(project.plan()) == expected | shown | {"results_page"}
 
 
 @pytest.mark.parametrize("analysis", ["layers", "protocols"])
 def test_report_of_an_analysis_edited(project, analysis):
     with (project.folder / f"src/patchprobe/analyses/{analysis}/report.py").open("a") as file:
         file.write("\nEDITED = True\n")
-    assert set(project.plan()) == {f"{analysis}_table", f"{analysis}_figure streets"}
+    assert set(project.plan()) == {f"{analysis}_table", f"{analysis}_figure streets", "results_page"}
+
+
+@pytest.mark.parametrize("analysis", ["explorer", "results"])
+def test_style_or_script_of_a_page_edited(project, analysis):
+    """They are no code of Python, and in the values that the page depends on; what all pages share is in those of both."""
+    folder = project.folder / "src/patchprobe"
+    pages = {"explorer": "explorer_page streets", "results": "results_page"}
+    edit_end(folder / f"analyses/{analysis}/{analysis}.css")
+    assert set(project.plan()) == {pages[analysis]}
+    edit_end(folder / "report/page.js")
+    assert set(project.plan()) == set(pages.values())
+
+
+def edit_end(path):
+    with path.open("a") as file:
+        file.write("\n/* edited */\n")
 
 
 def test_what_is_only_read_by_people_and_by_the_workflow_edited(project):
@@ -169,6 +185,7 @@ def test_full_images_are_switched_on_and_off_without_other_jobs(project):
         "full_images_table",
         "full_images_figure streets",
         "model_table pixels-a",
+        "results_page",
     }
     assert set(project.plan()) == expected
     config = project.config()
@@ -176,10 +193,10 @@ def test_full_images_are_switched_on_and_off_without_other_jobs(project):
     project.write_config(config)
     own = {f"{job} streets,pixels-b" for job in ("inspect_full_images", "extract_full_images", "full_images")}
     tables = {"full_images_table", "full_images_figure streets", "model_table pixels-a", "model_table pixels-b"}
-    assert set(project.plan()) == own | tables
+    assert set(project.plan()) == own | tables | {"results_page"}
     config["full_images"]["models"] = []
     project.write_config(config)
-    assert set(project.plan()) == {"model_table pixels-a"}
+    assert set(project.plan()) == {"model_table pixels-a", "results_page"}
 
 
 def test_what_sheets_show_is_drawn_again_alone(project):
@@ -198,7 +215,7 @@ def test_removal_sweep_option_edited(project):
     project.write_config(config)
     models = ("pixels-a", "pixels-b")
     expected = {f"removal_sweep streets,{model}" for model in models} | {f"model_table {model}" for model in models}
-    assert set(project.plan()) == expected | {"removal_sweep_table", "removal_sweep_figure streets"}
+    assert set(project.plan()) == expected | {"removal_sweep_table", "removal_sweep_figure streets", "results_page"}
 
 
 def test_protocol_option_edited(project):
@@ -208,7 +225,7 @@ def test_protocol_option_edited(project):
     project.write_config(config)
     models = ("pixels-a", "pixels-b")
     expected = {f"hummingbird streets,{model}" for model in models} | {f"model_table {model}" for model in models}
-    assert set(project.plan()) == expected | {"protocols_table", "protocols_figure streets"}
+    assert set(project.plan()) == expected | {"protocols_table", "protocols_figure streets", "results_page"}
 
 
 def test_variant_added_runs_that_variant_alone(project):
@@ -217,6 +234,7 @@ def test_variant_added_runs_that_variant_alone(project):
     project.write_config(config)
     expected = {f"patch_classification streets,pixels-b@standard,{version}" for version in VERSIONS}
     expected |= {"fit_probe streets,pixels-b@standard", "model_table pixels-b", "patch_classification_table"}
+    expected |= {"explorer streets,pixels-b"}
     assert computed(project.plan()) == expected | PAIRS
 
 
@@ -226,6 +244,7 @@ def test_variant_changed_runs_that_variant_alone(project):
     project.write_config(config)
     expected = {f"patch_classification streets,pixels-a@no-top-20,{version}" for version in VERSIONS}
     expected |= {"fit_probe streets,pixels-a@no-top-20", "model_table pixels-a", "patch_classification_table"}
+    expected |= {"explorer streets,pixels-a"}
     assert computed(project.plan()) == expected | PAIRS
 
 
@@ -233,14 +252,15 @@ def test_variant_removed(project):
     config = project.config()
     del config["models"]["pixels-a"]["variants"]
     project.write_config(config)
-    assert computed(project.plan()) == {"model_table pixels-a", "patch_classification_table"} | PAIRS
+    expected = {"model_table pixels-a", "patch_classification_table", "explorer streets,pixels-a"}
+    assert computed(project.plan()) == expected | PAIRS
 
 
 def test_drawing_code_edited(project):
     with (project.folder / "src/patchprobe/analyses/patch_classification/report.py").open("a") as file:
         file.write("\nEDITED = True\n")
     drawn = {"clean_scores_figure", "robustness_figure streets", "class_iou_figure streets"}
-    assert set(project.plan()) == {"patch_classification_table", *drawn}
+    assert set(project.plan()) == {"patch_classification_table", *drawn, "results_page"}
 
 
 def test_module_found_by_name_edited(project):
@@ -318,4 +338,5 @@ def test_one_models_branch_is_a_target(project):
     jobs = project.plan("--forcerun", "extract", "--", "results/models/pixels-a.csv")
     inspected = {"inspect_model streets,pixels-a", "inspect_full_images streets,pixels-a"}
     full = {"extract_full_images streets,pixels-a", "full_images streets,pixels-a"}
-    assert set(jobs) == chain("pixels-a") - inspected - full
+    # Of the explorer nothing is in the table of a model.
+    assert set(jobs) == chain("pixels-a") - inspected - full - {"explorer streets,pixels-a"}

@@ -36,7 +36,7 @@ class Analysis:
     whole_images: ClassVar[bool] = False
     """Whether it is asked for on data sets, too, whose images have classes alone; nobody asks for patches of these."""
     shows: ClassVar[tuple[Shown, ...]] = ()
-    """Its tables and figures in the report."""
+    """Its tables, figures and pages in the report."""
     rows: ClassVar[str] = "results/{dataset}/{analysis}/{model}.parquet"
     """The file of measurements, or the CSV of what fits no measurement; without ``{dataset}`` there is one for each model,
     without ``{model}`` one for each data set."""
@@ -136,7 +136,7 @@ class Analysis:
 
     def rule(self, what: Shown) -> str:
         """Return the name of the rule of a table or figure."""
-        return f"{self.name}_{what.function}" if what.function in ("table", "figure") else what.function
+        return f"{self.name}_{what.function}" if what.function in ("table", "figure", "page") else what.function
 
     def shown_paths(self, what: Shown) -> dict[str, str]:
         """Return the patterns of the files of a table or figure, by their suffix."""

@@ -1,4 +1,4 @@
-"""What an analysis shows in the report: tables and figures, as its declaration names them."""
+"""What an analysis shows in the report: tables, figures and pages, as its declaration names them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True, kw_only=True)
 class Shown(ABC):
-    """A table or a figure; see :class:`Table` and :class:`Figure`."""
+    """A table, a figure or a page; see :class:`Table`, :class:`Figure` and :class:`Page`."""
 
     title: str
     """Its name in the report."""
@@ -82,3 +82,24 @@ class Figure(Shown):
         of = "{dataset}" if self.each_dataset else "all"
         title = f"{self.title} of {{model}}" if self.each_model else self.title
         return {"dataset": of, "figure": title, "format": self.formats[suffix]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page(Shown):
+    """A page to work with in a browser, complete in itself; of each data set if nothing else is said."""
+
+    function: str = "page"
+    each_dataset: bool = True
+    category: str = "Pages"
+
+    folder = "pages"
+    formats = {"html": "page"}  # noqa: RUF012 (a ClassVar of the base)
+
+    @property
+    def subcategory(self) -> str:
+        """See Shown."""
+        return "{dataset}" if self.each_dataset else "all data sets"
+
+    def labels(self, suffix: str) -> dict[str, str]:
+        """See Shown."""
+        return {"dataset": "{dataset}" if self.each_dataset else "all", "page": self.title}

@@ -17,6 +17,7 @@ from patchprobe.datasets.annotations import (
 from patchprobe.errors import ConfigError
 from patchprobe.files import file_sha256
 from patchprobe.models.checkpoints.files import packaged_curve
+from patchprobe.models.ground import RECIPE_DISTANCE, SENSOR
 from patchprobe.models.registered import position_method
 
 Config = Mapping[str, Any]
@@ -25,8 +26,6 @@ Values = dict[str, Any]
 # Of a model, what its tokens do not depend on: the options of its probe, its variants, its decoder, the address of its checkpoint.
 # The size of a pixel on the ground is a value of model and data set.
 _NO_PART_OF_THE_MODEL = ("probe", "variants", "url", "ground_sample_distance", "decoder")
-# What Scale-MAE's author tells it of images of any size, in metres per pixel of its input (docs/image-knn.md).
-RECIPE_DISTANCE = 1.0
 
 
 def dataset(config: Config, name: str) -> Values:
@@ -160,11 +159,12 @@ def image_settings(config: Config, dataset: str, name: str) -> list[Values]:
 def _sensor_distance(config: Config, dataset: str, name: str) -> float | None:
     """Return the side of a pixel of the stored images on the ground, in metres, or None if nobody says it."""
     entry, data = config["models"][name], config["datasets"][dataset]
-    metres, stored = ground_sample_distance(config, dataset, name), data["tiling"]["resize"]
-    if metres is None or (entry["ground_sample_distance"] is None and data["ground_sample_distance"] is None):
-        return None
+    own, stored = entry["ground_sample_distance"], data["tiling"]["resize"]
+    if own in (None, SENSOR):
+        metres = data["ground_sample_distance"]
+        return None if metres is None else float(metres) * data["tiling"]["size"] / stored
     side = entry["input_size"] or stored
-    return metres * (side if isinstance(side, int) else side[0]) / stored
+    return float(own) * (side if isinstance(side, int) else side[0]) / stored
 
 
 def decoder_card(config: Config, dataset: str, name: str) -> Values:
@@ -253,9 +253,10 @@ def packaged_losses(config: Config) -> Values:
 def ground_sample_distance(config: Config, dataset: str, model: str) -> float | None:
     """Return the side of a pixel of the model's input on the ground, in metres, or None if the model does not use it.
 
-    That is the model's own ``ground_sample_distance``, or the data set's per pixel of its images times the factor by
-    which a tile is made smaller for the model. It is None too where images have to say it, and that of the author's recipe for
-    whole images of which nobody says it. Raises ConfigError if it is needed and not known.
+    That is the model's own ``ground_sample_distance``, that of the author's recipe if it has none, and if it is ``sensor`` the
+    data set's per pixel of its images times the factor by which a tile is made smaller for the model. It is None too where
+    images have to say it, and that of the recipe for whole images of which nobody says it. Raises ConfigError if it is needed
+    and not known.
     """
     entry, data = config["models"][model], config["datasets"][dataset]
     if position_method(entry) != "gsd":
@@ -265,7 +266,9 @@ def ground_sample_distance(config: Config, dataset: str, model: str) -> float | 
             f"key models.{model}.input_size is {entry['input_size']}, but position_embedding gsd is defined for square "
             "images: give one number"
         )
-    if entry["ground_sample_distance"] is not None:
+    if entry["ground_sample_distance"] is None:
+        return RECIPE_DISTANCE
+    if entry["ground_sample_distance"] != SENSOR:
         return float(entry["ground_sample_distance"])
     if data["ground_sample_distance"] is None:
         if says_ground_sample_distance(data["adapter"]):
@@ -273,9 +276,9 @@ def ground_sample_distance(config: Config, dataset: str, model: str) -> float | 
         if whole_images_alone(data["adapter"]):
             return RECIPE_DISTANCE
         raise ConfigError(
-            f"the position embedding of models.{model} depends on the ground sample distance: give "
-            f"datasets.{dataset}.ground_sample_distance (metres per pixel of its images) or "
-            f"models.{model}.ground_sample_distance (metres per pixel of the model's input)"
+            f"key models.{model}.ground_sample_distance is {SENSOR}, and nothing tells that of {dataset}: give "
+            f"datasets.{dataset}.ground_sample_distance (metres per pixel of its images), a number of metres per pixel of the "
+            "model's input, or leave it out for the recipe of Scale-MAE's author"
         )
     size = entry["input_size"] or data["tiling"]["resize"]
     side = size if isinstance(size, int) else size[0]
@@ -286,8 +289,8 @@ def _ground(config: Config, dataset: str, model: str) -> Values:
     """Return the size of a pixel on the ground, for a model that uses it."""
     entry, data = config["models"][model], config["datasets"][dataset]
     distance = ground_sample_distance(config, dataset, model)
-    own = entry.get("ground_sample_distance") is None and position_method(entry) == "gsd"
+    own = entry.get("ground_sample_distance") == SENSOR and position_method(entry) == "gsd"
     if own and says_ground_sample_distance(data["adapter"]):
         # The model is built for some distance, and sees each image at its own.
-        return {"ground_sample_distance": distance or 1.0, "ground_of_images": {"otherwise": distance}}
+        return {"ground_sample_distance": distance or RECIPE_DISTANCE, "ground_of_images": {"otherwise": distance}}
     return {} if distance is None else {"ground_sample_distance": distance}

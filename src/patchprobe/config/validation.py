@@ -13,6 +13,7 @@ import jsonschema
 import yaml
 
 from patchprobe.config.conflicts import conflicts
+from patchprobe.config.downloads import fill_roots
 from patchprobe.config.reading import whole_numbers
 from patchprobe.errors import ConfigError, suggestion
 from patchprobe.models.registered import FOLDER, resolve
@@ -67,6 +68,7 @@ def validate(config: Mapping[str, Any], schema: Mapping[str, Any], registry: Pat
     messages += [message for error in others for message in _messages(error)]
     if not messages:
         _fill(filled, schema, schema)
+        fill_roots(filled)
         # The defaults too, so that one that is written out is the same value.
         filled = whole_numbers(filled)
         messages = list(conflicts(filled))

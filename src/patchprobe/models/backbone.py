@@ -17,6 +17,7 @@ import torch
 
 from patchprobe.errors import ConfigError, DeviceError, ModelError, suggestion
 from patchprobe.models import sources
+from patchprobe.models.ground import RECIPE_DISTANCE, SENSOR
 from patchprobe.own_files import read_mapping
 
 Norm = Literal["final", "parameter-free", "none"]
@@ -100,11 +101,14 @@ def load_model(
     ``entry`` is its config entry, ``input_size`` the image side, or rows and columns, in pixels where the entry's own
     is null (the tile size), ``norm`` what inner blocks carry: the model's final norm, a parameter-free LayerNorm, or
     nothing. ``ground_sample_distance`` is the size of a pixel of the model's input on the ground, in metres, where the
-    entry's own is null; only models whose position embedding depends on it use it.
+    entry's own is null or ``sensor``; only models whose position embedding depends on it use it. Without either null is 1 m, the
+    recipe of Scale-MAE's author.
     Raises ConfigError for an unknown source, DeviceError if torch cannot use the device, ModelError otherwise.
     """
-    distance = entry.get("ground_sample_distance")
-    distance = ground_sample_distance if distance is None else distance
+    own = entry.get("ground_sample_distance")
+    distance = ground_sample_distance if own in (None, SENSOR) else own
+    if distance is None and own is None:
+        distance = RECIPE_DISTANCE
     if distance is not None and not (math.isfinite(distance) and distance > 0):
         raise ModelError(f"models.{name}.ground_sample_distance is {distance}; give a positive number of metres")
     source = str(entry["source"])

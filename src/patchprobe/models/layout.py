@@ -16,11 +16,15 @@ from patchprobe.models import layouts
 from patchprobe.models.checkpoints.files import check_layout
 
 Weights = dict[str, torch.Tensor]
-PositionEmbedding = Literal["timm", "dino", "vitmae", "gsd"]
+PositionEmbedding = Literal[
+    "timm", "dino", "vitmae", "bilinear", "bilinear-antialiased", "radio", "radio-aligned", "gsd"
+]
 Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 # mean and standard deviation of ImageNet's pixels in 0..1, as in torchvision's references and all code here but timm's
 IMAGENET: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+# those of CLIP's images, which many later models keep
+CLIP: Normalisation = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
 _SHOWN = 6
 _LONGEST = 100  # letters of a name
@@ -34,8 +38,9 @@ class Contents:
     wrapping; ``left_out`` names what is knowingly not used (heads, projectors, training state), as the file has it.
     What no tensor tells is that of the code that the layout belongs to: ``norm_eps`` is the epsilon of all LayerNorms,
     ``position_embedding`` how the position embedding gets to another input size, ``square`` whether a square number of
-    positions is always that of a square, ``normalisation`` the mean and standard deviation of pixels, ``heads`` the
-    number of attention heads; None leaves it to timm's architecture. ``asked`` has keys of the entry, such as ``mean``
+    positions is always that of a square, ``counted_rope`` whether rotary positions count patches at all sizes where timm
+    scales them to the grid of the training, ``normalisation`` the mean and standard deviation of pixels, ``heads`` the
+    number of attention heads; None leaves it to the architecture. ``asked`` has keys of the entry, such as ``mean``
     or ``arguments.num_heads``, that the code leaves open, each with the reason; they have to be given. ``taken`` is the
     dotted place of the weights in a file that holds several sets of them, if the layout is one that chooses.
     """
@@ -46,6 +51,7 @@ class Contents:
     norm_eps: float | None = None
     position_embedding: PositionEmbedding = "timm"
     square: bool = False
+    counted_rope: bool = False
     normalisation: Normalisation | None = None
     heads: int | None = None
     asked: Mapping[str, str] = field(default_factory=dict)

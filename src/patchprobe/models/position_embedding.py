@@ -2,13 +2,15 @@
 
 Published results differ by code base here: timm resizes with antialiasing to the exact grid; DINO, iBOT and DINOv2
 (without registers) resize without it and with a scale factor that is slightly too large; MAE resizes without it to
-the exact grid. Far from the training size these give clearly different tokens, so the config chooses and the
+the exact grid; Perception Encoder and TIPS do so bilinearly, the latter with antialiasing; RADIO takes part of a square.
+Far from the training size these give clearly different tokens, so the config chooses and the
 provenance records. Scale-MAE computes its embedding from the size of a pixel on the ground.
 """
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -175,12 +177,51 @@ def resize_like_vitmae(embedding: torch.Tensor, old: Grid, new: Grid, prefix: in
     return _join(kept, F.interpolate(planes, size=new, mode="bicubic"))
 
 
+def _resize_bilinearly(embedding: torch.Tensor, old: Grid, new: Grid, prefix: int) -> torch.Tensor:
+    """Resize as Perception Encoder does: to the exact grid, no antialiasing.
+
+    Source: ``core/vision_encoder/pe.py`` of facebookresearch/perception_models (3e352cca).
+    """
+    kept, planes = _split(embedding, old, prefix)
+    return _join(kept, F.interpolate(planes, size=new, mode="bilinear"))
+
+
+def _resize_bilinearly_antialiased(embedding: torch.Tensor, old: Grid, new: Grid, prefix: int) -> torch.Tensor:
+    """Resize as TIPS does: to the exact grid. Source: ``pytorch/image_encoder.py`` of google-deepmind/tips (4db271d3)."""
+    kept, planes = _split(embedding, old, prefix)
+    return _join(kept, F.interpolate(planes, size=new, mode="bilinear", antialias=True))
+
+
+def resize_like_radio(
+    embedding: torch.Tensor, old: Grid, new: Grid, prefix: int, *, align_corners: bool = False
+) -> torch.Tensor:
+    """Resize as RADIO does: bilinearly to a square of the longer side, of which the upper left part is taken.
+
+    With ``align_corners`` the outermost positions stay where they are, as in the code that C-RADIOv3-B and H were released
+    with. Source: ``radio/vit_patch_generator.py`` of NVlabs/RADIO (c0f37017), which has it off; timm 1.0.31 has it on for
+    these two models.
+    """
+    kept, planes = _split(embedding, old, prefix)
+    rows, columns = new
+    square = (max(new), max(new))
+    resized = F.interpolate(planes, size=square, mode="bilinear", align_corners=align_corners)
+    return _join(kept, resized[:, :, :rows, :columns])
+
+
 def _resize_like_timm(embedding: torch.Tensor, old: Grid, new: Grid, prefix: int) -> torch.Tensor:
     resized: torch.Tensor = resample_abs_pos_embed(embedding, list(new), list(old), num_prefix_tokens=prefix)
     return resized
 
 
-_RESIZE = {"timm": _resize_like_timm, "dino": resize_like_dino, "vitmae": resize_like_vitmae}
+_RESIZE: dict[str, Callable[[torch.Tensor, Grid, Grid, int], torch.Tensor]] = {
+    "timm": _resize_like_timm,
+    "dino": resize_like_dino,
+    "vitmae": resize_like_vitmae,
+    "bilinear": _resize_bilinearly,
+    "bilinear-antialiased": _resize_bilinearly_antialiased,
+    "radio": resize_like_radio,
+    "radio-aligned": partial(resize_like_radio, align_corners=True),
+}
 
 
 def _split(embedding: torch.Tensor, grid: Grid, prefix: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -197,8 +238,8 @@ def _computed(
 ) -> tuple[Weights, dict[str, Any]]:
     if not ground_sample_distance:
         raise ModelError(
-            f"models.{name}.ground_sample_distance: position_embedding gsd needs the size of a pixel on the ground; set "
-            "datasets.<name>.ground_sample_distance, or this key, in metres"
+            f"models.{name}.ground_sample_distance is sensor, and nothing tells the size of a pixel on the ground; set "
+            "datasets.<name>.ground_sample_distance, or this key, in metres, or leave it out for 1 m"
         )
     if grid[0] != grid[1]:
         rows, columns = vit.patch_embed.img_size

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from patchprobe.errors import ModelError, suggestion
 from patchprobe.models.arguments import arguments_at_fault, check_arguments
 from patchprobe.models.backbone import Norm, Tokens
+from patchprobe.models.encoding import make_known, own_encoders
 from patchprobe.models.gsd import gsd_position_embedding
 
 _SIZES = {(192, 12): "Ti", (384, 12): "S", (768, 12): "B", (1024, 24): "L", (1280, 32): "H", (1536, 40): "g"}
@@ -21,7 +22,7 @@ _SIZES = {(192, 12): "Ti", (384, 12): "S", (768, 12): "B", (1024, 24): "L", (128
 def build_vit(
     name: str, architecture: str | None, input_size: tuple[int, int], arguments: Mapping[str, Any] | None = None
 ) -> nn.Module:
-    """Build a timm ViT without classifier for images of ``input_size`` (rows, columns), with timm's random weights.
+    """Build a ViT of timm or of our own without classifier for images of ``input_size`` (rows, columns), with random weights.
 
     ``arguments`` are further keyword arguments for timm, such as ``embed_dim``. Raises ModelError naming the config
     key: unknown architecture (with the nearest names), one whose blocks do not keep a sequence of patch tokens, an
@@ -55,14 +56,15 @@ def build_vit(
 
 
 def check_architecture(name: str, architecture: str | None) -> None:
-    """Raise ModelError with the nearest timm names unless timm knows the architecture (and tag, if one is given)."""
+    """Raise ModelError with the nearest names unless timm or we know the architecture (and tag, if one is given)."""
     key = f"models.{name}.architecture"
     if not architecture:
         raise ModelError(f"{key} is missing: give the name of a timm ViT, for example vit_base_patch16_224")
     plain, _, tag = architecture.partition(".")
+    make_known(plain)
     if timm.is_model(plain) and (not tag or architecture in timm.list_pretrained(f"{plain}.*")):
         return
-    known = timm.list_pretrained(f"{plain}.*") if timm.is_model(plain) else timm.list_models()
+    known = timm.list_pretrained(f"{plain}.*") if timm.is_model(plain) else [*timm.list_models(), *own_encoders()]
     hint = suggestion(architecture if timm.is_model(plain) else plain, known, cutoff=0.4)
     raise ModelError(f"{key}: timm {timm.__version__} has no {architecture!r}{hint and f'; {hint}'}")
 
@@ -74,11 +76,12 @@ def check_size(
     weights: Mapping[str, torch.Tensor],
     arguments: Mapping[str, Any] | None = None,
 ) -> None:
-    """Raise ModelError saying what a file holds if its width, depth or patch size is not that of the model.
+    """Raise ModelError saying what a file holds if its width, depth, patch size or registers are not those of the model.
 
     ``arguments`` are those that the model was built with: where they decide the size, they are named.
     """
     vit: Any = module
+    _check_registers(name, architecture, module, weights)
     held, built = _size(weights), _size(vit.state_dict())
     if held is None or built is None or held == built:
         return
@@ -110,6 +113,21 @@ def set_rope_periods(name: str, module: nn.Module, periods: torch.Tensor) -> Non
     rope.periods.copy_(periods.float())
     if rope.feat_shape is not None:
         rope._cache_embed(rope.feat_shape)
+
+
+def count_rope_positions(name: str, module: nn.Module) -> None:
+    """Let rotary positions count patches at every size, which timm scales to the grid of the training.
+
+    Raises ModelError naming the key if the model has no such positions.
+    """
+    rope: Any = getattr(module, "rope", None)
+    if not hasattr(rope, "ref_feat_shape"):
+        raise ModelError(
+            f"models.{name}.architecture: {type(module).__name__} has no rotary positions, which these weights were trained "
+            "with; name the architecture of the file"
+        )
+    rope.ref_feat_shape = None
+    rope.init_non_persistent_buffers()
 
 
 def set_norm_eps(module: nn.Module, eps: float) -> None:
@@ -162,7 +180,7 @@ class TimmViT:
             "input_size": list(self.input_size),
             "mean": list(self.mean),
             "std": list(self.std),
-            "token_norm": _describe_norm(vit.norm, norm),
+            "token_norm": _describe_norm(vit, norm),
             "versions": {"timm": timm.__version__, "torch": str(torch.__version__)},
         }
 
@@ -226,6 +244,18 @@ def _size(weights: Mapping[str, torch.Tensor]) -> tuple[int, int, int] | None:
     return kernel.shape[0], len(blocks), kernel.shape[-1]
 
 
+def _check_registers(name: str, architecture: str, module: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    held, built = weights.get("reg_token"), getattr(module, "reg_token", None)
+    counts = [0 if token is None else int(token.shape[1]) for token in (held, built)]
+    if held is None or counts[0] == counts[1]:
+        return
+    raise ModelError(
+        f"models.{name}.checkpoint: beside [CLS] the file holds {counts[0]} tokens (registers, or further class tokens), for "
+        f"which {architecture} has {counts[1] or 'no'} places; name the architecture of the file, or set "
+        f"models.{name}.arguments.reg_tokens: {counts[0]} if its registry entry has that"
+    )
+
+
 def _describe_size(features: int, blocks: int, patch: int) -> str:
     known = _SIZES.get((features, blocks))
     return f"a ViT{f'-{known}' if known else ''}/{patch} ({features} features, {blocks} blocks)"
@@ -241,8 +271,11 @@ def _keeps_patch_tokens(module: nn.Module) -> bool:
     )
 
 
-def _describe_norm(final: nn.Module, norm: Norm) -> str:
-    last = "none, the architecture norms only its pooled vector" if isinstance(final, nn.Identity) else "final"
+def _describe_norm(vit: Any, norm: Norm) -> str:
+    last = "final"
+    if isinstance(vit.norm, nn.Identity):
+        pooled = isinstance(getattr(vit, "fc_norm", None), nn.Module) and not isinstance(vit.fc_norm, nn.Identity)
+        last = f"none, the architecture {'norms only its pooled vector' if pooled else 'has no norm behind its blocks'}"
     return last if norm == "final" else f"{norm} on inner blocks, last block: {last}"
 
 

@@ -15,6 +15,10 @@ _INTERPOLATION = {
     "timm": "bicubic, antialiased, to the exact grid",
     "dino": "bicubic, not antialiased, by a slightly larger scale factor",
     "vitmae": "bicubic, not antialiased, to the exact grid",
+    "bilinear": "bilinear, not antialiased, to the exact grid",
+    "bilinear-antialiased": "bilinear, antialiased, to the exact grid",
+    "radio": "bilinear, to the square of the longer side, of which the upper left part is taken",
+    "radio-aligned": "bilinear with align_corners, to the square of the longer side, of which the upper left part is taken",
 }
 
 

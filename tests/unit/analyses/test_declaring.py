@@ -13,7 +13,7 @@ from patchprobe import measurements
 from patchprobe.analyses import declaring
 from patchprobe.analyses.declaring import Analysis, analyses
 from patchprobe.analyses.opened import opened, write_made
-from patchprobe.analyses.shown import Figure, Table
+from patchprobe.analyses.shown import Figure, Page, Table
 from patchprobe.errors import PatchprobeError, StoreError
 
 CONFIG = {
@@ -27,11 +27,12 @@ CONFIG = {
 TABLE = Table(title="numbers", section="plain")
 LINES = Figure(title="lines", function="lines", file="plain_lines", each_dataset=False)
 POINTS = Figure(title="points")
+SHEET = Page(title="to work with", each_dataset=False)
 
 
 DECLARED = """
 from patchprobe.analyses.declaring import Analysis
-from patchprobe.analyses.shown import Figure, Table
+from patchprobe.analyses.shown import Figure, Page, Table
 
 TABLE = Table(title="drift", section="drift")
 LINES = Figure(title="lines", function="lines", file="more")
@@ -98,6 +99,11 @@ def test_tables_and_figures_have_files_rules_and_labels():
     assert TABLE.labels("html") == {"table": "numbers", "format": "page"} and TABLE.subcategory == "plain"
     assert LINES.labels("svg") == {"dataset": "all", "figure": "lines", "format": "SVG"}
     assert POINTS.labels("png")["dataset"] == POINTS.subcategory == "{dataset}"
+    assert plain.rule(SHEET) == "plain_page" and plain.shown_paths(SHEET) == {"html": "results/pages/plain.html"}
+    assert SHEET.labels("html") == {"dataset": "all", "page": "to work with"} and SHEET.subcategory == "all data sets"
+    each = Page(title="to work with")
+    assert plain.shown_paths(each) == {"html": "results/pages/plain.{dataset}.html"}
+    assert each.labels("html")["dataset"] == each.subcategory == "{dataset}"
 
 
 def test_data_sets_are_those_with_the_annotations(monkeypatch):

@@ -87,10 +87,16 @@ def test_registry_gives_the_keys_that_the_config_leaves_out(schema):
 @pytest.mark.parametrize(
     ("dataset", "model", "distance"),
     [
-        ({"ground_sample_distance": 0.7}, {}, 0.7 * 64 / 224),
-        ({"ground_sample_distance": 0.7}, {"input_size": 32}, 0.7 * 2),
-        ({"ground_sample_distance": 0.7}, {"input_size": [16, 16]}, 0.7 * 4),
-        ({"ground_sample_distance": 0.7, "tiling": {"size": 64, "resize": 128}}, {"input_size": None}, 0.35),
+        ({"ground_sample_distance": 0.7}, {"ground_sample_distance": "sensor"}, 0.7 * 64 / 224),
+        ({"ground_sample_distance": 0.7}, {"ground_sample_distance": "sensor", "input_size": 32}, 0.7 * 2),
+        ({"ground_sample_distance": 0.7}, {"ground_sample_distance": "sensor", "input_size": [16, 16]}, 0.7 * 4),
+        (
+            {"ground_sample_distance": 0.7, "tiling": {"size": 64, "resize": 128}},
+            {"ground_sample_distance": "sensor", "input_size": None},
+            0.35,
+        ),
+        ({"ground_sample_distance": 0.7}, {}, 1.0),
+        ({}, {}, 1.0),
         ({"ground_sample_distance": 0.7}, {"ground_sample_distance": 3}, 3.0),
         ({}, {"ground_sample_distance": 3}, 3.0),
     ],
@@ -143,7 +149,7 @@ def test_partial_corruption_list_is_kept(schema):
         (
             "datasets.street.zzz",
             1,
-            "unknown key datasets.street.zzz: allowed are adapter, corruptions, generate, ground_sample_distance, options, root, splits, tiling",
+            "unknown key datasets.street.zzz: allowed are adapter, corruptions, download, generate, ground_sample_distance, options, root, splits, tiling",
         ),
         ("models.pixels.seed", 1, "key models.pixels.seed has no meaning with this models.pixels.source: remove it"),
         ("models.dino", {"source": "timm"}, "key models.dino.architecture is missing"),
@@ -155,7 +161,7 @@ def test_partial_corruption_list_is_kept(schema):
         ("datasets.street.tiling.size", "big", "key datasets.street.tiling.size: 'big' is not of type 'integer'"),
         ("models.pixels.layout", "mae", "key models.pixels.layout has no meaning with this models.pixels.source"),
         ("models.dino.input_size", [224], "key models.dino.input_size: [224] is too short"),
-        ("models.dino.position_embedding", "mae", "allowed are timm, dino, vitmae, gsd, null"),
+        ("models.dino.position_embedding", "mae", "allowed are timm, dino, vitmae, bilinear, "),
         (
             "models.dino.sha256",
             "C867DB91",
@@ -173,14 +179,18 @@ def test_partial_corruption_list_is_kept(schema):
             None,
             "key models.maee.source is missing, and the registry has no model maee (did you mean mae?)",
         ),
-        ("models.m", {"registry": "dinov22"}, "key models.m.registry is 'dinov22', allowed are beit-v2, demo-dino,"),
+        (
+            "models.m",
+            {"registry": "dinov22"},
+            "key models.m.registry is 'dinov22', allowed are beit-v2, beit-v2-in22k, capi, capi-lvd,",
+        ),
         ("models.m", {"registry": "mae", "source": "random"}, "key models.m.source is 'random', but the model mae"),
         ("models.m", "mae", "key models.m: 'mae' is not of type 'object'"),
         ("models.dino.ground_sample_distance", 1.0, "has no effect, since models.dino.position_embedding is not gsd"),
         (
             "models.dino.layout",
             "dinoo",
-            "models.dino.layout: unknown layout 'dinoo'; did you mean dino? Known: dino,",
+            "models.dino.layout: unknown layout 'dinoo'; did you mean dino? Known: beit-v2,",
         ),
         ("models.dino.layout", "../timm", "models.dino.layout: unknown layout '../timm'"),
         ("models.dino.url", "ftp://host/w.pth", "models.dino.url: ftp://host/w.pth is not an address; write https://"),
@@ -199,10 +209,11 @@ def test_partial_corruption_list_is_kept(schema):
         ),
         (
             "models.scalemae",
-            {},
-            "give datasets.street.ground_sample_distance (metres per pixel of its images) or "
-            "models.scalemae.ground_sample_distance (metres per pixel of the model's input)",
+            {"ground_sample_distance": "sensor"},
+            "key models.scalemae.ground_sample_distance is sensor, and nothing tells that of street: give "
+            "datasets.street.ground_sample_distance (metres per pixel of its images), a number",
         ),
+        ("models.scalemae", {"ground_sample_distance": "sensors"}, "key models.scalemae.ground_sample_distance"),
         ("extraction", None, "key extraction: None is not of type 'object'"),
         (
             "datasets.street.options",
@@ -371,7 +382,15 @@ def test_folders_below_data_root_are_taken(schema, monkeypatch, root, inside):
 
 
 # A text that each pattern takes, so that the test below fails for the line break alone.
-EXAMPLES = ("street", "0123456789abcdef", "tcp://node:8786", "patch-classification-v1", "data/CamVid")
+EXAMPLES = (
+    "street",
+    "sensor",
+    "0123456789abcdef",
+    "tcp://node:8786",
+    "patch-classification-v1",
+    "data/CamVid",
+    "file:///archives",
+)
 
 
 def patterns(part):

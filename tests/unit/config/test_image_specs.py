@@ -105,16 +105,20 @@ def test_what_models_are_told(schema):
     assert sizes == [0.125, 0.25, 0.5, 1.0] * 2
     # Its card for tiles is built for something, too.
     assert specs.model_card(config, "scenes", "scalemae")["ground_sample_distance"] == 1.0
-    assert specs.model_card(config, "land", "scalemae")["ground_sample_distance"] == pytest.approx(0.3 * 256 / 224)
+    assert specs.model_card(config, "land", "scalemae")["ground_sample_distance"] == 1.0
+    true = validate(changed(CONFIG, "models.scalemae", {"ground_sample_distance": "sensor"}), schema)
+    assert specs.model_card(true, "land", "scalemae")["ground_sample_distance"] == pytest.approx(0.3 * 256 / 224)
+    assert specs.image_settings(true, "land", "scalemae") == specs.image_settings(config, "land", "scalemae")
 
 
 def test_nothing_else_is_asked_for_of_whole_images(schema):
     config = validate(CONFIG, schema)
-    assert {one.name for one in analyses() if one.datasets(config)} == {"data_sets", "image_knn"}
+    assert {one.name for one in analyses() if one.datasets(config)} == {"data_sets", "image_knn", "results"}
     assert kinds_of(config, "land") == []
     files = [path for one in analyses() for path in one.report_files(config)]
     assert sorted(files) == sorted(
-        [
+        ["results/pages/results.html"]
+        + [
             f"results/tables/{name}.{suffix}"
             for name in ("datasets", "image_knn")
             for suffix in ("csv", "md", "tex", "html")
@@ -177,6 +181,9 @@ def test_keys_that_do_not_go_together(schema, key, value, message):
         validate(changed(CONFIG, key, value), schema)
 
 
-def test_patches_need_a_distance_as_before(schema):
+def test_patches_need_a_distance_for_the_sensors(schema):
+    both = changed(CONFIG, "datasets.streets", STREETS)
+    assert specs.model_card(validate(both, schema), "streets", "scalemae")["ground_sample_distance"] == 1.0
+    both = changed(both, "models.scalemae", {"ground_sample_distance": "sensor"})
     with pytest.raises(ConfigError, match=r"give datasets\.streets\.ground_sample_distance"):
-        validate(changed(CONFIG, "datasets.streets", STREETS), schema)
+        validate(both, schema)

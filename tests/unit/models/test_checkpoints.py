@@ -174,7 +174,8 @@ def test_a_position_embedding_of_another_shape_is_an_error(tmp_path, weights, sh
 def test_an_unknown_way_of_positions_is_an_error(tmp_path, weights):
     save_file(weights, tmp_path / "w.safetensors")
     with pytest.raises(
-        ModelError, match=r"models\.m\.position_embedding: 'dinoo' is unknown: take one of timm, dino, vitmae, gsd"
+        ModelError,
+        match=r"models\.m\.position_embedding: 'dinoo' is unknown: take one of timm, dino, vitmae, bilinear, .*gsd",
     ):
         load(tmp_path, "w.safetensors", position_embedding="dinoo", input_size=96)
 
@@ -333,10 +334,12 @@ def test_a_file_of_such_a_family_keeps_its_size(tmp_path, flexible):
         load(tmp_path, "w.pth", input_size=224, **entry)
 
 
-def test_a_computed_position_embedding_needs_a_distance(tmp_path, weights):
+def test_a_computed_position_embedding_has_the_recipes_distance_or_needs_the_sensors(tmp_path, weights):
     save_file(weights, tmp_path / "w.safetensors")
-    with pytest.raises(ModelError, match=r"models\.m\.ground_sample_distance: .* set datasets\.<name>\.ground_sample"):
-        load(tmp_path, "w.safetensors", position_embedding="gsd")
+    told = load(tmp_path, "w.safetensors", position_embedding="gsd").provenance["position_embedding"]
+    assert told["ground_sample_distance"] == 1.0
+    with pytest.raises(ModelError, match=r"models\.m\.ground_sample_distance is sensor, .* set datasets\.<name>"):
+        load(tmp_path, "w.safetensors", position_embedding="gsd", ground_sample_distance="sensor")
 
 
 def test_half_precision_weights_are_used_in_float32(tmp_path, weights):

@@ -22,14 +22,61 @@ PAPER = ["supervised", "dino", "dinov2", "ibot", "mae", "simmim", "scalemae"]
 # Architectures with timm's tag of the very weights of the entry.
 TAGGED = [name for name in NAMES if "." in registered_model(name).entry["architecture"]]
 # Names that differ from the address's, since that is the same for many models.
-RENAMED = {"ibot", "hf-vitmae"}
+RENAMED = {"ibot", "hf-vitmae", "radio"}
 
 every_model = pytest.mark.parametrize("name", NAMES)
 
 
 def test_models_of_the_study_and_newer_ones_are_there():
     newer = {"dinov2-reg", "moco-v3", "dinov3", "hf-vitmae", "tips-v2", "pe-spatial", "eupe", "radio", "beit-v2"}
-    assert {*PAPER, *newer} <= set(NAMES)
+    newer |= {"pixio", "hf-pixio", "msn", "ijepa", "satmae", "selfpatch", "franca", "franca-l", "beit-v2-in22k"}
+    sizes = {"dinov3-s", "dinov3-s-plus", "dinov3-l", "dinov3-l-sat", "mae-l", "mae-h", "franca-224", "franca-l-224"}
+    sizes |= {f"dinov2-{size}" for size in "slg"} | {f"dinov2-reg-{size}" for size in "slg"}
+    newer |= {"capi", "capi-lvd", "croco-v2", "data2vec2", "dofa", "eva02", "radio-v4"}
+    sizes |= {
+        "pe-spatial-t",
+        "pe-spatial-s",
+        "pe-spatial-l",
+        "tips-v2-l",
+        "croco-v2-l",
+        "data2vec2-l",
+        "eva02-l",
+        "radio-v4-h",
+    }
+    assert {*PAPER, *newer, *sizes} <= set(NAMES)
+
+
+# features, blocks and, for files that say it in their names, the size there
+SIZES = {
+    "dinov2-s": (384, 12, "vits"),
+    "dinov2-l": (1024, 24, "vitl"),
+    "dinov2-g": (1536, 40, "vitg"),
+    "dinov2-reg-s": (384, 12, "vits"),
+    "dinov2-reg-l": (1024, 24, "vitl"),
+    "dinov2-reg-g": (1536, 40, "vitg"),
+    "dinov3-s": (384, 12, "vits16_"),
+    "dinov3-s-plus": (384, 12, "vits16plus_"),
+    "dinov3-l": (1024, 24, "vitl16_pretrain_lvd"),
+    "dinov3-l-sat": (1024, 24, "vitl16_pretrain_sat"),
+    "mae-l": (1024, 24, "large"),
+    "mae-h": (1280, 32, "huge"),
+    "franca": (768, 12, "vitb"),
+    "franca-224": (768, 12, "vitb14_In21K_224"),
+    "franca-l": (1024, 24, "vitl"),
+    "franca-l-224": (1024, 24, "vitl14_Laion600M_224"),
+    "ijepa": (1280, 32, "vit.h.14"),
+    "selfpatch": (384, 12, "vits16"),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_architecture_is_of_the_size_that_the_file_names(name):
+    model = registered_model(name)
+    with torch.device("meta"):
+        module = build_vit(name, model.entry["architecture"], (224, 224), model.entry.get("arguments"))
+    features, blocks, word = SIZES[name]
+    assert (module.embed_dim, len(module.blocks)) == (features, blocks)
+    assert word in model.entry["checkpoint"] and module.patch_embed.patch_size == (model.patch_size,) * 2
 
 
 @every_model
@@ -120,6 +167,8 @@ def test_batch_norm_is_for_mae_only():
     assert {name for name, batch_norm in probes.items() if batch_norm} == {
         "mae",
         "mae-visualize",
+        "mae-l",
+        "mae-h",
         "hf-vitmae",
         "demo-mae",
     }
@@ -191,3 +240,15 @@ def test_unknown_fact_is_named(folder):
     file.write_text(yaml.safe_dump(content))
     with pytest.raises(ConfigError, match="unknown under model: licens"):
         registered_model("vit", folder)
+
+
+@pytest.mark.parametrize("name", ["franca", "franca-224", "franca-l", "franca-l-224", "dinov2-g"])
+def test_gated_mlps_are_as_wide_as_in_the_official_code(name):
+    entry = registered_model(name).entry
+    with torch.device("meta"):
+        module = build_vit(name, entry["architecture"], (224, 224), entry.get("arguments"))
+    # SwiGLUFFNFused: two thirds of four times the features, up to a multiple of eight
+    hidden = (int(4 * module.embed_dim * 2 / 3) + 7) // 8 * 8
+    assert module.blocks[0].mlp.fc1.weight.shape == (2 * hidden, module.embed_dim)
+    assert module.blocks[0].mlp.fc2.weight.shape == (module.embed_dim, hidden)
+    assert isinstance(module.blocks[0].mlp.act, torch.nn.SiLU)

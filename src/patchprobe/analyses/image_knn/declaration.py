@@ -7,6 +7,7 @@ from patchprobe.analyses.declaring import Analysis, Config, Inputs
 from patchprobe.analyses.shown import Figure, Shown, Table
 from patchprobe.datasets.annotations import IMAGE_CLASSES
 from patchprobe.errors import suggestion
+from patchprobe.models.ground import SENSOR
 from patchprobe.models.registered import position_method
 from patchprobe.tokens.variant_kinds import OF_BLACK, OF_PLACES
 
@@ -83,10 +84,8 @@ class ImageKnn(Analysis):
                     "set it so"
                 )
             for model in self.models(config):
-                lacks = (
-                    entry["ground_sample_distance"] is None
-                    and config["models"][model].get("ground_sample_distance") is None
-                )
+                told = config["models"][model].get("ground_sample_distance")
+                lacks = entry["ground_sample_distance"] is None and told in (None, SENSOR)
                 if position_method(config["models"][model]) == "gsd" and own["distances"] == ["sensor"] and lacks:
                     yield (
                         f"key image_knn.distances asks for the sensor's distance alone, and nothing tells {model} that of {name}: "

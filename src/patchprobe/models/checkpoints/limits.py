@@ -9,7 +9,7 @@ import os
 import resource
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ _LONGEST_PICKLE = 1 << 24
 _FREE, _PER_THREAD = 1 << 30, 1 << 24
 # Values of all tensors together, by the file's size: some models use a tensor under several names.
 _SHARED = 4
+# Bytes of packed arrays, by those of their file.
+_PACKED, _PACKED_FREE = 2, 1 << 24
 
 _END = struct.Struct("<4s4H2LH")
 _END64_PLACE = struct.Struct("<4sLQL")
@@ -34,15 +36,19 @@ class TooLargeError(Exception):
     """A file would take more memory than its size explains; the text says why."""
 
 
-def check_archive(path: Path) -> None:
+def check_archive(path: Path, *, arrays: bool = False) -> None:
     """Look at the list of a zip archive's parts without unpacking any of them.
 
-    Raises TooLargeError if it is not as ``torch.save`` writes it, zipfile.BadZipFile or OSError if it is no whole archive.
+    Raises TooLargeError if it is not as ``torch.save`` writes it, or for an archive of ``arrays`` as NumPy does, which may
+    pack them; zipfile.BadZipFile or OSError if it is no whole archive.
     """
     size = path.stat().st_size
     _refuse_second_list(path, size)
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()
+    if arrays:
+        _refuse_much_packed(parts, size)
+        return
     packed = [
         part for part in parts if part.compress_type != zipfile.ZIP_STORED or part.compress_size != part.file_size
     ]
@@ -90,6 +96,15 @@ def check_tensors(content: Any, size: int) -> None:
             waiting += value.values() if isinstance(value, dict) else value
     if claimed > _SHARED * size + _FREE:
         raise TooLargeError(f"holds tensors of {claimed} bytes in a file of {size}")
+
+
+def _refuse_much_packed(parts: Sequence[zipfile.ZipInfo], size: int) -> None:
+    """Refuse packed arrays that become far larger than weights do, whose numbers leave little to pack."""
+    unpacked = sum(part.file_size for part in parts)
+    if sum(part.compress_size for part in parts) > size:
+        raise TooLargeError("lists parts that together are larger than the file")
+    if unpacked > _PACKED * size + _PACKED_FREE:
+        raise TooLargeError(f"holds packed arrays of {size} bytes that would become {unpacked}")
 
 
 def _refuse_second_list(path: Path, size: int) -> None:

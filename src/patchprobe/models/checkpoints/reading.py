@@ -19,13 +19,14 @@ from torch import nn
 
 from patchprobe.errors import ModelError, shown
 from patchprobe.files import file_sha256, fingerprint
+from patchprobe.models.checkpoints.arrays import is_archive_of_arrays, read_arrays
 from patchprobe.models.checkpoints.files import BEGINNING, Format, checkpoint_path, format_of, stranger
 from patchprobe.models.checkpoints.limits import TooLargeError, check_archive, check_tensors, limited_memory
 from patchprobe.models.checkpoints.pickled_numbers import NumberType, number
 from patchprobe.models.checkpoints.sorting import beside, layout_hint, sort_file
 from patchprobe.models.layout import Contents, Weights, shortened
 
-_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt")
+_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt", ".npz")
 _SHA256 = re.compile(r"[0-9a-f]{8,64}", re.IGNORECASE)
 
 # What official files carry beside tensors: the arguments of the training run, numbers that NumPy made, and settings
@@ -130,26 +131,29 @@ def open_decoder(name: str, entry: Mapping[str, Any], checkpoint_root: Path) -> 
 def read_checkpoint(path: Path, key: str) -> dict[str, Any]:
     """Read a file onto the CPU as it is: a dictionary of tensors, or of anything that official files hold around them.
 
-    Reads safetensors and what ``torch.save`` writes, in both of its formats, by what the file holds, whatever its
-    suffix; of the newer one only those tensors that are used are brought into memory. No code in the file is ever run
+    Reads safetensors, what ``torch.save`` writes, in both of its formats, and NumPy's archives, by what the file holds,
+    whatever its suffix; of the newer one only those tensors that are used are brought into memory. No code in the file is ever run
     (torch's ``weights_only``), and reading it takes no more memory than its size explains. Raises ModelError, naming the
     config ``key`` and the file, if it is missing, of another format, damaged, or not weights; Python objects beside
     tensors and a few harmless types are refused by name.
     """
     kind = _format(path, key)
-    if kind == "zip" and (other := _other_archive(path)):
+    arrays = kind == "zip" and is_archive_of_arrays(path)
+    if kind == "zip" and not arrays and (other := _other_archive(path)):
         raise ModelError(f"{key}: {path} {other}")
     try:
         if kind == "zip":
-            check_archive(path)
+            check_archive(path, arrays=arrays)
         with limited_memory(path):
-            file: Any = safetensors.torch.load_file(path) if kind == "safetensors" else _read_torch(path, kind)
+            file: Any = read_arrays(path, key) if arrays else _read_tensors(path, kind)
         check_tensors(file, path.stat().st_size)
     except TooLargeError as error:
         raise ModelError(
             f"{key}: {path} {error}; it is refused, and nothing of it was used. Save only its state dict, with torch.save "
             "as it is by default or, best, as .safetensors"
         ) from error
+    except ModelError:
+        raise
     except pickle.UnpicklingError as error:
         raise _unreadable(path, key, kind, str(error)) from error
     except Exception as error:  # a few wrong bytes make torch raise nearly any kind
@@ -223,7 +227,9 @@ def _verify(name: str, expected: str | None, path: Path, digest: str) -> bool:
     return True
 
 
-def _read_torch(path: Path, kind: Format) -> Any:
+def _read_tensors(path: Path, kind: Format) -> Any:
+    if kind == "safetensors":
+        return safetensors.torch.load_file(path)
     options: dict[str, Any] = {"map_location": "cpu", "weights_only": True}
     with torch.serialization.safe_globals(_HARMLESS), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Detected pickle protocol")

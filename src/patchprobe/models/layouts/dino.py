@@ -6,6 +6,7 @@ Source: ``hubconf.py`` and ``main_dino.py`` of facebookresearch/dino (7c446df5).
 from collections.abc import Mapping
 from typing import Any
 
+from patchprobe.errors import ModelError
 from patchprobe.models.layout import IMAGENET, Contents, flat, require, teacher_backbone, width
 
 # features: heads, of vit_tiny, vit_small and vit_base in ``vision_transformer.py``
@@ -25,6 +26,11 @@ def read_dino(file: Mapping[str, Any], key: str) -> Contents:
         present=["cls_token", "pos_embed", "patch_embed.proj.weight", "norm.weight"],
         absent=["mask_token", "blocks.0.ls1.gamma", "head.weight"],
     )
+    if tensors["cls_token"].numel() != width(tensors):
+        raise ModelError(
+            f"{key}: not of layout dino: cls_token is {tuple(tensors['cls_token'].shape)}, where DINO has one class token; set "
+            "the layout of its code, such as pixio"
+        )
     return Contents(
         tensors,
         left_out=left_out,

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from patchprobe.errors import ModelError
 from patchprobe.models.layout import IMAGENET, Contents, flat, renamed, require, teacher_backbone, width
 
 # A run with chunks of blocks writes blocks.<chunk>.<block>; the block's number counts through all chunks.
@@ -34,6 +35,8 @@ def read_dinov2(file: Mapping[str, Any], key: str) -> Contents:
     if tensors.pop("mask_token", None) is not None:
         left_out += (f"{place}mask_token",)
     registers = "register_tokens" in tensors
+    if registers and tensors["register_tokens"].shape[1] == 1:
+        raise ModelError(f"{key}: not of layout dinov2: its only register is the second [CLS] of TIPS v2")
     if registers:
         # timm adds no position to prefix tokens here, so [CLS] takes its position along
         position = tensors["pos_embed"]

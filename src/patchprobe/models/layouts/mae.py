@@ -23,7 +23,7 @@ def read_mae(file: Mapping[str, Any], key: str) -> Contents:
         "mae",
         key,
         present=["cls_token", "pos_embed", "patch_embed.proj.weight", "blocks.0.norm1.weight"],
-        absent=["mask_token_decoder", "dist_token", "reg_token", "blocks.0.ls1.gamma"],
+        absent=["mask_token_decoder", "dist_token", "reg_token", "blocks.0.ls1.gamma", "blocks.0.attn.q_proj.weight"],
     )
     if any(name.startswith(_CLASSIFIER) for name in tensors):
         raise ModelError(

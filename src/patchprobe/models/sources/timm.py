@@ -22,7 +22,14 @@ from patchprobe.models.checkpoints.reading import (
 from patchprobe.models.deciding import decided, without_zero_biases
 from patchprobe.models.layout import PositionEmbedding, Weights
 from patchprobe.models.position_embedding import fit_position_embedding, resized_when_loaded
-from patchprobe.models.vit import TimmViT, build_vit, check_size, set_norm_eps, set_rope_periods
+from patchprobe.models.vit import (
+    TimmViT,
+    build_vit,
+    check_size,
+    count_rope_positions,
+    set_norm_eps,
+    set_rope_periods,
+)
 
 _HUB_SECONDS = 5
 
@@ -41,8 +48,8 @@ def load_timm(
 
     ``entry["checkpoint"]`` is a file under ``checkpoint_root``, ``entry["layout"]`` says how it names its tensors; null
     takes the pretrained weights from timm's hub. ``entry["position_embedding"]`` says how the position embedding gets to
-    another input size (``timm``, ``dino`` or ``vitmae``), or that it is computed (``gsd``); null takes the way of the
-    code that the layout belongs to, as for ``mean``, ``std`` and the number of heads. ``entry["position_grid"]`` is the
+    another input size (see :mod:`patchprobe.models.position_embedding`), or that it is computed (``gsd``); null takes the
+    way of the code that the layout belongs to, as for ``mean``, ``std`` and the number of heads. ``entry["position_grid"]`` is the
     grid (rows, columns) of the file's positions where nothing else tells it.
     """
     if not entry.get("checkpoint"):
@@ -77,6 +84,8 @@ def load_timm(
         raise ModelError(f"{error}{hint_for(name, checkpoint)}") from error
     if periods is not None:
         set_rope_periods(name, module, periods)
+    if contents.counted_rope:
+        count_rope_positions(name, module)
     if contents.norm_eps is not None:
         set_norm_eps(module, contents.norm_eps)
     left_out = summary([*contents.left_out, *classifier, *zero])

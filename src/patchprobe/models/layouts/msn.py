@@ -1,0 +1,45 @@
+"""Layout ``msn``: a training checkpoint of MSN, as released.
+
+Source: ``src/msn_train.py``, ``src/deit.py`` and ``logistic_eval.py`` of facebookresearch/msn (4388dc1e): evaluation takes the
+target encoder, a running mean, without its projector. Its position embedding is resized by the scale factor of the grids,
+without DINO's 0.1.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from patchprobe.models.layout import IMAGENET, Contents, entry, names_of, require, under, width
+
+# features: heads, of deit_small, deit_base and deit_large
+_HEADS = {384: 6, 768: 12, 1024: 16}
+_SET, _WRAPPER = "target_encoder", "module."
+_PROJECTOR = "fc."
+
+
+def read_msn(file: Mapping[str, Any], key: str) -> Contents:
+    """See :class:`patchprobe.models.layout.Layout`; projector, student and prototypes are left out."""
+    tensors = entry(file, _SET, "msn", key)
+    prefix = _WRAPPER if any(name.startswith(_WRAPPER) for name in tensors) else ""
+    encoder = {name: value for name, value in under(tensors, prefix).items() if not name.startswith(_PROJECTOR)}
+    require(
+        encoder,
+        "msn",
+        key,
+        present=["cls_token", "pos_embed", "patch_embed.proj.weight", "norm.weight"],
+        absent=["mask_token", "blocks.0.ls1.gamma", "head.weight"],
+    )
+    place = f"{_SET}.{prefix}"
+    used = {f"{place}{name}" for name in encoder}
+    return Contents(
+        encoder,
+        left_out=tuple(name for name in names_of(file) if name not in used),
+        norm_eps=1e-6,
+        position_embedding="vitmae",
+        square=True,
+        normalisation=IMAGENET,
+        heads=_HEADS.get(width(encoder)),
+        taken=place,
+    )
+
+
+LAYOUT = read_msn
