@@ -20,6 +20,7 @@ from patchprobe.analyses.overclustering.matching import (
 )
 from patchprobe.analyses.overclustering.measure import Truth, clustered, measure, moments_of_all, score
 from patchprobe.analyses.overclustering.projection import fit_projection, moments_of_view
+from patchprobe.errors import DataError
 from patchprobe.tokens.directions import moments_of
 from patchprobe.tokens.variants import Sample, fit_variant
 
@@ -175,3 +176,5 @@ def test_clusters_are_the_same_again_and_no_more_than_patches(caplog):
     found = overclustered(planted(images=2), clusters=[5, 500], seeds=1, removals=[])
     assert set(found.index.get_level_values("at")) == {5} and "no clusters of 500" in caplog.text
     assert "cluster_miou_deviation" not in found.index
+    with pytest.raises(DataError, match=r"have 72 patches of m, and the least of overclustering\.clusters is 100"):
+        overclustered(planted(images=2), clusters=[100], seeds=1, removals=[])

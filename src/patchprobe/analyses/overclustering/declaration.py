@@ -11,7 +11,7 @@ class Overclustering(Analysis):
     """Asked for where numbers of clusters are named; removes as many features as global context."""
 
     shows = (
-        Table(title="overclustering", section="high-variance features"),
+        Table(title="overclustering", section="variance of features"),
         Figure(title="overclustering"),
     )
     minutes = 600

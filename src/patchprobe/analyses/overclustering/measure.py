@@ -22,6 +22,7 @@ from patchprobe.analyses.overclustering.matching import (
 )
 from patchprobe.analyses.overclustering.projection import fit_projection, moments_of_view
 from patchprobe.analyses.token_contents.measure import parts_of
+from patchprobe.errors import DataError
 from patchprobe.progress import Progress
 from patchprobe.scoring.bootstrap import percentile_intervals
 from patchprobe.scoring.clean_scores import clean_columns
@@ -131,7 +132,8 @@ def measure(
     """Return the rows of every removal and number of clusters: mIoU, the mean over ``seeds`` runs, and how much they differ.
 
     Clusters get classes one to one where there are as many, otherwise each that of most of its pixels. ``black`` is the store of the tokens
-    of a black image, where directions are fitted on them. Numbers above that of the patches are left out and logged.
+    of a black image, where directions are fitted on them. Numbers above that of the patches are left out and logged; raises DataError if
+    none is left.
     """
     sample = sample_of(labelled_tokens(tokens, labels, "train"), read_black(black))
     views = list(views_of(sample, removals, part, penalty=plane_penalty, seed=seed, model=model))
@@ -146,6 +148,11 @@ def measure(
     truth = Truth(tokens, labels, mask)
     numbers = sorted({truth.classes if number == "classes" else number for number in clusters})
     patches = sum(map(len, projected[0]))
+    if numbers[0] > patches:
+        raise DataError(
+            f"the evaluation tiles of {dataset} have {patches} patches of {model}, and the least of overclustering.clusters is {numbers[0]}: "
+            "name a smaller number"
+        )
     if left_out := [number for number in numbers if number > patches]:
         _log.warning("there are %d evaluation patches: no clusters of %s", patches, ", ".join(map(str, left_out)))
     common = clean_columns(tokens, dataset=dataset, seed=seed)

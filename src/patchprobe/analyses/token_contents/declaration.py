@@ -11,7 +11,7 @@ class TokenContents(Analysis):
     """Asked for where removals are named; its classes, numbers and penalties are those of global context, which is one of its targets."""
 
     shows = (
-        Table(title="what tokens hold", section="high-variance features"),
+        Table(title="what tokens hold", section="variance of features"),
         Figure(title="what tokens hold"),
     )
     minutes = 240

@@ -11,7 +11,7 @@ class TokenDiagnostics(Analysis):
     """Looks at the stored blocks of clean tiles; one of its sheets shows tokens of example images."""
 
     shows = (
-        Table(title="token diagnostics", section="high-variance features"),
+        Table(title="token diagnostics", section="variance of features"),
         Figure(title="token diagnostics"),
         Figure(title="lengths of tokens", function="token_norms_figure", file="token_norms"),
         Figure(title="tokens", function="token_pictures_sheet", file="token_pictures", category="Sheets"),

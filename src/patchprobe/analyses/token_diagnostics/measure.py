@@ -70,8 +70,8 @@ class Block:
             yield {"metric": metric, "value": share, "ci_low": low[0], "ci_high": high[0]}
             if outliers.any():
                 yield {"metric": f"{metric}_at_border", "value": inside, "ci_low": low[1], "ci_high": high[1]}
-            if mapped:
-                yield from self._of_places(f"{metric}_of_place", outliers)
+                if mapped:
+                    yield from self._of_places(f"{metric}_of_place", outliers)
         yield {"metric": "places_at_border", "value": float(border.mean())}
         if mapped:
             yield from self._of_places("token_norm_of_place", self._lengths)
