@@ -163,11 +163,16 @@ def test_tables_and_figures_have_every_point(measured, tmp_path):
     report.table(both, outputs, models=["m", "raw-pixels"], removals=REMOVALS, interval=0.9)
     page = outputs[1].read_text()
     scores = rows[(rows["metric"] == "pixel_miou") & (rows["method"] == "1-nn")].set_index(["variant", "at"])["value"]
+    assert "linear probe" in page
+    page = page.split("## ")[1]  # 1-NN
     lines = {line.split(" | ")[0].strip("| "): line for line in page.splitlines() if line.startswith("| m")}
+    columns = ["0", "1", "6", "no number"]
     for (removal, count), score in scores.items():
-        cell = lines[f"m {removal}".strip()].split(" | ")[1 + [0, 1, 6].index(int(count))]
-        assert f"{score:.3f}" in cell, (removal, count)
-    assert len(lines) == 1 + len(REMOVALS) and "raw-pixels drop-norm" in page
+        for line in [f"m {removal}"] if removal else [f"m {name}" for name in REMOVALS]:
+            place = columns.index("no number" if removal and not count else f"{count:g}")
+            assert f"{score:.3f}" in lines[line].strip("| ").split(" | ")[1 + place], (removal, count)
+    assert len(lines) == 1 + len(REMOVALS)  # the head of the table too
+    assert "raw-pixels drop-norm" in page
     figure = [tmp_path / "figure.svg"]
     report.figure(both, figure, dataset="d", model="m", removals=REMOVALS, controls=["random-vit", "raw-pixels"])
     assert figure[0].stat().st_size > 10_000

@@ -14,6 +14,7 @@ from patchprobe.report.selection import METHOD_NAMES, interval_note, order_known
 from patchprobe.report.style import RC, WIDTH, Style, legend_columns, line_handles, new_figure, plain, save, styles
 
 _METRIC, _QUANTITY = "pixel_miou", "mIoU over pixels (fraction)"
+_NO_NUMBER = float("inf")  # the place of removals without one, behind all numbers
 
 
 def table(
@@ -30,17 +31,21 @@ def table(
     for dataset, part in shown.groupby("dataset", sort=True):
         for method in order_methods(part):
             own = part[part["method"] == method]
-            labels = [
-                f"{model} {removal}".strip()
-                for model in order_known(set(own["model"]), models)
-                for removal in order_known(set(own["variant"]), ["", *removals])
-            ]
-            counts = sorted(own["at"].unique())
-            lines = lay_out_scores(own, ["at"], labels, [(count,) for count in counts], best_of="row")
+            known = order_known(set(own["variant"]) - {""}, removals)
+            # Every removal begins with the model as it is.
+            plain_rows = own[own["variant"] == ""]
+            begun = [plain_rows.assign(label=plain_rows["model"] + f" {name}") for name in known]
+            counted = own[own["variant"] != ""].assign(at=lambda one: one["at"].where(one["at"] > 0, _NO_NUMBER))
+            if counted.empty:
+                continue  # a black image of raw pixels alone
+            laid_out = pd.concat([*begun, counted])
+            laid_out = laid_out[laid_out["label"].isin(set(counted["label"]))]
+            labels = [f"{model} {name}" for model in order_known(set(own["model"]), models) for name in known]
+            counts = sorted(laid_out["at"].unique())
+            lines = lay_out_scores(laid_out, ["at"], labels, [(count,) for count in counts], best_of="row")
             notes = (
                 interval_note(interval),
-                "Lines with 0 alone are a model as it is, and removals without a number. A dash stands where a model or a black "
-                "image has no more features or directions.",
+                "With 0 a model is as it is. A dash stands where a model or a black image has no more features or directions.",
                 f"Protocol {own['protocol'].iloc[0]}, seed {own['seed'].iloc[0]}.",
             )
             name = METHOD_NAMES.get(method, method)
@@ -49,7 +54,7 @@ def table(
                     f"{dataset}-removal-curves-{method}",
                     f"{dataset}: mIoU over pixels by what was taken out, {name}",
                     "model and removal",
-                    [("taken out", f"{count:g}") for count in counts],
+                    [("taken out", "no number" if count == _NO_NUMBER else f"{count:g}") for count in counts],
                     lines,
                     notes,
                 )
