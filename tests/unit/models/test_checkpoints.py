@@ -174,7 +174,8 @@ def test_a_position_embedding_of_another_shape_is_an_error(tmp_path, weights, sh
 def test_an_unknown_way_of_positions_is_an_error(tmp_path, weights):
     save_file(weights, tmp_path / "w.safetensors")
     with pytest.raises(
-        ModelError, match=r"models\.m\.position_embedding: 'dinoo' is unknown: take one of timm, dino, vitmae, gsd"
+        ModelError,
+        match=r"models\.m\.position_embedding: 'dinoo' is unknown: take one of timm, dino, vitmae, bilinear, bilinear-antialiased, radio, radio-aligned, gsd",
     ):
         load(tmp_path, "w.safetensors", position_embedding="dinoo", input_size=96)
 
