@@ -4,7 +4,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint bench verify env slurm lock clean
+.PHONY: demo quickstart test lint docs bench verify env slurm lock clean
 
 env: .venv/installed
 
@@ -25,6 +25,15 @@ demo: env
 	echo "Run $$((ran - began)) s, report $$(($$(date +%s) - ran)) s, without installation." && \
 	echo "The report is $(CURDIR)/results/report.zip: unpack it and open report/report.html"
 
+# In a folder of its own: results beside those of the demo, and the downloads stay there for the next time.
+quickstart: env
+	@mkdir -p quickstart && began=$$(date +%s) && \
+	$(SNAKEMAKE) --directory quickstart --configfile config/quickstart.yaml --cores all --resources gpu=1 $(ARGUMENTS) -- all && \
+	ran=$$(date +%s) && \
+	$(SNAKEMAKE) --directory quickstart --configfile config/quickstart.yaml --report results/report.zip $(ARGUMENTS) && \
+	echo "Run $$((ran - began)) s, report $$(($$(date +%s) - ran)) s, without installation." && \
+	echo "The report is $(CURDIR)/quickstart/results/report.zip: unpack it and open report/report.html"
+
 # Two workers with a thread each: much of the time is Snakemake's, which is one thread.
 test: env
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
@@ -33,8 +42,18 @@ lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy src
-	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakefmt --check Snakefile rules workflow/Snakefile
 	$(SNAKEMAKE) --lint
+
+# In an environment of its own, which needs neither torch nor the rest. The variable silences the theme's advertisement.
+docs: .venv-docs/installed
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+	@echo "The site is $(CURDIR)/site/index.html"
+
+.venv-docs/installed: requirements/docs.txt
+	$(PYTHON) -m venv --clear .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	touch $@
 
 bench: env
 	$(BIN)/python -m benchmarks
@@ -51,4 +70,4 @@ lock:
 	requirements/compile
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-docs site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,7 +8,7 @@ min_version("9.20")
 # A configuration given on the command line stands for itself; Snakemake would merge it into the default one.
 if not workflow.overwrite_configfiles:
 
-    configfile: "config/config.yaml" if exists("config/config.yaml") else f"{workflow.basedir}/config/config.yaml"
+    configfile: "config/config.yaml" if exists("config/config.yaml") else f"{workflow.current_basedir}/config/config.yaml"
 
 
 report: "workflow/report/workflow.rst"
@@ -21,6 +21,7 @@ resource_scopes:
 include: "rules/common.smk"
 include: "rules/loop.smk"
 include: "rules/generate.smk"
+include: "rules/downloads.smk"
 include: "rules/tiles.smk"
 include: "rules/corruptions.smk"
 include: "rules/checkpoints.smk"
@@ -50,3 +51,7 @@ onstart:
 
 onsuccess:
     end_run()
+
+
+onerror:
+    fail_run()

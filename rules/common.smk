@@ -7,10 +7,12 @@ from pathlib import Path
 
 from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
+from snakemake.io import flag
 from snakemake.settings.enums import RerunTrigger
 from snakemake.utils import update_config
 
-BASE = Path(workflow.basedir)
+# Not workflow.basedir, which is another folder where a file of another folder includes the Snakefile.
+BASE = Path(str(workflow.current_basedir)).parent
 # The library beside this workflow is the one whose code the digests vouch for; the launcher may have loaded another.
 for name in [name for name in sys.modules if name.partition(".")[0] == "patchprobe"]:
     if not Path(sys.modules[name].__file__ or "").resolve().is_relative_to((BASE / "src").resolve()):
@@ -18,12 +20,14 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "patchpro
 sys.path.insert(0, str(BASE / "src"))
 
 from patchprobe.analyses.declaring import analyses, of_the_paper  # noqa: E402
-from patchprobe.config import inputs, specs  # noqa: E402
+from patchprobe.config import downloads, inputs, specs  # noqa: E402
 from patchprobe.config.reading import from_command_line, read_file  # noqa: E402
 from patchprobe.config.validation import load_schema, validate  # noqa: E402
+from patchprobe.datasets.released import MARKER  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
 from patchprobe.neighbors import cluster  # noqa: E402
-from patchprobe.run import forkserver, lock, planning, preflight, provenance, stage_times  # noqa: E402
+from patchprobe.run import failures, forkserver, lock, planning, preflight  # noqa: E402
+from patchprobe.run import provenance, stage_times  # noqa: E402
 from patchprobe.run.devices import resolve_device  # noqa: E402
 from patchprobe.run.unmade import unmade  # noqa: E402
 
@@ -86,6 +90,11 @@ def search_gpus(wildcards):
     return int(config["device"] == "cuda" or (config["device"] == "auto" and not elsewhere and gpu_here()))
 
 
+def awaited(files):
+    """Inputs that only have to be there: neither their times nor that they are among the inputs make anything stale."""
+    return [flag(ancient(file), planning.AWAITED) for file in files]
+
+
 async def check_incomplete(dag):
     """Snakemake's own check, after which it decides what to run; then force what the records say is not as planned."""
     await snakemakes_check_incomplete(dag)
@@ -99,6 +108,7 @@ async def check_incomplete(dag):
         current.append(planning.Planning(dag))
         if workflow.dryrun:
             say_what_is_of_the_paper(dag)
+            say_what_would_be_fetched(dag)
         # Who leaves params out of the triggers wants results kept whatever made them.
         dag.forcefiles.update(current[-1].forced(RerunTrigger.PARAMS in workflow.rerun_triggers))
 
@@ -130,11 +140,24 @@ def say_what_is_of_the_paper(dag):
             print(f"of the paper, {title}: {', '.join(sorted(paths))}", file=sys.stderr)
 
 
+def say_what_would_be_fetched(dag):
+    """Say which data sets are fetched for the asked files, and how large they are."""
+    asked = {str(path) for job in dag.jobs for path in job.output}
+    for name, release in downloads.to_fetch(config).items():
+        if asked & set(downloads.marker(config, name)):
+            print(f"would fetch {downloads.described(config, name, release)}", file=sys.stderr)
+
+
 def hold_folder():
     try:
         lock.hold(Path(".snakemake"))
     except PatchprobeError as error:
         raise WorkflowError(str(error)) from None
+
+
+def lock_time():
+    """When this run took its folder, by the clock of the file system."""
+    return Path(".snakemake/patchprobe.lock").stat().st_mtime
 
 
 def start_run():
@@ -149,7 +172,7 @@ def start_run():
     try:
         preflight.check_folders([*made, *(str(path) for job in jobs for path in job.log)])
         # What is to be made gets a new time. That of the lock is the file system's own.
-        preflight.check_times(given, now=max(time.time(), Path(".snakemake/patchprobe.lock").stat().st_mtime))
+        preflight.check_times(given, now=max(time.time(), lock_time()))
         here = workflow.executor_plugin.common_settings.local_exec
         rules_to_run = {job.rule.name for job in jobs}
         preflight.check(config, device=config["device"] if here else "cpu", rules=rules_to_run)
@@ -167,3 +190,11 @@ def end_run():
     times = stage_times.stage_times(Path("logs"), stages, since=STARTED)
     if times:
         print(stage_times.describe(times, time.time() - STARTED), file=sys.stderr)
+
+
+def fail_run():
+    """Name what failed, with the logs and how they end, also where Snakemake was told to be quiet."""
+    found = failures.failures(workflow.scheduler.failed, since=lock_time())
+    if found:
+        left = sum(1 for job in workflow.dag.needrun_jobs() if job.rule.name != "all") - len(found)
+        print(failures.describe(found, left), file=sys.stderr)

@@ -2,6 +2,7 @@ rule corrupt:
     input:
         images="results/{dataset}/images.csv",
         generated=lambda wildcards: ancient(inputs.generated_folder(config, wildcards.dataset)),
+        fetched=lambda wildcards: awaited(inputs.awaited_data(config, wildcards.dataset)),
     output:
         store=directory("results/{dataset}/tiles/{corruption}.zarr"),
         manifest="results/{dataset}/tiles/{corruption}.manifest.json",

@@ -2,6 +2,7 @@ rule prepare_full_images:
     input:
         images="results/{dataset}/images.csv",
         generated=lambda wildcards: ancient(inputs.generated_folder(config, wildcards.dataset)),
+        fetched=lambda wildcards: awaited(inputs.awaited_data(config, wildcards.dataset)),
     output:
         store=directory("results/{dataset}/full_images/images.zarr"),
         manifest="results/{dataset}/full_images/images.manifest.json",

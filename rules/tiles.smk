@@ -2,6 +2,7 @@ rule present_classes:
     input:
         raw=lambda wildcards: inputs.raw_manifest(config, wildcards.dataset),
         generated=lambda wildcards: ancient(inputs.generated_folder(config, wildcards.dataset)),
+        fetched=lambda wildcards: awaited(inputs.awaited_data(config, wildcards.dataset)),
     output:
         table="results/{dataset}/present_classes/{source}.csv",
     log:
@@ -28,6 +29,7 @@ rule index:
     input:
         raw=lambda wildcards: inputs.raw_manifest(config, wildcards.dataset),
         generated=lambda wildcards: ancient(inputs.generated_folder(config, wildcards.dataset)),
+        fetched=lambda wildcards: awaited(inputs.awaited_data(config, wildcards.dataset)),
         present=lambda wildcards: inputs.present_classes(config, wildcards.dataset),
     output:
         images=report(
@@ -60,6 +62,7 @@ rule tile:
     input:
         images="results/{dataset}/images.csv",
         generated=lambda wildcards: ancient(inputs.generated_folder(config, wildcards.dataset)),
+        fetched=lambda wildcards: awaited(inputs.awaited_data(config, wildcards.dataset)),
     output:
         store=directory("results/{dataset}/tiles/clean.zarr"),
         manifest="results/{dataset}/tiles/clean.manifest.json",
@@ -84,6 +87,7 @@ rule label:
     input:
         images="results/{dataset}/images.csv",
         generated=lambda wildcards: ancient(inputs.generated_folder(config, wildcards.dataset)),
+        fetched=lambda wildcards: awaited(inputs.awaited_data(config, wildcards.dataset)),
     output:
         store=directory("results/{dataset}/labels.zarr"),
         manifest="results/{dataset}/labels.manifest.json",
@@ -108,6 +112,7 @@ rule objects:
     input:
         images="results/{dataset}/images.csv",
         generated=lambda wildcards: ancient(inputs.generated_folder(config, wildcards.dataset)),
+        fetched=lambda wildcards: awaited(inputs.awaited_data(config, wildcards.dataset)),
     output:
         objects="results/{dataset}/objects.csv",
     log:

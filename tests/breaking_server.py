@@ -1,11 +1,12 @@
-"""A server of one file on this machine that does what real servers do at their worst."""
+"""A server of files on this machine that does what real servers do at their worst."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Server(ThreadingHTTPServer):
-    """Serves ``content`` with ranges; ``plans`` holds, for one request each, what is different this time."""
+    """Serves ``content`` with ranges, or one of several by the last part of the path if it is a dictionary; ``plans`` holds,
+    for one request each, what is different this time."""
 
     daemon_threads = True
 
@@ -28,7 +29,11 @@ class Handler(BaseHTTPRequestHandler):
         server = self.server
         server.asked.append((self.path, dict(self.headers)))
         plan = server.plans.pop(0) if server.plans else {}
-        body, status, start = plan.get("body", server.content), plan.get("status", 200), 0
+        content = server.content
+        if isinstance(content, dict):
+            content = content.get(self.path.partition("?")[0].rpartition("/")[2])
+            plan = plan if content is not None else {"status": 404, "body": b"no such file"}
+        body, status, start = plan.get("body", content), plan.get("status", 200), 0
         headers = {"ETag": server.etag} if server.etag else {}
         asked, condition = self.headers.get("Range"), self.headers.get("If-Range")
         if asked and status == 200 and plan.get("ranges", True) and condition in (None, server.etag):

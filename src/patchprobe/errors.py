@@ -35,6 +35,10 @@ class ModelError(PatchprobeError):
     """A model cannot be built, its checkpoint does not fit, or its tokens are unusable."""
 
 
+class DownloadError(PatchprobeError):
+    """A file cannot be fetched or unpacked, or is not the right one."""
+
+
 class StoreError(PatchprobeError):
     """A store is incomplete, does not match its manifest, or cannot be written."""
 

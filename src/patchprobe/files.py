@@ -89,6 +89,16 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def file_digests(path: Path, kinds: Iterable[str]) -> dict[str, str]:
+    """Return digests of a file's bytes in hexadecimal, by kind as hashlib calls it, in one reading."""
+    digests = {kind: hashlib.new(kind, usedforsecurity=False) for kind in kinds}
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            for digest in digests.values():
+                digest.update(chunk)
+    return {kind: digest.hexdigest() for kind, digest in digests.items()}
+
+
 def fingerprint(path: Path) -> str:
     """Return a digest of a file's size and of 128 samples of 32 KiB, evenly spread from its first to its last byte.
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+_LONGEST = 30
+
 
 class Progress(tqdm):
     """A progress bar that writes a line per update where it cannot redraw one, such as in a log file.
@@ -15,6 +17,9 @@ class Progress(tqdm):
     monitor_interval = 0  # no thread that outlives the bar
 
     def __init__(self, *, file: Any, **options: Any) -> None:
+        # A longer one leaves no room for rate and time in a line of a log.
+        name = str(options.get("desc") or "")
+        options["desc"] = f"{name[: _LONGEST - 3]}..." if len(name) > _LONGEST else name
         plain = {} if file.isatty() else {"mininterval": 10.0, "ncols": 90}
         super().__init__(file=file, **({"ascii": True, "miniters": 1, "mininterval": 0.5} | plain | options))
 

@@ -22,22 +22,27 @@ def fill(golden):
 
 
 @pytest.fixture(scope="session")
-def official():
-    """Return a golden folder by name, of whichever root has it; the test skips where it is absent."""
+def golden_roots():
+    """The folders that hold golden folders and their ``fill.py``; the test skips where one is absent."""
     shared = Path(os.environ.get("PATCHPROBE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
     roots = [
         Path(os.environ.get("PATCHPROBE_GOLDEN", shared / "golden")),
         Path(os.environ.get("PATCHPROBE_GOLDEN_MORE", shared / "golden_more")),
     ]
+    for root in roots:
+        if not (root / "fill.py").is_file():
+            pytest.skip(f"folder of golden outputs {root} is absent (set PATCHPROBE_SHARED)")
+    return [root.resolve() for root in roots]
+
+
+@pytest.fixture(scope="session")
+def official(golden_roots):
+    """Return a golden folder by name, of whichever root has it."""
 
     @functools.cache
     def folder(name):
-        for root in roots:
-            if (root / name / "spec.json").is_file():
-                return harness.Golden(root.resolve(), name)
-        pytest.skip(
-            f"folder of golden outputs {name} is in none of {', '.join(map(str, roots))} (set PATCHPROBE_SHARED)"
-        )
+        root = next(root for root in golden_roots if (root / name / "spec.json").is_file())
+        return harness.Golden(root, name)
 
     return folder
 
@@ -46,6 +51,13 @@ def official():
 def full_size(tmp_path_factory):
     """Hold this while a full-size model is in memory: no other process of the tests has one then."""
     return lambda: harness.one_at_a_time(tmp_path_factory.getbasetemp().parent)
+
+
+@pytest.fixture
+def alone(full_size):
+    """Run a test while no other has a full-size model."""
+    with full_size():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,11 @@
 """Full-size files, loaded through the public loader, against the outputs of the models' official code, one at a time."""
 
+import json
+import subprocess
+import sys
+
 import pytest
+import torch
 from official import check, families, write
 
 FAMILIES = families()
@@ -32,3 +37,48 @@ def test_other_full_size_files_load_without_a_name_left_over(official, full_size
         assert not backbone.module.blocks[-1].attn.qkv.weight.any()
         assert (backbone.features, backbone.blocks) == family.size
         del backbone
+
+
+# Prints the memory that loading takes at its peak, in KiB, and the number of blocks. Pages of the file itself, which is mapped and
+# not read as a whole, do not count: the system takes them back when others need the memory.
+LOAD = """
+import json, re, sys, threading, time
+from pathlib import Path
+from patchprobe.models.backbone import load_model
+import patchprobe.models.sources.timm
+
+def own():
+    return int(re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+def watch():
+    while not done:
+        peaks.append(own())
+        time.sleep(0.005)
+
+before, peaks, done = own(), [0], False
+thread = threading.Thread(target=watch)
+thread.start()
+backbone = load_model("m", json.loads(sys.argv[1]), checkpoint_root=Path("."), input_size=224, device="cpu")
+done = True
+thread.join()
+print(json.dumps([max(*peaks, own()) - before, backbone.blocks]))
+"""
+
+
+def test_loading_the_largest_file_takes_little_more_memory_than_the_file(official, alone, tmp_path):
+    family, golden = FAMILIES["ijepa_vith14"], official("ijepa_vith14")
+    shapes = golden.shapes("primary", "full")["target_encoder"]
+    torch.save(
+        {"target_encoder": {name: torch.zeros(value.shape) for name, value in shapes.items()}}, tmp_path / "w.pth"
+    )
+    size = (tmp_path / "w.pth").stat().st_size / 1024
+    entry = json.dumps({"source": "timm", "checkpoint": "w.pth", **family.entry})
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, entry], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    (tmp_path / "w.pth").unlink()
+    assert done.returncode == 0, done.stderr
+    peak, blocks = json.loads(done.stdout.splitlines()[-1])
+    print(f"\nI-JEPA, {size / 2**20:.2f} GiB: loading takes {peak / size:.2f} times the file")
+    assert blocks == 32 and size > 2e6
+    assert peak <= 1.3 * size

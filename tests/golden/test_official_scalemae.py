@@ -64,7 +64,7 @@ def test_tokens_of_every_block_equal_the_official_ones(golden, fill, compare, re
     compare(MODEL, case, "patch", tokens.patch, expected[f"{case}/patch"], 1e-5)
 
 
-def test_the_full_size_model_fits_into_8_gib_and_gives_the_official_tokens(golden, fill, compare, tmp_path):
+def test_the_full_size_model_fits_into_8_gib_and_gives_the_official_tokens(golden, fill, compare, alone, tmp_path):
     case = fill.load_spec(MODEL)["cases"]["full_digest"]
     write(fill, "full", tmp_path)
     np.save(tmp_path / "images.npy", fill.image(case))

@@ -1,10 +1,10 @@
 """What README and docs say is there: links, paths, keys, options, messages, examples; and files that repeat each other."""
 
 import ast
+import importlib.util
 import json
 import re
 import sys
-import tomllib
 import types
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ import pytest
 import timm
 import torch
 import yaml
-from packaging.requirements import Requirement
+from documents import PAGES, ROOT, anchors, blocks, commands, prose, shell_lines, spans, text
 from PIL import Image
 
 from patchprobe.analyses.declaring import analyses
@@ -28,14 +28,6 @@ from patchprobe.reference import analyses as analyses_reference
 from patchprobe.reference.generated import with_part
 from patchprobe.run import records
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = [
-    ROOT / "README.md",
-    ROOT / "CHANGELOG.md",
-    ROOT / "SECURITY.md",
-    ROOT / "results/README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
-]
 PATH_ROOTS = (
     "benchmarks",
     "config",
@@ -48,50 +40,17 @@ PATH_ROOTS = (
     "tests",
     "workflow",
     ".ci",
+    ".test",
 )
 MADE_BY_MAKE = {"results/report.zip", "results/bench.json", "results/README.md"}
-LOCKS = ["lock.txt", "slurm.txt", "bootstrap.txt"]
-PYTHON = {
-    "python_version": "3.11",
-    "python_full_version": "3.11.9",
-    "sys_platform": "linux",
-    "platform_machine": "x86_64",
-}
+OF_THE_SYSTEM = {".", "cp", "git", "less", "ls", "make"}
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
-@cache
-def text(page: Path) -> str:
-    return page.read_text()
-
-
-def prose(page: Path) -> str:
-    return re.sub(r"^```.*?^```$", "", text(page), flags=re.MULTILINE | re.DOTALL)
-
-
-def spans(page: Path) -> list[str]:
-    """What stands in backticks within a line."""
-    return re.findall(r"`([^`\n]+)`", prose(page))
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", text(page), flags=re.MULTILINE | re.DOTALL)
-
-
-def commands(page: Path) -> list[str]:
-    """Command lines in shell blocks and in backticks, continued lines joined, remarks dropped."""
-    shell = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
-    return [line.split("  #")[0].strip() for line in [*shell.splitlines(), *spans(page)]]
-
-
-def anchors(page: Path) -> set[str]:
-    titles = re.findall(r"^#+ (.+)$", prose(page), flags=re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
-
-
 @pages
 def test_relative_links_resolve(page):
+    assert len(set(anchors(page))) == len(anchors(page)) or page.name == "CHANGELOG.md", "two titles are one anchor"
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if re.match(r"[a-z]+:", target):
             continue
@@ -154,15 +113,32 @@ def test_make_verbs_exist(page):
             assert match[1] in verbs, f"{page.name}: {command}"
 
 
-@pages
-def test_options_of_snakemake_exist(page):
+@cache
+def options_of_snakemake() -> set[str]:
     from snakemake import cli
 
-    known = {option for action in cli.get_argument_parser()._actions for option in action.option_strings}
+    return {option for action in cli.get_argument_parser()._actions for option in action.option_strings}
+
+
+@pages
+def test_options_of_snakemake_exist(page):
     for command in commands(page):
         if re.match(r"(\w+=\S+ )*snakemake ", command):
             used = {word.partition("=")[0] for word in command.split() if word.startswith("--") and word != "--"}
-            assert used <= known, f"{page.name}: {command}"
+            assert used <= options_of_snakemake(), f"{page.name}: {command}"
+
+
+@pages
+def test_modules_and_programs_of_commands_exist(page):
+    for line in shell_lines(page):
+        words = line.split()
+        if words[:2] == ["python", "-m"]:
+            assert importlib.util.find_spec(words[2]), line
+            for word in words[3:]:
+                assert not word.startswith("tests/") or (ROOT / word).exists(), line
+        else:
+            program = next(word for word in words if "=" not in word)
+            assert program in OF_THE_SYSTEM or Path(sys.executable).with_name(program).exists(), line
 
 
 @pytest.fixture(scope="module")
@@ -210,11 +186,22 @@ def test_defaults_in_the_protocol_are_those_of_the_schema(schema):
 
 
 @pages
-def test_configurations_are_valid(page, schema):
+def test_yaml_is_a_valid_configuration_or_profile(page, schema):
     default = yaml.safe_load(text(ROOT / "config/config.yaml"))
     for block in blocks(page, "yaml"):
-        config = yaml.safe_load(block)
-        validate({key: default[key] for key in ("datasets", "models")} | config, schema)
+        part = yaml.safe_load(block)
+        if page.parent.name == "profiles":
+            assert {f"--{key}" for key in part} <= options_of_snakemake(), block
+        else:
+            validate({key: default[key] for key in ("datasets", "models")} | part, schema)
+
+
+@pages
+def test_commands_stand_in_blocks_of_shell(page):
+    """So that none escapes the tests."""
+    for language, block in re.findall(r"^```(\S*)\n(.*?)^```$", text(page), flags=re.MULTILINE | re.DOTALL):
+        if language != "sh":
+            assert not re.search(r"^(\$ |snakemake |make |python |pip )", block, flags=re.MULTILINE), block
 
 
 def test_messages_in_the_table_are_in_the_code():
@@ -281,74 +268,6 @@ def test_example_reconstruction_works(tmp_path):
     exec(blocks(ROOT / "docs/models.md", "python")[0], names)
     assert names["reconstructed"].shape == (2, 3, 32, 32)
     assert (names["encoded"].mask.sum(dim=1) == 3).all()
-
-
-def test_changelog_has_the_version():
-    version = tomllib.loads(text(ROOT / "pyproject.toml"))["project"]["version"]
-    assert re.search(
-        rf"^## \[{re.escape(version)}\] - (unreleased|\d{{4}}-\d\d-\d\d)$", text(ROOT / "CHANGELOG.md"), re.MULTILINE
-    )
-    assert yaml.safe_load(text(ROOT / "CITATION.cff"))["version"] == version
-
-
-def test_citation_names_the_paper():
-    paper = yaml.safe_load(text(ROOT / "CITATION.cff"))["preferred-citation"]
-    assert paper["doi"].endswith("arXiv.2401.00463") and paper["url"].endswith("2401.00463")
-    assert "2401.00463" in text(ROOT / "README.md") and paper["title"] in text(ROOT / "README.md")
-    for author in paper["authors"]:
-        assert f"{author['family-names']}, {author['given-names']}" in text(ROOT / "README.md")
-
-
-def test_workflow_catalog_finds_the_workflow():
-    readme = text(ROOT / "README.md").lower()
-    assert "snakemake" in readme and "workflow" in readme
-    usage = yaml.safe_load(text(ROOT / ".snakemake-workflow-catalog.yml"))["usage"]
-    assert usage["software-stack-deployment"]["conda"] is True and usage["software-stack-deployment"]["report"] is True
-
-
-def locked(name: str) -> dict[str, tuple[Requirement, int]]:
-    """Packages of a lock file that hold for Python 3.11 on Linux, each with its number of hashes."""
-    found = {}
-    for entry in text(ROOT / "requirements" / name).replace("\\\n", " ").splitlines():
-        if entry.strip():
-            words, *hashes = entry.split("--hash=")
-            requirement = Requirement(words)
-            if requirement.marker is None or requirement.marker.evaluate(PYTHON):
-                found[requirement.name] = (requirement, len(hashes))
-    return found
-
-
-@pytest.mark.parametrize("name", LOCKS)
-def test_lock_has_hashes_and_no_address(name):
-    content = text(ROOT / "requirements" / name)
-    assert "://" not in content and " @ " not in content and "\n-" not in content
-    entries = [line for line in content.replace("\\\n", " ").splitlines() if line.strip()]
-    for entry in entries:
-        assert re.search(r"==.*--hash=sha256:[0-9a-f]{64}", entry), entry[:80]
-
-
-@pytest.mark.parametrize("environment", sorted(path.name for path in (ROOT / "envs").glob("*.yaml")))
-def test_environments_have_the_pins_of_the_lock(environment):
-    lock = locked("lock.txt")
-    dependencies = yaml.safe_load(text(ROOT / "envs" / environment))["dependencies"]
-    (pins,) = [part["pip"] for part in dependencies if isinstance(part, dict)]
-    assert "python=3.11" in dependencies
-    for pin in map(Requirement, pins):
-        assert str(pin.specifier) == str(lock[pin.name][0].specifier), f"{environment}: {pin}"
-
-
-def test_dependencies_are_locked():
-    project = tomllib.loads(text(ROOT / "pyproject.toml"))
-    lock = locked("lock.txt")
-    for dependency in map(Requirement, project["project"]["dependencies"] + project["dependency-groups"]["dev"]):
-        name = dependency.name.lower().replace("_", "-")
-        version = str(lock[name][0].specifier).removeprefix("==")
-        assert dependency.specifier.contains(version), dependency
-
-
-def test_ci_runs_what_developers_run():
-    lines = text(ROOT / ".ci/run").splitlines()
-    assert "make lint" in lines and "make test" in lines
 
 
 def test_pages_name_no_place_of_this_machine():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from serving import serving
 
 from patchprobe.datasets.adapters.ade20k import ADE20K
-from patchprobe.errors import ConfigError, DataError, ModelError, printable, shown
+from patchprobe.errors import ConfigError, DataError, DownloadError, ModelError, printable, shown
 from patchprobe.models.checkpoints.fetching import Checkpoint, Patience, fetch
 from patchprobe.models.checkpoints.reading import load_strictly, open_checkpoint, read_checkpoint
 
@@ -65,7 +65,7 @@ def test_a_server_cannot_drive_the_terminal(server, tmp_path, monkeypatch, capfd
     handler = server.RequestHandlerClass
     monkeypatch.setattr(handler, "send_response", lambda self, code, message=None: _answer(self, code, reason))
     server.plans = [{"status": status}] * 3
-    with pytest.raises(ModelError) as caught:
+    with pytest.raises(DownloadError) as caught:
         fetch(Checkpoint("dino", tmp_path / "w.pth", server.url, None), Patience(5, 2, 0.01))
     harmless(str(caught.value))
     assert f"answers {status} (\\x1b[2J" in str(caught.value) and len(str(caught.value)) < 1000
@@ -81,10 +81,10 @@ def _answer(handler, code, reason):
 @pytest.mark.parametrize("value", ["9" * 5000, "\u0662", "-1", "1e3", ""])
 def test_numbers_of_a_server_that_are_none(server, tmp_path, monkeypatch, header, value):
     """More than 4300 digits are no number to Python either, which would end the job with a traceback."""
-    from patchprobe.models.checkpoints import fetching
+    from patchprobe.downloads import transfers
 
-    assert fetching._number(value) is None
-    assert fetching._number("1500000000") == 1_500_000_000
+    assert transfers._number(value) is None
+    assert transfers._number("1500000000") == 1_500_000_000
 
 
 def saved(tmp_path, content):

@@ -16,6 +16,7 @@ PACKAGE = SOURCE / "patchprobe"
 FLOORS = (
     "",
     "stores",
+    "downloads",
     "neighbors",
     "corruptions",
     "models",

@@ -5,9 +5,11 @@ import re
 
 import pytest
 
-KINDS = {"ConfigError", "DataError", "ModelError", "StoreError", "DeviceError", "PatchprobeError"}
+KINDS = {"ConfigError", "DataError", "ModelError", "StoreError", "DownloadError", "DeviceError", "PatchprobeError"}
 # Parts of a message that are a remedy themselves, or a whole message of another place.
-WHOLE = re.compile(r"\{(self\._)?(remedy|hint|error|problem|wrong|other|messages|_by_hand\(.*?\)|.*\bremedy\b.*?)\}")
+WHOLE = re.compile(
+    r"\{(self\._)?(remedy|hint|error|problem|wrong|other|messages|_by_hand\(.*?\)|wanted\.by_hand|.*\bremedy\b.*?)\}"
+)
 REMEDIES = [
     "add",
     "ask",

@@ -68,12 +68,27 @@ def test_broken_image_is_found_before_tiling(fresh):
     assert not (project.folder / "results/camvid/tiles").exists()
 
 
-def test_unknown_architecture_is_found_before_extraction(fresh):
-    models = {"wrong": {"source": "timm", "architecture": "vit_base_patch16_225"}}
+def test_unknown_architectures_are_found_before_extraction_and_named_at_the_end(fresh):
+    """Also where Snakemake was told not to show jobs, of which its own report of a failure is one."""
+    models = {
+        "wrong": {"source": "timm", "architecture": "vit_base_patch16_225"},
+        "worse": {"source": "timm", "architecture": "vit_small_patch16_225"},
+    }
     project = fresh(models=models)
-    text = failure(project, "--cores", "2", "--", "results/streets/features/wrong/clean.manifest.json")
-    assert "models.wrong.architecture" in text and "vit_base_patch16_224" in text
+    targets = [f"results/streets/features/{model}/clean.manifest.json" for model in models]
+    text = failure(project, "--cores", "2", "--quiet", "rules", "--", *targets)
     assert not list(project.folder.glob("logs/extract/*"))
+    assert "Error in rule" not in text
+    end = text[text.index("2 jobs failed; 2 jobs not finished:") :].splitlines()
+    for lines, model, right in (
+        (end[1:4], "worse", "vit_small_patch16_224"),
+        (end[4:7], "wrong", "vit_base_patch16_224"),
+    ):
+        assert lines[:2] == [
+            f"  inspect_model (dataset=streets, model={model})",
+            f"    log: logs/inspect_model/streets.{model}.log",
+        ]
+        assert lines[2].startswith(f"    error: models.{model}.architecture: ") and right in lines[2]
 
 
 def test_gpu_asked_for_and_none_there(fresh, monkeypatch):

@@ -182,6 +182,16 @@ def test_full_images_are_switched_on_and_off_without_other_jobs(project):
     assert set(project.plan()) == {"model_table pixels-a"}
 
 
+def test_what_sheets_show_is_drawn_again_alone(project):
+    config = project.config()
+    config["report"]["models"] = ["pixels-b"]
+    project.write_config(config)
+    assert project.plan() == {"segmentation_sheet streets": 1}
+    config["report"] = {"images": 1}
+    project.write_config(config)
+    assert project.plan() == {"segmentation_sheet streets": 1, "corruption_sheet streets": 1}
+
+
 def test_removal_sweep_option_edited(project):
     config = project.config()
     config["removal_sweep"]["features"] = [0, 7]

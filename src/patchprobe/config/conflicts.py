@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from patchprobe.analyses.declaring import analyses, kinds_of
+from patchprobe.config.downloads import undownloadable
 from patchprobe.config.specs import ground_sample_distance
 from patchprobe.datasets.annotations import (
     BOXES,
@@ -15,9 +16,10 @@ from patchprobe.datasets.annotations import (
     annotations,
     whole_images_alone,
 )
+from patchprobe.downloads.addresses import check_address
 from patchprobe.errors import ConfigError, ModelError, suggestion
 from patchprobe.files import folder_below
-from patchprobe.models.checkpoints.files import check_address, check_layout, checkpoint_path
+from patchprobe.models.checkpoints.files import check_layout, checkpoint_path
 from patchprobe.models.registered import position_method
 
 
@@ -68,6 +70,7 @@ def conflicts(config: Mapping[str, Any]) -> Iterator[str]:
                 f"key {key} is {path!r}, and Snakemake takes braces in it for wildcards: name one without, or a link to this one"
             )
     yield from _outside(config)
+    yield from undownloadable(config)
     for analysis in analyses():
         yield from analysis.conflicts(config)
 

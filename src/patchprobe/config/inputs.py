@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from patchprobe.config import downloads
 from patchprobe.datasets.annotations import IDENTITIES, annotations
 from patchprobe.datasets.listing import state_of_files, state_of_folders
+from patchprobe.datasets.released import fetched_state, is_absent, state_to_be
+from patchprobe.downloads.addresses import mirrored
 from patchprobe.files import constant, fingerprint
 from patchprobe.models.checkpoints.files import checkpoint_name, checkpoint_path
 from patchprobe.models.encoding import encoder_module
@@ -30,19 +33,30 @@ def raw_manifest(config: Config, dataset: str) -> list[str]:
 def raw_state(config: Config, dataset: str) -> str:
     """Return what tells that a file came or went in the folders of a data set; empty for one without files of its own.
 
-    An adapter may name the sub-folders that it reads, ``FOLDERS``, so that what else lies there costs nothing, how deep they are,
-    ``LEVELS``, and few files of labels whose content counts too, ``LABEL_FILES``: patterns below the root, of each split that is used.
+    Of one that is fetched it is the same before and after, until a file comes or goes. An adapter may name the sub-folders
+    that it reads, ``FOLDERS``, so that what else lies there costs nothing, how deep they are, ``LEVELS``, and few files of
+    labels whose content counts too, ``LABEL_FILES``: patterns below the root, of each split that is used, or
+    ``FILE_OPTIONS``, options of the data set that name such files by split.
     """
     entry = config["datasets"][dataset]
-    root = Path(config["data_root"]) / (entry["root"] or "")
+    root = downloads.root(config, dataset)
+    release = downloads.release_of(config, dataset)
+    if release and is_absent(root):
+        return state_to_be(release.name)
     if entry["generate"] or not entry["root"] or not root.is_dir():
         return ""
     module = _LIBRARY.joinpath(*adapter_module(config, dataset).split(".")[1:]).with_suffix(".py")
     levels = constant(module, "LEVELS") or _LEVELS
-    state = f"raw {state_of_folders(root, levels, constant(module, 'FOLDERS'))}"
     sources = sorted({split["source"] for split in entry["splits"].values()})
     patterns = [pattern.format(split=split) for pattern in constant(module, "LABEL_FILES") or () for split in sources]
+    options = [entry["options"].get(name) for name in constant(module, "FILE_OPTIONS") or ()]
+    patterns += [
+        name for option in options if isinstance(option, dict) for name in option.values() if isinstance(name, str)
+    ]
     files = sorted({path for pattern in patterns for path in root.glob(pattern) if path.is_file()})
+    if state := fetched_state(root, files):
+        return state
+    state = f"raw {state_of_folders(root, levels, constant(module, 'FOLDERS'))}"
     return " ".join([state, *([state_of_files(files)] if files else [])])
 
 
@@ -55,6 +69,30 @@ def with_identities(config: Config) -> list[str]:
 def generated_folder(config: Config, dataset: str) -> list[str]:
     """Return the folder of a generated data set, so that it is there for whoever reads it."""
     return [f"results/{dataset}/raw"] if config["datasets"][dataset]["generate"] else []
+
+
+def awaited_data(config: Config, dataset: str) -> list[str]:
+    """Return what tells that a data set that is fetched is there, for whoever reads it."""
+    return downloads.marker(config, dataset)
+
+
+def absent_data(config: Config) -> str:
+    """Return a pattern of the roots of data sets that have to be fetched, relative to data_root."""
+    roots = {config["datasets"][name]["root"] for name in downloads.to_fetch(config)}
+    return "|".join(map(re.escape, sorted(roots))) or "(?!)"
+
+
+def fetched_data(config: Config, folder: str) -> dict[str, Any]:
+    """Return what is to be fetched into a root relative to data_root."""
+    name = next(n for n in downloads.to_fetch(config) if config["datasets"][n]["root"] == folder)
+    entry = config["datasets"][name]
+    return {
+        "name": name,
+        "entry": {"adapter": entry["adapter"], "download": entry["download"]},
+        "root": str(downloads.root(config, name)),
+        "data_root": config["data_root"],
+        "mirror": config["mirror"],
+    }
 
 
 def present_classes(config: Config, dataset: str) -> list[str]:
@@ -101,10 +139,11 @@ def absent_checkpoints(config: Config) -> str:
 
 
 def fetched(config: Config, checkpoint: str) -> dict[str, Any]:
-    """Return where to get a checkpoint, from the first model or decoder with its address."""
+    """Return where to get a checkpoint: from the mirror, or from the first model or decoder with its address."""
     same = [(name, entry) for name, entry in _with_files(config) if checkpoint_name(entry) == checkpoint]
     name, entry = next((pair for pair in same if pair[1]["url"]), same[0])
-    return {"name": name, "url": entry["url"], "sha256": entry["sha256"]}
+    url = mirrored(config["mirror"], Path(checkpoint).name) if config["mirror"] else entry["url"]
+    return {"name": name, "url": url, "sha256": entry["sha256"]}
 
 
 def _with_files(config: Config) -> list[tuple[str, Mapping[str, Any]]]:

@@ -13,6 +13,7 @@ import jsonschema
 import yaml
 
 from patchprobe.config.conflicts import conflicts
+from patchprobe.config.downloads import fill_roots
 from patchprobe.config.reading import whole_numbers
 from patchprobe.errors import ConfigError, suggestion
 from patchprobe.models.registered import FOLDER, resolve
@@ -21,12 +22,19 @@ _LIBRARY = Path(__file__).parents[1]
 
 
 def load_schema(path: Path) -> dict[str, Any]:
-    """Read the JSON schema (written as YAML), with the keys that analyses and kinds of corruptions bring along."""
+    """Read the JSON schema (written as YAML), with the keys that analyses, kinds of corruptions and adapters bring along."""
     schema = _read_yaml(path)
     for file in sorted(_LIBRARY.glob("analyses/*/schema.yaml")):
         schema["properties"][file.parent.name] = _read_yaml(file)
     for file in sorted(_LIBRARY.glob("corruptions/kinds/*.yaml")):
         schema["properties"]["corruptions"]["properties"][file.stem.replace("_", "-")] = _read_yaml(file)
+    # Of an adapter without such a file, the adapter itself checks the options when the data set is opened.
+    for file in sorted(_LIBRARY.glob("datasets/adapters/*.yaml")):
+        own = {"properties": {"adapter": {"const": file.stem}}, "required": ["adapter"]}
+        options = _read_yaml(file)
+        needs = {"required": ["options"]} if options.get("required") else {}
+        branch = {"if": own, "then": {**needs, "properties": {"options": options}}}
+        schema["$defs"]["dataset"].setdefault("allOf", []).append(branch)
     return schema
 
 
@@ -60,6 +68,7 @@ def validate(config: Mapping[str, Any], schema: Mapping[str, Any], registry: Pat
     messages += [message for error in others for message in _messages(error)]
     if not messages:
         _fill(filled, schema, schema)
+        fill_roots(filled)
         # The defaults too, so that one that is written out is the same value.
         filled = whole_numbers(filled)
         messages = list(conflicts(filled))
@@ -139,6 +148,8 @@ def _messages(error: jsonschema.ValidationError) -> Iterator[str]:
 def _hint(value: object, rule: object) -> str:
     """Say what a number that arrived as text may come from, or a text that arrived as something else."""
     wanted = rule if isinstance(rule, list) else [rule]
+    if value is None and "string" in wanted:
+        return " (in YAML a # outside quotes begins a remark, so that nothing is left of '#ff8000' without them)"
     if isinstance(value, bool | int | float) and "string" in wanted:
         return " (YAML reads it so: put it in quotes)"
     try:

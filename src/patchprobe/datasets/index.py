@@ -300,8 +300,8 @@ def _whole(dataset: Dataset, path: Path) -> Path:
 
 def _turned(dataset: Dataset, record: Record) -> str:
     """Say whether a viewer would turn the image, since its label map may have been drawn on the turned one."""
-    root = getattr(dataset, "root", None)
-    orientation = 1 if root is None else orientation_of(Path(root) / record.image)
+    path = _whole(dataset, record.image)
+    orientation = orientation_of(path) if path.is_file() else 1
     if orientation == 1:
         return ""
     return f" (the image {turned(orientation)}; if its label map was drawn on it turned, save the image turned)"

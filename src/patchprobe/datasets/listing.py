@@ -26,13 +26,14 @@ def is_left_behind(name: str) -> bool:
     return name.startswith(".") or name in _LEFT_BEHIND
 
 
-def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
+def files_below(folder: Path, suffixes: Collection[str], *, passed_over: list[Path] | None = None) -> list[Path]:
     """Return the files below a folder, at any depth, whose suffix is one of ``suffixes`` (lower case), sorted.
 
-    Links are followed, each real folder once. What systems leave behind is passed over, a folder that cannot be listed too,
-    with a warning. Raises DataError for a name that is no text in UTF-8.
+    Links are followed, each real folder once. What systems leave behind is passed over, and added to ``passed_over``, a folder
+    that cannot be listed too, with a warning. Raises DataError for a name that is no text in UTF-8.
     """
-    return sorted(path for path in _walk(folder, set()) if path.suffix.lower() in suffixes)
+    left_behind: list[Path] = [] if passed_over is None else passed_over
+    return sorted(path for path in _walk(folder, set(), left_behind) if path.suffix.lower() in suffixes)
 
 
 def files_in(folder: Path, suffix: str) -> list[Path]:
@@ -86,17 +87,18 @@ def refuse_unpaired(images: Mapping[_Name, Path], labels: Mapping[_Name, Path], 
             raise DataError(f"{several(missing, f'{other}s are missing')}; copy them there or remove each {this}")
 
 
-def _walk(folder: Path, seen: set[str]) -> Iterator[Path]:
+def _walk(folder: Path, seen: set[str], left_behind: list[Path]) -> Iterator[Path]:
     real = os.path.realpath(folder)
     if real in seen:
         return
     seen.add(real)
     for entry in _entries(folder):
         if is_left_behind(entry.name):
+            left_behind.append(folder / entry.name)
             continue
         path = check_name(folder / entry.name)
         if _is_folder(entry):
-            yield from _walk(path, seen)
+            yield from _walk(path, seen, left_behind)
         elif path.is_file():
             yield path
 

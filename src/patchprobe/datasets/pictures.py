@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import io
 import logging
 import struct
 import zlib
@@ -31,10 +32,27 @@ _CONVERTIBLE = {
 }
 # Tried by content, whatever the suffix. Left to itself, Pillow hands PostScript to Ghostscript, which is a language.
 FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+"""The suffixes of files in which pictures are looked for, in small letters."""
 # What Pillow's decoders raise on broken files.
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, TypeError)
 # Tags of TIFF 6.0: BitsPerSample, PhotometricInterpretation and SampleFormat.
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
+
+
+@dataclass(frozen=True)
+class Content:
+    """A picture that lies in a larger file: its bytes, and what it is called in messages."""
+
+    name: str
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Source = Path | Content
+"""Where a picture is: a file, or bytes out of a larger one."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +67,12 @@ class Header:
     orientation: int
 
 
-def header_of(image: Image.Image) -> Header:
-    """Return the header of an open picture."""
+def header_of(image: Image.Image, source: Source) -> Header:
+    """Return the header of a picture that was opened from ``source``."""
     tags: Any = getattr(image, "tag_v2", {})
     bits = tags.get(_BITS, 8)
     if image.format == "PNG":
-        bits = _png_bits(Path(str(image.filename)))  # type: ignore[attr-defined]
+        bits = _png_bits(source)
     elif image.mode == "1":
         bits = 1
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
@@ -67,27 +85,27 @@ def header_of(image: Image.Image) -> Header:
     )
 
 
-def _png_bits(path: Path) -> int:
+def _png_bits(source: Source) -> int:
     """Return the bit depth of a PNG file: the ninth byte of its first chunk, IHDR."""
-    with path.open("rb") as file:
+    if isinstance(source, Content):
+        return source.content[24]
+    with source.open("rb") as file:
         return file.read(25)[24]
 
 
-def open_picture(path: Path) -> Image.Image:
+def open_picture(source: Source) -> Image.Image:
     """Open a picture of one of ``FORMATS``; every file is opened by this. Raises one of ``DECODE_ERRORS``."""
-    return Image.open(path, formats=FORMATS)
+    return Image.open(io.BytesIO(source.content) if isinstance(source, Content) else source, formats=FORMATS)
 
 
 @contextlib.contextmanager
-def decoded(path: Path) -> Iterator[Image.Image]:
+def decoded(path: Source) -> Iterator[Image.Image]:
     """Open a picture, decode it completely, and have it closed; raises DataError if it is missing or cannot be read."""
     try:
         with open_picture(path) as image:
-            if image.format == "TIFF" and header_of(image).orientation != 1:
+            if image.format == "TIFF" and (orientation := header_of(image, path).orientation) != 1:
                 # Pillow turns these when it decodes them, and no others.
-                raise DataError(
-                    f"{path} {turned(header_of(image).orientation)}: save it turned, without an orientation"
-                )
+                raise DataError(f"{path} {turned(orientation)}: save it turned, without an orientation")
             image.load()
             yield image
     except FileNotFoundError:
@@ -102,15 +120,17 @@ def decoded(path: Path) -> Iterator[Image.Image]:
         raise DataError(f"{path} cannot be decoded ({error}); copy it again from the original data set") from error
 
 
-def read_rgb(path: Path, *, notice: Notice | None = None) -> npt.NDArray[np.uint8]:
+def read_rgb(
+    path: Source, *, notice: Notice | None = None, follows: Callable[[int, tuple[int, int]], bool] | None = None
+) -> npt.NDArray[np.uint8]:
     """Decode an image file completely: uint8 (height, width, 3), RGB, as it is stored.
 
     Grey, palette and alpha images are converted, alpha dropped. An orientation in EXIF is not followed, since label maps
-    are drawn on one or the other. ``notice`` hears the kind and text of both, by default they are logged. Raises DataError
+    are drawn on one or the other, unless ``follows`` says so of the orientation and the rows and columns as stored. ``notice`` hears the kind and text of both, by default they are logged. Raises DataError
     if the file is missing, broken, animated or has another pixel format, such as 16 bits per channel.
     """
     with decoded(path) as image:
-        header, mode = header_of(image), image.mode
+        header, mode = header_of(image, path), image.mode
         if header.bits > 8 or mode not in (*_CONVERTIBLE, "RGB"):
             found = f"{header.bits} bits per channel" if header.bits > 8 else f"pixel format {mode!r}"
             raise DataError(f"image {path} has {found}; convert it to 8-bit RGB, from black to white over 0 to 255")
@@ -122,21 +142,30 @@ def read_rgb(path: Path, *, notice: Notice | None = None) -> npt.NDArray[np.uint
     if mode in _CONVERTIBLE:
         (notice or _notice)(f"mode {mode}", f"{path} is a {_CONVERTIBLE[mode]} image (mode {mode}); converted to RGB")
     if header.orientation != 1:
-        (notice or _notice)("orientation", f"{path} {turned(header.orientation)}, and is read as it is stored")
+        follow = follows is not None and follows(header.orientation, (array.shape[0], array.shape[1]))
+        said = "is read so" if follow else "is read as it is stored"
+        (notice or _notice)(f"orientation, {said}", f"{path} {turned(header.orientation)}, and {said}")
+        return np.ascontiguousarray(_TURNS[header.orientation](array)) if follow else array
     return array
 
 
-def picture_size(path: Path) -> tuple[int, int]:
-    """Return rows and columns of a picture, by its header alone; raises DataError if it is missing or no picture."""
-    try:
-        with open_picture(path) as image:
-            return image.height, image.width
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing; copy it there from the original data set") from None
-    except (*DECODE_ERRORS, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"{path} cannot be read as a picture ({error}); copy it again from the original data set"
-        ) from error
+# What viewers do with the pixels of each orientation (EXIF 2.32, tag 0x0112).
+_TURNS: dict[int, Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]] = {
+    1: lambda pixels: pixels,
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels[::-1].swapaxes(0, 1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
+}
+
+
+def picture_size(path: Source) -> tuple[int, int]:
+    """Return rows and columns of a picture as it is stored, by its header alone; raises DataError if it is missing or no picture."""
+    with _opened(path) as image:
+        return image.height, image.width
 
 
 def turned(orientation: int) -> str:
@@ -144,10 +173,24 @@ def turned(orientation: int) -> str:
     return f"is shown turned or mirrored by viewers (EXIF orientation {orientation})"
 
 
-def orientation_of(path: Path) -> int:
-    """Return the orientation in EXIF, 1 for a picture that is shown as it is stored."""
-    with decoded(path) as image:
-        return header_of(image).orientation
+def orientation_of(path: Source) -> int:
+    """Return the orientation in EXIF, 1 for a picture that is shown as it is stored; raises DataError as :func:`picture_size`."""
+    with _opened(path) as image:
+        return header_of(image, path).orientation
+
+
+@contextlib.contextmanager
+def _opened(path: Source) -> Iterator[Image.Image]:
+    """Open a picture for what its header says."""
+    try:
+        with open_picture(path) as image:
+            yield image
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; copy it there from the original data set") from None
+    except (*DECODE_ERRORS, Image.DecompressionBombError) as error:
+        raise DataError(
+            f"{path} cannot be read as a picture ({error}); copy it again from the original data set"
+        ) from error
 
 
 @functools.cache

@@ -48,7 +48,7 @@ _ROW = "| `{name}` | {kind} | {default} | {text} |"
 def reference(schema: Mapping[str, Any]) -> str:
     """Return the page in Markdown: one row per key with its type, default and description."""
     sections = [_HEAD]
-    parts = [("Top level", schema), *((f"`{k}` entries", v) for k, v in _entries(schema))]
+    parts = [("Top level", schema), *_entries(schema)]
     for title, part in parts:
         sections.append(f"### {title}\n")
         sections.append("| key | type | default | meaning |\n|---|---|---|---|")
@@ -58,10 +58,15 @@ def reference(schema: Mapping[str, Any]) -> str:
 
 
 def _entries(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    yield "datasets.<name>", schema["$defs"]["dataset"]
-    yield "models.<name>", schema["$defs"]["model"]
-    yield "models.<name>.variants.<name>", schema["$defs"]["variant"]
-    yield "pretraining.objectives.<name>", schema["$defs"]["objective"]
+    yield "`datasets.<name>` entries", schema["$defs"]["dataset"]
+    for branch in schema["$defs"]["dataset"]["allOf"]:
+        options = branch["then"]["properties"]["options"]
+        if options["properties"]:
+            adapter = branch["if"]["properties"]["adapter"]["const"]
+            yield f"`datasets.<name>.options` of adapter `{adapter}`", options
+    yield "`models.<name>` entries", schema["$defs"]["model"]
+    yield "`models.<name>.variants.<name>` entries", schema["$defs"]["variant"]
+    yield "`pretraining.objectives.<name>` entries", schema["$defs"]["objective"]
 
 
 def _rows(part: Mapping[str, Any], root: Mapping[str, Any], prefix: str) -> Iterator[dict[str, str]]:

@@ -10,13 +10,23 @@ from matplotlib.figure import Figure
 from patchprobe.report.style import plain
 
 
-def put_image(figure: Figure, x: float, y: float, side: float, image: npt.NDArray[np.uint8], **options: Any) -> Axes:
-    """Put an image, uint8 (height, width, 3), into a square of ``side`` inches and return its axes, in px of the image.
+def put_image(
+    figure: Figure,
+    x: float,
+    y: float,
+    side: float,
+    image: npt.NDArray[np.uint8],
+    *,
+    height: float | None = None,
+    **options: Any,
+) -> Axes:
+    """Put an image, uint8 (y, x, 3), into a square of ``side`` inches and return its axes, in px of the image.
 
-    ``options`` are those of ``imshow``. Pixels stay pixels in an SVG.
+    With ``height`` the square is a rectangle of that height. ``options`` are those of ``imshow``. Pixels stay pixels in an SVG.
     """
-    width, height = figure.get_size_inches()
-    axes = figure.add_axes((x / width, 1 - (y + side) / height, side / width, side / height))
+    wide, high = figure.get_size_inches()
+    tall = side if height is None else height
+    axes = figure.add_axes((x / wide, 1 - (y + tall) / high, side / wide, tall / high))
     axes.imshow(image, interpolation="none", **({"aspect": "equal"} | options))
     axes.set_axis_off()
     return axes

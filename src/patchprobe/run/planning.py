@@ -31,6 +31,8 @@ from patchprobe.run.records import (
 )
 from patchprobe.stores.file_list import drop_spares
 
+# The flag of an input that only has to be there.
+AWAITED = "awaited"
 _OTHER_INPUT = "it was made from another "
 
 
@@ -190,8 +192,9 @@ def _steps(dag: Any) -> Iterable[Step]:
                 if _makes_results(maker)
                 for path in paths
             }
-            inputs = {str(path): makers.get(str(path)) for path in job.input}
-            ancient = {str(path) for path in job.input if is_flagged(path, "ancient")}
+            counted = [path for path in job.input if not is_flagged(path, AWAITED)]
+            inputs = {str(path): makers.get(str(path)) for path in counted}
+            ancient = {str(path) for path in counted if is_flagged(path, "ancient")}
             yield Step(
                 [str(path) for path in job.output],
                 params_digest(job.non_derived_params),

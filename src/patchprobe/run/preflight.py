@@ -74,6 +74,7 @@ def check(config: Mapping[str, Any], *, device: str, rules: Collection[str] = ()
     """
     # Imported here, since the workflow imports this module on every parse and runs it once.
     from patchprobe.analyses.declaring import analyses
+    from patchprobe.config.downloads import awaited_root
     from patchprobe.corruptions.corruption import open_corruption
     from patchprobe.datasets.dataset import open_dataset
     from patchprobe.datasets.demo.generators import open_generator
@@ -96,6 +97,8 @@ def check(config: Mapping[str, Any], *, device: str, rules: Collection[str] = ()
                     f"datasets.{name}.root has no meaning for a generated data set; remove it, or generate"
                 )
             open_generator(entry["generate"], name=name)
+        elif absent := awaited_root(config, name):
+            check_writable([absent])
         else:
             open_dataset(entry, Path(config["data_root"]), name=name)
     for name, entry in config["pretraining"]["objectives"].items():

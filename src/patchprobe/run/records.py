@@ -97,14 +97,19 @@ def sha256(path: Path) -> str:
         return ""
 
 
+def record_path(job: str) -> Path:
+    """Return where the record of the job with this first output is; raises ValueError if that lies outside of results."""
+    return FOLDER / f"{Path(job).relative_to(RESULTS)}.json"
+
+
 def read_record(job: str) -> Record | None:
     """Return the record of the job with this first output; None if there is none that can be read."""
-    return _record(_read(_record_path(job)))
+    return _record(_read(record_path(job)))
 
 
 def write_record(job: str, record: Record) -> None:
     """Write the record of a job; one that a power cut takes back only means that the job is run again."""
-    write_atomic(_record_path(job), _text(dataclasses.asdict(record)), lasting=False)
+    write_atomic(record_path(job), _text(dataclasses.asdict(record)), lasting=False)
 
 
 def recorded_files(results: Path) -> Iterator[tuple[Path, str]]:
@@ -162,10 +167,6 @@ def _record(values: Mapping[str, Any]) -> Record | None:
 
 def _pairs(values: object) -> bool:
     return isinstance(values, dict) and all(isinstance(pair, list) and len(pair) == 2 for pair in values.values())
-
-
-def _record_path(job: str) -> Path:
-    return FOLDER / f"{Path(job).relative_to(RESULTS)}.json"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from patchprobe.errors import ConfigError
 from patchprobe.reference.config import reference
 
 SPLITS = {"train": {"source": "train"}, "evaluation": {"source": "test"}}
+FOLDERS = {"adapter": "folders", "root": "mine", "splits": SPLITS, "tiling": {"size": 64}}
 BASE = {
     "datasets": {"street": {"adapter": "synthetic", "splits": SPLITS, "tiling": {"size": 64}}},
     "models": {"pixels": {"source": "pixels"}, "dino": {"source": "timm", "architecture": "vit_base_patch16_224.dino"}},
@@ -148,7 +149,7 @@ def test_partial_corruption_list_is_kept(schema):
         (
             "datasets.street.zzz",
             1,
-            "unknown key datasets.street.zzz: allowed are adapter, corruptions, generate, ground_sample_distance, options, root, splits, tiling",
+            "unknown key datasets.street.zzz: allowed are adapter, corruptions, download, generate, ground_sample_distance, options, root, splits, tiling",
         ),
         ("models.pixels.seed", 1, "key models.pixels.seed has no meaning with this models.pixels.source: remove it"),
         ("models.dino", {"source": "timm"}, "key models.dino.architecture is missing"),
@@ -215,6 +216,32 @@ def test_partial_corruption_list_is_kept(schema):
         ("models.scalemae", {"ground_sample_distance": "sensors"}, "key models.scalemae.ground_sample_distance"),
         ("extraction", None, "key extraction: None is not of type 'object'"),
         (
+            "datasets.street.options",
+            {"image": 3},
+            "unknown key datasets.street.options.image: did you mean datasets.street.options.images?",
+        ),
+        (
+            "datasets.street.options",
+            {"height": 16},
+            "key datasets.street.options.height: 16 is less than the minimum of 32",
+        ),
+        ("datasets.street.adapter", "folders", "key datasets.street.options is missing"),
+        (
+            "datasets.street",
+            FOLDERS | {"options": {"images": "a/*", "classes": ["a", "b"]}},
+            "options.label_maps is missing",
+        ),
+        (
+            "datasets.street",
+            FOLDERS | {"options": {"images": "a/*", "label_maps": "b/*", "classes": {"a": None, "b": 1}}},
+            "options.classes.a: None is not of type 'integer', 'string', 'array' (in YAML a # outside quotes begins a remark",
+        ),
+        (
+            "datasets.street",
+            FOLDERS | {"adapter": "camvid", "options": {"a": 1}},
+            "unknown key datasets.street.options.a",
+        ),
+        (
             "models.dino.variants",
             {"bn": {"transform": "batch-norm", "features": 3}},
             "key models.dino.variants.bn.features has no meaning with this models.dino.variants.bn.transform: remove it",
@@ -250,6 +277,18 @@ def test_partial_corruption_list_is_kept(schema):
             {"models": ["dino"], "datasets": ["ade20k"]},
             "key full_images.datasets names ade20k, which is not under datasets: there are street",
         ),
+        (
+            "report",
+            {"models": ["dino", "pixel"]},
+            "key report.models names pixel, which is not under models: did you mean pixels?",
+        ),
+        (
+            "report",
+            {"models": ["mae"]},
+            "key report.models names mae, which is not under models: there are dino, pixels",
+        ),
+        ("report", {"models": ["dino", "dino"]}, "key report.models: ['dino', 'dino'] has non-unique elements"),
+        ("report", {"methods": ["knn"]}, "key report.methods.0 is 'knn', allowed are 1-nn, linear"),
         ("removal_sweep", {"features": [0, 0]}, "key removal_sweep.features: [0, 0] has non-unique elements"),
         ("corruptions", {"blur": {"levels": []}}, "key corruptions.blur.levels: [] should be non-empty"),
     ],
@@ -343,7 +382,15 @@ def test_folders_below_data_root_are_taken(schema, monkeypatch, root, inside):
 
 
 # A text that each pattern takes, so that the test below fails for the line break alone.
-EXAMPLES = ("street", "sensor", "0123456789abcdef", "tcp://node:8786", "patch-classification-v1", "data/CamVid")
+EXAMPLES = (
+    "street",
+    "sensor",
+    "0123456789abcdef",
+    "tcp://node:8786",
+    "patch-classification-v1",
+    "data/CamVid",
+    "file:///archives",
+)
 
 
 def patterns(part):

@@ -11,9 +11,9 @@ import pytest
 import safetensors.torch
 import torch
 
+from patchprobe.downloads.addresses import check_address
 from patchprobe.errors import ConfigError
 from patchprobe.models.checkpoints.files import (
-    check_address,
     checkpoint_name,
     format_of,
     stranger,

@@ -15,7 +15,7 @@ import pytest
 from breaking_server import Server
 from serving import serving
 
-from patchprobe.errors import ModelError
+from patchprobe.errors import DownloadError
 from patchprobe.models.checkpoints.fetching import Checkpoint, Patience, fetch
 
 # Begins as what torch.save writes and, backwards, as what it wrote before 1.6.
@@ -65,7 +65,7 @@ def partial(path):
 
 def refused(checkpoint, patience=QUICK):
     """The message of the error, which names key and address and says what to put where; no file may be there."""
-    with pytest.raises(ModelError) as caught:
+    with pytest.raises(DownloadError) as caught:
         fetch(checkpoint, patience)
     text = str(caught.value)
     assert not checkpoint.path.exists()
@@ -136,7 +136,7 @@ def test_server_without_ranges_starts_over(server, path):
 
 def test_file_that_changed_between_attempts_is_taken_whole(server, path):
     server.plans = [{"cut": 600_000}]
-    with pytest.raises(ModelError):
+    with pytest.raises(DownloadError):
         fetch(wanted(path, server.url), Patience(5, 1, 0))
     server.content, server.etag = CONTENT[::-1], '"two"'
     fetch(wanted(path, server.url), QUICK)
@@ -258,7 +258,9 @@ def test_what_else_came_is_named_with_its_sha256(server, path):
 def test_a_link_to_nothing_is_not_downloaded_to(server, path):
     path.parent.mkdir()
     path.symlink_to(path.with_name("gone.pth"))
-    with pytest.raises(ModelError, match=r"models\.dino\.checkpoint: .* is a link to .*gone\.pth, which is not there"):
+    with pytest.raises(
+        DownloadError, match=r"models\.dino\.checkpoint: .* is a link to .*gone\.pth, which is not there"
+    ):
         fetch(wanted(path, server.url), QUICK)
     assert path.is_symlink() and not server.asked
 
@@ -310,9 +312,9 @@ def test_signatures_and_passwords_are_not_shown(server, path, capfd):
     assert server.asked[0][0].endswith("?Signature=abc")
     path.unlink()
     server.plans = [{"status": 403}]
-    with pytest.raises(ModelError) as caught:
+    with pytest.raises(DownloadError) as caught:
         fetch(wanted(path, url))
-    with pytest.raises(ModelError) as broken:
+    with pytest.raises(DownloadError) as broken:
         fetch(wanted(path, "http://me:pass@127.0.0.1:9/x.pth?Signature=abc"), QUICK)
     record = (path.parent / "dino.pth.fetched.json").read_text()
     for text in (capfd.readouterr().err, str(caught.value), str(broken.value), record):
@@ -334,7 +336,7 @@ def test_file_on_this_machine_even_offline(tmp_path, path, monkeypatch):
     fetch(wanted(path, source.as_uri(), SHA256))
     assert path.read_bytes() == source.read_bytes() == CONTENT
     path.unlink()
-    with pytest.raises(ModelError, match=r"file:///nowhere\.pth cannot be read"):
+    with pytest.raises(DownloadError, match=r"file:///nowhere\.pth cannot be read"):
         fetch(wanted(path, "file:///nowhere.pth"))
 
 
@@ -344,7 +346,7 @@ def test_no_url(path):
 
 @pytest.mark.parametrize("url", ["ftp://host/x.pth", "dino.pth", "hf://model.pth", "https:///x.pth", "http://[::1"])
 def test_not_an_address(path, url):
-    with pytest.raises(ModelError, match=r"models\.dino\.url: .* is not an address"):
+    with pytest.raises(DownloadError, match=r"models\.dino\.url: .* is not an address"):
         fetch(wanted(path, url))
 
 
@@ -419,13 +421,13 @@ def test_full_disk_keeps_what_came(server, path):
 
 def test_file_larger_than_the_disk_is_not_begun(server, path):
     server.plans = [{"length": 10**18, "cut": 1000}]
-    with pytest.raises(ModelError, match=r"No space left on device.*free some space"):
+    with pytest.raises(DownloadError, match=r"No space left on device.*free some space"):
         fetch(wanted(path, server.url), QUICK)
     assert len(server.asked) == 1 and left(path) == []
 
 
 def test_folder_that_cannot_be_made(server, tmp_path):
     (tmp_path / "checkpoints").write_text("a file")
-    with pytest.raises(ModelError, match="checkpoint_root"):
+    with pytest.raises(DownloadError, match="checkpoint_root"):
         fetch(wanted(tmp_path / "checkpoints/dino.pth", server.url))
     assert not server.asked and left(tmp_path / "checkpoints") == ["checkpoints"]

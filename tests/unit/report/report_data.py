@@ -103,7 +103,10 @@ def classes_csv(path, classes=CLASSES):
 
 
 def label_stores(folder, corruptions=None, models=("dino",), images=2, tiles=3, size=64, void=255):
-    """Write small tile, label and prediction stores of one data set; returns their paths by kind and name."""
+    """Write small tile, label and prediction stores of one data set; returns their paths by kind and name.
+
+    The tiles of an image stand in a row and overlap by a quarter of their width.
+    """
     draw = np.random.default_rng(3)
     ids = [f"{'train' if i >= images else 'val'}/{i}" for i in range(images + 1) for _ in range(tiles)]
     names = [f"{image}#r0c{i % tiles}" for i, image in enumerate(ids)]
@@ -122,9 +125,11 @@ def label_stores(folder, corruptions=None, models=("dino",), images=2, tiles=3, 
             build.array(name, data.shape, data.shape, data.dtype, dims)[...] = data
             for key, values in {"tile": names, "image_id": ids, "split": splits}.items():
                 build.coordinate(key, [values[i] for i in kept], ("tile",))
+            build.coordinate("top", np.zeros(len(kept), np.int64), ("tile",))
+            build.coordinate("left", np.array([i % tiles * size * 3 // 4 for i in kept], np.int64), ("tile",))
             for key, (dim, values) in coordinates.items():
                 build.coordinate(key, values, (dim,))
-            build.attributes(corruption=path.stem)
+            build.attributes(corruption=path.stem, tile_size=size)
             if name == "label":
                 shown = [colors[i].tolist() for i in range(len(CLASSES))]
                 build.attributes(
@@ -164,8 +169,11 @@ def corruption_sheet(tiles, labels, outputs, *, images):
     sheets.corruption_sheet(opened, open_store(labels), outputs, images=images, dataset="camvid")
 
 
-def segmentation_sheet(tiles, labels, predictions, outputs, *, images):
-    """Draw the sheet of stores at paths, prediction stores by model."""
+def segmentation_sheet(tiles, labels, predictions, outputs, *, images, **options):
+    """Draw the sheet of stores at paths, prediction stores by model, whose scores are made up."""
     opened = [open_store(path) for path in predictions.values()]
-    own = {"models": list(predictions), "images": images, "dataset": "camvid"}
-    sheets.segmentation_sheet(open_store(tiles), open_store(labels), opened, outputs, **own)
+    own = {"models": list(predictions), "methods": ["1-nn", "linear"], "most": len(predictions), "images": images}
+    rows = measurement_rows(list(predictions), corruptions={}, classes=[])
+    sheets.segmentation_sheet(
+        open_store(tiles), open_store(labels), opened, rows, outputs, **own | options, dataset="camvid"
+    )

@@ -18,7 +18,7 @@ from serving import serving
 from test_devices import fake_gpus  # noqa: F401
 
 import patchprobe.run.devices as devices
-from patchprobe.errors import DeviceError, ModelError, PatchprobeError
+from patchprobe.errors import DeviceError, DownloadError, PatchprobeError
 from patchprobe.files import write_atomic
 from patchprobe.models.checkpoints.fetching import Checkpoint, Patience, fetch
 
@@ -178,7 +178,7 @@ def test_a_download_does_not_follow_a_link(server, path, tmp_path, suffix, there
         victim.write_text("precious")
     path.with_name(f".{path.name}{suffix}").symlink_to(victim)
     if suffix == ".partial":
-        with pytest.raises(ModelError, match=r"models\.dino\.checkpoint: .*\.dino\.pth\.partial is no plain file"):
+        with pytest.raises(DownloadError, match=r"models\.dino\.checkpoint: .*\.dino\.pth\.partial is no plain file"):
             fetch(Checkpoint("dino", path, server.url, None), QUICK)
     else:
         fetch(Checkpoint("dino", path, server.url, None), QUICK)
@@ -191,7 +191,7 @@ def test_a_download_does_not_wait_for_a_fifo(server, path, suffix):
     os.mkfifo(path.with_name(f".{path.name}{suffix}"))
     with within(15):
         if suffix == ".partial":
-            with pytest.raises(ModelError, match="is no plain file"):
+            with pytest.raises(DownloadError, match="is no plain file"):
                 fetch(Checkpoint("dino", path, server.url, None), QUICK)
         else:
             fetch(Checkpoint("dino", path, server.url, None), QUICK)
@@ -205,7 +205,7 @@ def test_a_part_of_another_user_is_not_gone_on_with(server, path, give_away):
     with hidden.open("r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         give_away(hidden)
-        with within(10), pytest.raises(ModelError, match=r"belongs to another user: remove it"):
+        with within(10), pytest.raises(DownloadError, match=r"belongs to another user: remove it"):
             fetch(Checkpoint("dino", path, server.url, None), QUICK)
     assert not path.exists() and not server.asked
 
@@ -214,7 +214,7 @@ def test_a_part_with_a_second_name_is_not_written_to(server, path, tmp_path):
     victim = tmp_path / "victim"
     victim.write_text("precious")
     os.link(victim, path.with_name(f".{path.name}.partial"))
-    with pytest.raises(ModelError, match="has a second name: remove it"):
+    with pytest.raises(DownloadError, match="has a second name: remove it"):
         fetch(Checkpoint("dino", path, server.url, None), QUICK)
     assert victim.read_text() == "precious"
 

@@ -21,9 +21,8 @@ from patchprobe.datasets.image_classes import (
     refuse_too_few,
     visible,
 )
+from patchprobe.datasets.pictures import SUFFIXES
 from patchprobe.errors import ConfigError, DataError
-
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 # As in the configuration, since the name becomes part of file names.
 _SPLIT = r"[A-Za-z0-9_][A-Za-z0-9._-]*"

@@ -1,27 +1,22 @@
-"""Checkpoints as files: where they lie, where they come from, and what their first bytes say they are.
+"""Checkpoints as files: where they lie, and what their first bytes say they are.
 
 Nothing here imports torch, because the workflow asks these questions on every parse.
 """
 
-import codecs
 import io
 import os
 import pickletools
-import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
+from patchprobe.downloads.contents import BEGINNING, as_text, is_web_page
 from patchprobe.errors import ConfigError, ModelError, suggestion
 from patchprobe.files import is_below
 
 Format = Literal["safetensors", "zip", "legacy"]
 
-# Bytes that tell what a file is.
-BEGINNING = 4096
-HUB = re.compile(r"hf://(?P<repo>[^/@]+/[^/@]+)(@(?P<revision>[^/]+))?/(?P<file>.+)")
 
 # What the package brings along.
 WEIGHTS = Path(__file__).parents[2] / "weights"
@@ -32,7 +27,6 @@ _LAYOUTS = Path(__file__).parents[1] / "layouts"
 _LEGACY = b"l\xfc\x9cF\xf9 j\xa8P\x19"
 # longest header of the safetensors format
 _LONGEST_HEADER = 100_000_000
-_PAGE = re.compile(r"<(!doctype\s+html|html|head|body|title|meta|script|\?xml|!--)", re.IGNORECASE)
 
 
 def checkpoint_name(entry: Mapping[str, Any]) -> str:
@@ -104,36 +98,11 @@ def stranger(beginning: bytes) -> str | None:
         return "a git LFS pointer"
     if _is_pickle(beginning):
         return "a pickle of Python objects that torch.save did not write"
-    text = _text(beginning)
+    text = as_text(beginning)
     if text is None:
         return None
     shown = repr(text.strip()[:60])
     return f"JSON ({shown})" if text.lstrip().startswith(("{", "[")) else f"text ({shown})"
-
-
-def is_web_page(beginning: bytes) -> bool:
-    """Tell whether first bytes are those of HTML or XML, in any encoding and behind whatever comments."""
-    text = _text(beginning)
-    return bool(_PAGE.match((beginning.decode("latin-1") if text is None else text).lstrip()))
-
-
-def check_address(key: str, url: str) -> None:
-    """Raise ConfigError naming ``key`` unless ``url`` is one that a checkpoint can be fetched from."""
-    try:
-        parts = urlsplit(url)
-        good = (
-            parts.scheme == "file"
-            or (parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0)
-            or HUB.fullmatch(url) is not None
-        )
-        shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.scheme else parts.path
-    except ValueError:
-        # It may hold a password, and nobody can say where.
-        good, shown = False, "the text given"
-    if not good:
-        raise ConfigError(
-            f"{key}: {shown} is not an address; write https://…, file:///… or hf://<organisation>/<repository>/<file>"
-        )
 
 
 def layout_names() -> list[str]:
@@ -155,17 +124,6 @@ def _packed(beginning: bytes) -> str:
     except zlib.error:
         return "packed with gzip"
     return f"packed with gzip ({stranger(inside) or 'unpack it'})"
-
-
-def _text(beginning: bytes) -> str | None:
-    """Decode first bytes, whose last character may be cut off; None if they are not text."""
-    utf16 = beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        decoder = codecs.getincrementaldecoder("utf-16" if utf16 else "utf-8-sig")()
-        text = decoder.decode(beginning)
-    except UnicodeDecodeError:
-        return None
-    return text if "".join(text.split()).isprintable() else None
 
 
 def _is_pickle(beginning: bytes) -> bool:

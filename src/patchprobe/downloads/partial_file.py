@@ -13,13 +13,13 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from patchprobe.errors import StoreError
-from patchprobe.files import file_sha256, locked, write_atomic
+from patchprobe.files import file_digests, locked, write_atomic
 
 _LONGEST_NOTE = 1 << 16
 # No links, and no waiting for the other end of a FIFO.
@@ -79,7 +79,7 @@ class PartialFile:
     def range_headers(self, url: str, *, anyway: bool) -> dict[str, str] | None:
         """Return the headers that ask for the rest, or None if there is none.
 
-        A part is continued if the server can say whether it is of the same file, or ``anyway``, when a known SHA-256
+        A part is continued if the server can say whether it is of the same file, or ``anyway``, when a known digest
         will tell; else the whole is asked for.
         """
         valid = self._validator if url == self._url else None
@@ -102,10 +102,10 @@ class PartialFile:
             self.size += written
             view = view[written:]
 
-    def sha256(self) -> str:
-        """Return the SHA-256 of what is there, in hexadecimal."""
+    def digests(self, kinds: Iterable[str]) -> dict[str, str]:
+        """Return digests of what is there, in hexadecimal, by kind (what hashlib calls it)."""
         # By the descriptor: the name may be another file's by now.
-        return file_sha256(Path(f"/proc/self/fd/{self._file.fileno()}"))
+        return file_digests(Path(f"/proc/self/fd/{self._file.fileno()}"), kinds)
 
     def beginning(self, size: int) -> bytes:
         """Return the first ``size`` bytes, or all if there are fewer."""

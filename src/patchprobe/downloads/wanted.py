@@ -1,0 +1,63 @@
+"""A file that is wanted: where it belongs, where it can be had, and how it is known to be the right one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from patchprobe.downloads.addresses import without_secrets
+
+# What hashlib calls the digests that publishers of data and weights give.
+KINDS = ("md5", "sha1", "sha256")
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What messages name: the keys at which a user says the address, the digest, the place and the root folder of a file;
+    ``correct``, what to correct there if another file comes, and ``unchecked``, what to do where no digest is known."""
+
+    address: str
+    digest: str
+    place: str
+    root: str
+    correct: str
+    unchecked: str
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file with its addresses, the first one first.
+
+    ``digests`` are in hexadecimal by kind (md5, sha1, sha256), whole or their first digits; ``size`` is in bytes.
+    ``content`` says what kind of file is wanted, and ``foreign`` what a file is, by its first bytes, if it is of another
+    kind, else nothing.
+    """
+
+    keys: Keys
+    path: Path
+    addresses: tuple[str, ...]
+    digests: Mapping[str, str] = field(default_factory=dict)
+    size: int | None = None
+    content: str = "the file"
+    foreign: Callable[[bytes], str] = lambda beginning: ""
+
+    def differs(self, found: Mapping[str, str]) -> tuple[str, str] | None:
+        """Return the first digest that is not as it has to be, as expected and as found; None if all are."""
+        for kind, expected in self.digests.items():
+            if not found[kind].startswith(expected.lower()):
+                shown = "" if kind == "sha256" else f"{kind} "
+                return f"{shown}{expected}", f"{shown}{found[kind]}"
+        return None
+
+    @property
+    def by_hand(self) -> str:
+        """What to put where if the file cannot be fetched."""
+        origin = f"get {without_secrets(self.addresses[0])} elsewhere" if self.addresses else "get it"
+        known = [f"{kind} {digest}" for kind, digest in self.digests.items()]
+        known += [f"{self.size} bytes"] if self.size else []
+        facts = f" ({', '.join(known)})" if known else ""
+        return f"{origin} and put it into the folder {self.path.parent.resolve()} as {self.path.name}{facts}"
+
+    @property
+    def record(self) -> Path:
+        """The file beside it that says where it came from."""
+        return self.path.with_name(f"{self.path.name}.fetched.json")
