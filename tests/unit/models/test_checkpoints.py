@@ -175,7 +175,7 @@ def test_an_unknown_way_of_positions_is_an_error(tmp_path, weights):
     save_file(weights, tmp_path / "w.safetensors")
     with pytest.raises(
         ModelError,
-        match=r"models\.m\.position_embedding: 'dinoo' is unknown: take one of timm, dino, vitmae, bilinear, .*gsd",
+        match=r"models\.m\.position_embedding: 'dinoo' is unknown: take one of timm, dino, vitmae, bilinear, bilinear-antialiased, radio, radio-aligned, gsd",
     ):
         load(tmp_path, "w.safetensors", position_embedding="dinoo", input_size=96)
 
