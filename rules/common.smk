@@ -19,7 +19,7 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "patchpro
         del sys.modules[name]
 sys.path.insert(0, str(BASE / "src"))
 
-from patchprobe.analyses.declaring import analyses, of_the_paper  # noqa: E402
+from patchprobe.analyses.declaring import analyses, black_tokens, of_the_paper  # noqa: E402
 from patchprobe.config import downloads, inputs, specs  # noqa: E402
 from patchprobe.config.reading import from_command_line, read_file  # noqa: E402
 from patchprobe.config.validation import load_schema, validate  # noqa: E402

@@ -19,6 +19,13 @@ def with_manifests(files):
     return found
 
 
+def black_of_variant(wildcards):
+    """The tokens of a black image for a variant that is fitted on them; nothing for another."""
+    chosen = [wildcards.variant.removeprefix("@")]
+    stores = black_tokens(config, wildcards.dataset, wildcards.model, chosen)
+    return with_manifests({"black": stores}) if stores else {}
+
+
 def measured_inputs(analysis):
     def inputs(wildcards):
         of = dict(wildcards.items())
@@ -49,9 +56,15 @@ def log_of(rule, wildcards, suffix):
     return str(Path("logs", rule, names) if names else Path("logs", rule)) + f".{suffix}"
 
 
+def shown_wildcards(what):
+    return ("{dataset}" if what.each_dataset else "") + ("{model}" if what.each_model else "")
+
+
 def shown_inputs(analysis, what):
     def inputs(wildcards):
         of = [wildcards.dataset] if what.each_dataset else analysis.shown_datasets(config, what)
+        if what.each_model:
+            return with_manifests(analysis.shown_of_model(config, what, of, wildcards.model))
         return with_manifests(analysis.shown(config, what, of))
 
     return inputs

@@ -1,5 +1,6 @@
 rule fit_probe:
     input:
+        unpack(black_of_variant),
         tokens=ancient("results/{dataset}/features/{model}/clean.zarr"),
         tokens_manifest="results/{dataset}/features/{model}/clean.manifest.json",
         labels=ancient("results/{dataset}/labels.zarr"),
@@ -25,6 +26,7 @@ rule fit_probe:
 
 rule patch_classification:
     input:
+        unpack(black_of_variant),
         bank=ancient("results/{dataset}/features/{model}/clean.zarr"),
         bank_manifest="results/{dataset}/features/{model}/clean.manifest.json",
         tokens=ancient("results/{dataset}/features/{model}/{corruption}.zarr"),

@@ -10,9 +10,9 @@ for analysis in ANALYSES:
             output:
                 **shown_outputs(analysis, what),
             log:
-                log_of(analysis.rule(what), "{dataset}" if what.each_dataset else "", "log"),
+                log_of(analysis.rule(what), shown_wildcards(what), "log"),
             benchmark:
-                log_of(analysis.rule(what), "{dataset}" if what.each_dataset else "", "benchmark.tsv")
+                log_of(analysis.rule(what), shown_wildcards(what), "benchmark.tsv")
             conda:
                 "../envs/report.yaml"
             threads: 1

@@ -18,6 +18,8 @@ OFF = {
     "global_context": {"classes": []},
     "capi": {"enabled": False},
     "hummingbird": {"enabled": False},
+    "removal_curves": {"removals": []},
+    "removal_stability": {"removals": []},
     "paired_differences": {"enabled": False},
     "extraction": {"layers": {"clean": "last"}},
 }
@@ -49,6 +51,8 @@ FULL = {key: value for key, value in SMALL.items() if key not in OFF} | {
     "training_size": {"shares": [0.5, 1.0], "steps": 10},
     "global_context": {"features": 20},
     "hummingbird": {"k": 3},
+    "removal_curves": {"removals": []},
+    "removal_stability": {"removals": []},
     "full_images": {"models": ["pixels"]},
 }
 # A chain of jobs and nothing else.

@@ -39,6 +39,8 @@ TINY = {
     "training_size": {"shares": [0.25, 1.0], "steps": 10},
     "global_context": {"features": 20},
     "hummingbird": {"k": 3},
+    "removal_curves": {"removals": []},
+    "removal_stability": {"removals": []},
     "report": {"images": 2},
 }
 # The finished run has what no other run of the tests has.

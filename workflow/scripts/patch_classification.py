@@ -15,8 +15,9 @@ from patchprobe.run.jobs import run_job
 from patchprobe.run.provenance import spec_hash
 from patchprobe.stores.reading import open_store
 from patchprobe.stores.writing import build_store
+from patchprobe.tokens.black import read_black
 from patchprobe.tokens.labelled import evaluation_labels, labelled_tokens
-from patchprobe.tokens.transforms import fit_transform
+from patchprobe.tokens.variants import fit_variant, sample_of
 
 with run_job(snakemake) as job:
     spec = job.spec
@@ -27,10 +28,12 @@ with run_job(snakemake) as job:
         device = claim_device(job.device)
         training = labelled_tokens(open_store(job.input.bank), labels, "train")
         probe = LinearProbe.load(job.input.probe)
-        fitted = fit_transform(transform, training.tokens, key=key)
+        sample = sample_of(training, read_black(open_store(path) for path in job.input.all("black")))
+        fitted = fit_variant(transform, sample, key=key)
         return PatchClassifier(training, probe, fitted, threads=job.threads, device=device)
 
     inputs = [job.input.bank_manifest, job.input.tokens_manifest, job.input.labels_manifest, job.input.probe]
+    inputs += job.input.all("black_manifest")
     with build_store(job.output.store, inputs=inputs, **job.made) as build:
         write_predictions(build, tokens, classifier)
     # The spare is kept: if this job is killed now, the next one takes the predictions over and only scores.

@@ -18,6 +18,7 @@ from patchprobe import analyses as package
 from patchprobe.analyses.shown import Shown, Table
 from patchprobe.datasets.annotations import KINDS, LABEL_MAPS, annotations, whole_images_alone
 from patchprobe.errors import PatchprobeError, suggestion
+from patchprobe.tokens.variant_kinds import OF_BLACK
 
 Config = Mapping[str, Any]
 Inputs = dict[str, str | list[str]]
@@ -91,9 +92,17 @@ class Analysis:
         """Return the data sets that a table or figure is asked for."""
         return self.datasets(config)
 
+    def shown_models(self, config: Config, what: Shown) -> list[str]:
+        """Return the models that a figure is asked for which there is one of for each."""
+        return self.models(config)
+
     def shown(self, config: Config, what: Shown, datasets: Iterable[str]) -> Inputs:
         """Return the files that a table or figure of some data sets takes, by argument, as ``inputs`` does."""
         return {"rows": self.files(config, datasets)}
+
+    def shown_of_model(self, config: Config, what: Shown, datasets: Iterable[str], model: str) -> Inputs:
+        """Return the same of a figure which there is one of for each model."""
+        return {"rows": self.files(config, datasets, [model])}
 
     def notes(self, config: Config, what: Shown) -> dict[str, Any]:
         """Return the arguments of a table or figure beside files, outputs and the data set of one that has its own."""
@@ -131,7 +140,8 @@ class Analysis:
 
     def shown_paths(self, what: Shown) -> dict[str, str]:
         """Return the patterns of the files of a table or figure, by their suffix."""
-        stem = f"results/{what.folder}/{what.file or self.name}" + (".{dataset}" if what.each_dataset else "")
+        of = (".{dataset}" if what.each_dataset else "") + (".{model}" if what.each_model else "")
+        stem = f"results/{what.folder}/{what.file or self.name}{of}"
         return {suffix: f"{stem}.{suffix}" for suffix in what.formats}
 
     def report_files(self, config: Config) -> list[str]:
@@ -139,9 +149,14 @@ class Analysis:
         files: list[str] = []
         for what in self.shows:
             datasets = self.shown_datasets(config, what)
+            models = self.shown_models(config, what) if what.each_model else [""]
             for pattern in self.shown_paths(what).values():
                 # Of a table of all data sets there is one.
-                files += dict.fromkeys(pattern.replace("{dataset}", dataset) for dataset in datasets)
+                files += dict.fromkeys(
+                    pattern.replace("{dataset}", dataset).replace("{model}", model)
+                    for dataset in datasets
+                    for model in models
+                )
         return files
 
 
@@ -250,6 +265,14 @@ def kinds_of(config: Config, dataset: str) -> list[str]:
     annotated = annotations(entry["adapter"], dataset)
     asked = any(analysis.corrupted and analysis.needs <= annotated for analysis in analyses())
     return sorted(config["corruptions"]) if asked else []
+
+
+def black_tokens(config: Config, dataset: str, model: str, variants: Iterable[str] | None = None) -> list[str]:
+    """Return the store of the tokens of a black image, if variants of a model are fitted on it: all, or those named."""
+    entries = config["models"][model]["variants"]
+    chosen = entries if variants is None else [name for name in variants if name]
+    needed = any(entries[name]["transform"] in OF_BLACK for name in chosen if name in entries)
+    return [f"results/{dataset}/black/{model}.zarr"] if needed else []
 
 
 def view_name(model: str, variant: str) -> str:

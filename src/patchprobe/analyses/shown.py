@@ -18,6 +18,8 @@ class Shown(ABC):
     """The name of its files without data set and suffix; that of the analysis if left out."""
     each_dataset: bool = False
     """Whether there is one for each data set, and not one of all: the function takes ``dataset`` then."""
+    each_model: bool = False
+    """Whether there is one for each model, too; the function takes ``model`` then."""
     category: str
     """Where the report has it."""
     paper: str = ""
@@ -78,7 +80,8 @@ class Figure(Shown):
     def labels(self, suffix: str) -> dict[str, str]:
         """See Shown."""
         of = "{dataset}" if self.each_dataset else "all"
-        return {"dataset": of, "figure": self.title, "format": self.formats[suffix]}
+        title = f"{self.title} of {{model}}" if self.each_model else self.title
+        return {"dataset": of, "figure": title, "format": self.formats[suffix]}
 
 
 @dataclass(frozen=True, kw_only=True)

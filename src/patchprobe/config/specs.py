@@ -104,6 +104,15 @@ def extraction(config: Config, dataset: str, name: str, version: str) -> Values:
     }
 
 
+def black(config: Config, dataset: str, name: str) -> Values:
+    """Return what the tokens of a model depend on, of a black image of the size that it sees tiles at.
+
+    Where tiles are seen each at its own ground sample distance, it is at the one that the model is built for.
+    """
+    values = extraction(config, dataset, name, "clean")
+    return {key: value for key, value in values.items() if key != "ground_of_images"}
+
+
 def full_images_card(config: Config, dataset: str, name: str) -> Values:
     """Return what the description of a model on full images depends on."""
     return {**model(config, name), "tiling": config["datasets"][dataset]["tiling"]}

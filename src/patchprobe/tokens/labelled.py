@@ -1,7 +1,7 @@
 """Tokens of a store joined with the patch labels of their tiles."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,26 @@ _PATCHES_PER_BLOCK = TILES_PER_BLOCK * 1024  # fewer tiles in a block where they
 
 @dataclass(frozen=True)
 class LabelledTokens:
-    """Patches with a class: ``tokens`` (n, features), ``ids`` uint8 (n,), ``images`` str (n,); void ones are left out."""
+    """Patches with a class: ``tokens`` (n, features), ``ids`` uint8 (n,), ``images`` str (n,); void ones are left out.
+
+    ``places`` int64 (n,) says where each lies in its tile, on a ``grid`` of patches (rows, columns), rows first.
+    """
 
     tokens: npt.NDArray[Any]
     ids: npt.NDArray[np.uint8]
     images: npt.NDArray[np.str_]
+    places: npt.NDArray[np.int64]
+    grid: tuple[int, int]
+
+    def part(self, chosen: npt.NDArray[Any]) -> "LabelledTokens":
+        """Return some of the patches, by their numbers or a mask (n,)."""
+        return replace(
+            self,
+            tokens=self.tokens[chosen],
+            ids=self.ids[chosen],
+            images=self.images[chosen],
+            places=self.places[chosen],
+        )
 
 
 def training_split(features: xr.Dataset) -> str:
@@ -29,13 +44,13 @@ def training_split(features: xr.Dataset) -> str:
     return "train" if (features.split.values == "train").any() else "evaluation"
 
 
-def labelled_tokens(features: xr.Dataset, labels: xr.Dataset, split: str) -> LabelledTokens:
-    """Join the last layer's clean tokens of a split with the majority labels of their patches.
+def labelled_tokens(features: xr.Dataset, labels: xr.Dataset, split: str, layer: int = -1) -> LabelledTokens:
+    """Join the clean tokens of a split with the majority labels of their patches.
 
-    Patches labelled void are left out of training (protocol section 3). Raises DataError if none is left.
+    They are those of the last stored layer, or of the one at the place ``layer``. Patches labelled void are left out of training (protocol section 3). Raises DataError if none is left.
     """
     tiles = np.flatnonzero(features.split.values == split)
-    part = features.isel(tile=tiles, level=0, layer=-1)
+    part = features.isel(tile=tiles, level=0, layer=layer)
     maps = labels.label.sel(tile=part.tile.values).values
     ids = patch_labels(maps, grid(features)).reshape(len(tiles), -1)
     keep = ids != labels.attrs["void_id"]
@@ -44,7 +59,7 @@ def labelled_tokens(features: xr.Dataset, labels: xr.Dataset, split: str) -> Lab
             f"split {split!r} has no patch with a class: every patch is void; use the label maps with evaluation ids"
         )
     images = np.broadcast_to(part.image_id.values[:, None], ids.shape)
-    return LabelledTokens(part.tokens.values[keep], ids[keep], images[keep])
+    return LabelledTokens(part.tokens.values[keep], ids[keep], images[keep], np.nonzero(keep)[1], grid(features))
 
 
 def evaluation_labels(tiles: xr.Dataset, labels: xr.Dataset) -> xr.DataArray:

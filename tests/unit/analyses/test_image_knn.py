@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from patchprobe.analyses.image_knn.measure import Images, accuracy, labelled_images, measure, neighbours_hits
 from patchprobe.analyses.image_knn.voting import SCALE_MAE, Vote, class_scores, winners
 from patchprobe.neighbors.memory_bank import MemoryBank
-from patchprobe.tokens.transforms import fit_transform
+from patchprobe.tokens.variants import Sample, fit_variant
 
 LINEAR = {"learning_rates": [0.01], "weight_decays": [0.0], "steps": 300, "batch_size": 256, "validation_fraction": 0.2}
 # The official code rounds cosines to float32, and divides what it lost (up to 2e-7) by T = 0.07.
@@ -135,7 +135,7 @@ def test_k_nn_is_that_of_scikit_learn(k):
     pooled, classes = np.concatenate([train, test]), np.concatenate([known, truth])
     training = np.arange(500) < 300
     images = Images(classes, training, np.arange(500).astype(str), 6)
-    as_it_is = {"": fit_transform(None, train, key="")}
+    as_it_is = {"": fit_variant(None, Sample(train), key="")}
     found = dict(neighbours_hits(pooled, images, as_it_is, k=k, temperature=0.1, threads=1))
     for method, weights in {"knn": "uniform", "weighted-knn": lambda distance: np.exp((1 - distance) / 0.1)}.items():
         reference = KNeighborsClassifier(k, metric="cosine", algorithm="brute", weights=weights)

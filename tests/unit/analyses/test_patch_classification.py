@@ -15,7 +15,7 @@ from patchprobe.stores.file_list import read_manifest
 from patchprobe.stores.reading import open_store
 from patchprobe.stores.writing import build_store
 from patchprobe.tokens.labelled import labelled_tokens
-from patchprobe.tokens.transforms import fit_transform
+from patchprobe.tokens.variants import fit_variant, sample_of
 
 OPTIONS = ProbeOptions(learning_rates=(0.1,), weight_decays=(0.0,), steps=20)
 
@@ -36,7 +36,7 @@ def features():
 def classifier(features):
     training = labelled_tokens(*features, "train")
     probe = fit_probe(training.tokens, training.ids, training.images, OPTIONS, seed=0)
-    return PatchClassifier(training, probe, fit_transform(None, training.tokens, key=""), threads=1)
+    return PatchClassifier(training, probe, fit_variant(None, sample_of(training), key=""), threads=1)
 
 
 class Counting:

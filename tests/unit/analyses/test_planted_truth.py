@@ -24,7 +24,7 @@ from patchprobe.probes.fitting import ProbeOptions, fit_probe
 from patchprobe.stores.reading import open_store
 from patchprobe.stores.writing import build_store
 from patchprobe.tokens.labelled import labelled_tokens
-from patchprobe.tokens.transforms import fit_transform
+from patchprobe.tokens.variants import fit_variant, sample_of
 
 IMAGES, SIDE, FEATURES, HUGE = 72, 4, 300, 200  # one tile an image; the first third is for evaluation
 EVALUATED = IMAGES // 3
@@ -103,7 +103,7 @@ def planted(tmp_path_factory):
     truth = labels.label[:EVALUATED].expand_dims(level=[0.0])
     rows, predictions = [], {}
     for name, entry in VARIANTS.items():
-        transform = fit_transform(entry, training.tokens, key=name)
+        transform = fit_variant(entry, sample_of(training), key=name)
         probe = fit_probe(transform(training.tokens), training.ids, training.images, OPTIONS, seed=0)
         classifier = patch_classification.PatchClassifier(training, probe, transform, threads=1)
         with build_store(folder / f"{name or 'plain'}.zarr", spec="{}", code="c") as build:

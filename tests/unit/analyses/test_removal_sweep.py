@@ -17,7 +17,7 @@ from patchprobe.analyses.variance_spectrum import measure as variance_spectrum
 from patchprobe.errors import ConfigError, DataError
 from patchprobe.probes.fitting import ProbeOptions, fit_probe
 from patchprobe.tokens.labelled import labelled_tokens
-from patchprobe.tokens.transforms import fit_transform
+from patchprobe.tokens.variants import fit_variant, sample_of
 
 TILES, EVALUATED, FEATURES, HUGE = 24, 12, 14, 2
 COUNTS = (0, 1, 2, 5, 10)
@@ -137,7 +137,7 @@ def test_junk_is_useless_and_variants_equal_the_sweep(swept):
     scored = truth != VOID
 
     def classify(entry):
-        transform = fit_transform(entry, training.tokens, key="k")
+        transform = fit_variant(entry, sample_of(training), key="k")
         probe = fit_probe(transform(training.tokens), training.ids, training.images, OPTIONS, seed=0)
         return patch_classification.PatchClassifier(training, probe, transform, threads=1).classify(features, level=0)
 

@@ -15,6 +15,7 @@ from patchprobe.analyses.image_knn import measure as image_knn
 from patchprobe.analyses.layers import measure as layers
 from patchprobe.analyses.patch_classification import classification as patch_classification
 from patchprobe.analyses.patch_retrieval import measure as patch_retrieval
+from patchprobe.analyses.removal_curves import measure as removal_curves
 from patchprobe.analyses.removal_sweep import measure as removal_sweep
 from patchprobe.analyses.training_size import measure as training_size
 from patchprobe.neighbors import memory_bank as neighbors
@@ -22,7 +23,7 @@ from patchprobe.neighbors import sweep_bank as neighbor_sweep
 from patchprobe.neighbors.tensors import TorchArrays
 from patchprobe.probes.fitting import ProbeOptions, fit_probe
 from patchprobe.tokens.labelled import labelled_tokens
-from patchprobe.tokens.transforms import fit_transform
+from patchprobe.tokens.variants import fit_variant, sample_of
 
 OPTIONS = ProbeOptions(learning_rates=(0.1,), weight_decays=(0.0,), steps=20)
 COLUMNS = {"dataset": "d", "model": "m", "bootstrap": BOOTSTRAP, "seed": 0, "spec": "s"}
@@ -31,7 +32,7 @@ COLUMNS = {"dataset": "d", "model": "m", "bootstrap": BOOTSTRAP, "seed": 0, "spe
 def classified(features, labels, device):
     training = labelled_tokens(features, labels, "train")
     probe = fit_probe(training.tokens, training.ids, training.images, OPTIONS, seed=0)
-    unchanged = fit_transform(None, training.tokens, key="")
+    unchanged = fit_variant(None, sample_of(training), key="")
     classifier = patch_classification.PatchClassifier(training, probe, unchanged, threads=1, device=device)
     return classifier.classify(features, level=0).tolist()
 
@@ -40,6 +41,14 @@ def swept(features, labels, device):
     training = labelled_tokens(features, labels, "train")
     found = removal_sweep.sweep(training, features, [0, 2], OPTIONS, seed=0, threads=1, device=device)
     return {count: {method: ids.tolist() for method, ids in methods.items()} for count, methods in found.items()}
+
+
+def by_removals(features, labels, device):
+    linear = {"learning_rates": [0.1], "weight_decays": [0.0], "steps": 20, "batch_size": 8, "validation_fraction": 0.2}
+    removals = ["drop-random", "drop-top-components", "drop-norm"]
+    given = {"removals": removals, "counts": [2], "penalty": 1e-4, "draw": 0, "images": None, "threads": 1}
+    probe = {"batch_norm": False}
+    return removal_curves.measure(features, labels, device=device, linear=linear, probe=probe, **given, **COLUMNS)
 
 
 def by_size(features, labels, device):
@@ -94,6 +103,7 @@ def by_image_knn(features, labels, device):
 ANALYSES = {
     "patch_classification": classified,
     "removal_sweep": swept,
+    "removal_curves": by_removals,
     "training_size": by_size,
     "layers": by_layer,
     "full_images": on_full_images,

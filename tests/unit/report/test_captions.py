@@ -41,7 +41,7 @@ def test_captions_render_without_errors(path, corruptions):
         "models": {"dino_": {}, "mae": {}},
         "corruptions": corruptions,
     }
-    snakemake = SimpleNamespace(config=config, wildcards=SimpleNamespace(dataset="city_scapes_"))
+    snakemake = SimpleNamespace(config=config, wildcards=SimpleNamespace(dataset="city_scapes_", model="dino_"))
     text = path.read_text() + LINKS
     rendered = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(text).render(snakemake=snakemake)
     # Halts at the mildest message, which would show on the page.

@@ -18,7 +18,9 @@ from patchprobe.stores.reading import open_store
 from patchprobe.stores.writing import build_store
 from patchprobe.tiles.full_images import read_card
 from patchprobe.tokens.image_features import extract_image_features
+from patchprobe.tokens.image_places import extract_image_places
 from patchprobe.tokens.image_settings import describe_settings, load_at, read_image_card, side_of
+from patchprobe.tokens.places import read_image_places
 from patchprobe.tokens.pooled import read_moments
 
 SMALL = {"embed_dim": 48, "depth": 2, "num_heads": 3}
@@ -292,3 +294,25 @@ def test_features_of_real_weights_on_genuine_images(shared, tmp_path):
     tokens = plain(model, images["image"].values[0, 3], 56)
     np.testing.assert_allclose(features["mean"].values[1, 3], tokens.patch[0, 0].mean(dim=0), atol=1e-4)
     assert read_moments(features, "").count == 2 * 16  # at the largest of the sizes
+
+
+def test_places_are_the_means_of_a_plain_loop_and_a_black_image(tmp_path):
+    images = make_images(tmp_path)
+    tile_card, card = described(tmp_path, RANDOM)
+
+    def load(setting):
+        return load_at("m", RANDOM, tile_card, setting.side, checkpoint_root=None, metres=setting.metres)
+
+    with build_store(tmp_path / "places.zarr", spec="{}", code="") as build:
+        extract_image_places(build, images, card, load, batch_size=3)
+    means, black = read_image_places(open_store(tmp_path / "places.zarr"), "")
+    model = load_at("m", RANDOM, tile_card, 64, checkpoint_root=None, metres=None)
+    # The first seven are for training.
+    tokens = [plain(model, images["image"].values[0, i], 64).patch[0, 0].double() for i in range(7)]
+    assert means.grid == (4, 4) and means.count.tolist() == [7] * 16
+    np.testing.assert_allclose(means.mean, torch.stack(tokens).mean(dim=0), atol=1e-6)
+    dark = plain(model, np.zeros((64, 64, 3), np.uint8), 64).patch[0, 0]
+    np.testing.assert_allclose(black, dark, atol=1e-5)
+    # It is black before it is normalised: zeros afterwards would be grey.
+    with torch.inference_mode():
+        assert np.abs(black - model.tokens(torch.zeros(1, 3, 64, 64), [2]).patch[0, 0].numpy()).max() > 0.01

@@ -9,6 +9,7 @@ from patchprobe.datasets.annotations import IMAGE_CLASSES
 from patchprobe.errors import suggestion
 from patchprobe.models.ground import SENSOR
 from patchprobe.models.registered import position_method
+from patchprobe.tokens.variant_kinds import OF_BLACK, OF_PLACES
 
 
 class ImageKnn(Analysis):
@@ -35,7 +36,13 @@ class ImageKnn(Analysis):
     def inputs(self, config: Config, dataset: str, model: str) -> Inputs:
         """See Analysis."""
         folder = f"results/{dataset}"
-        return {"features": f"{folder}/image_features/{model}.zarr", "labels": f"{folder}/labels.zarr"}
+        kinds = {entry["transform"] for entry in config["models"][model]["variants"].values()}
+        places = [f"{folder}/image_features/{model}.places.zarr"] if kinds & (OF_BLACK | OF_PLACES) else []
+        return {
+            "features": f"{folder}/image_features/{model}.zarr",
+            "labels": f"{folder}/labels.zarr",
+            "places": places,
+        }
 
     def options(self, config: Config, dataset: str, model: str) -> dict[str, Any]:
         """See Analysis."""

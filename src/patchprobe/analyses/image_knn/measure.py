@@ -18,8 +18,9 @@ from patchprobe.neighbors.memory_bank import MemoryBank
 from patchprobe.probes.fitting import ProbeOptions, fit_probe, fit_probes
 from patchprobe.scoring.bootstrap import ratio_intervals
 from patchprobe.seeds import generator
+from patchprobe.tokens.places import read_image_places
 from patchprobe.tokens.pooled import read_moments
-from patchprobe.tokens.transforms import FeatureTransform, fit_transform
+from patchprobe.tokens.variants import Sample, View, fit_variant
 
 PROTOCOL = "image-knn-v1"
 POOLINGS = ("cls", "mean")
@@ -47,6 +48,7 @@ class Images:
 def measure(
     features: xr.Dataset,
     labels: xr.Dataset,
+    places: Sequence[xr.Dataset] = (),
     *,
     dataset: str,
     model: str,
@@ -64,7 +66,7 @@ def measure(
     """Return the measurement rows of a model and its variants at every setting of a store of image features.
 
     ``labels`` is the store of label maps, which have one id everywhere. Variants are fitted on the patch tokens of the training
-    images at the largest size, and applied to pooled features. ``k`` and ``temperature`` are those of k-NN, ``linear`` and
+    images at the largest size, with the store ``places`` of what position makes of them where they ask for it, and applied to pooled features. ``k`` and ``temperature`` are those of k-NN, ``linear`` and
     ``probe`` the options of :class:`patchprobe.probes.fitting.ProbeOptions`.
     """
     images = labelled_images(features, labels)
@@ -83,11 +85,7 @@ def measure(
         "spec": spec,
     }
     fitted = {
-        told: {
-            variant: fit_transform(entry, read_moments(features, told), key=f"models.{model}.variants.{variant}")
-            for variant, entry in {"": None, **variants}.items()
-        }
-        for told in features["fit_told"].values.tolist()
+        told: _fitted(_sample(features, places, told), variants, model) for told in features["fit_told"].values.tolist()
     }
     rows = []
     for place, told in enumerate(features["told"].values.tolist()):
@@ -106,6 +104,22 @@ def measure(
     return rows
 
 
+def _sample(features: xr.Dataset, places: Sequence[xr.Dataset], told: str) -> Sample:
+    """Return what variants are fitted on, for a model that is ``told`` something."""
+    found = [read_image_places(store, told) for store in places]
+    means, black = found[0] if found else (None, None)
+    return Sample(read_moments(features, told), means, black=black)
+
+
+def _fitted(sample: Sample, variants: Mapping[str, Mapping[str, Any]], model: str) -> dict[str, View]:
+    """Return the views of pooled features of a model as it is and of its variants."""
+    entries = {"": None, **variants}
+    return {
+        name: fit_variant(entry, sample, key=f"models.{model}.variants.{name}").pooled()
+        for name, entry in entries.items()
+    }
+
+
 def labelled_images(features: xr.Dataset, labels: xr.Dataset) -> Images:
     """Return the images of a store of features with their classes, numbered as in ``labels``."""
     ids = labels["label"].sel(tile=features["tile"].values).isel(y=0, x=0).values
@@ -118,7 +132,7 @@ def labelled_images(features: xr.Dataset, labels: xr.Dataset) -> Images:
 def neighbours_hits(
     pooled: npt.NDArray[np.floating[Any]],
     images: Images,
-    transforms: Mapping[str, FeatureTransform],
+    views: Mapping[str, View],
     *,
     k: int,
     temperature: float,
@@ -127,13 +141,13 @@ def neighbours_hits(
 ) -> Iterator[tuple[tuple[str, str], npt.NDArray[np.bool_]]]:
     """Yield variant and method, and which of the evaluated images are classified right by the nearest training images.
 
-    ``pooled`` (images, features) are searched by cosine, as each transform gives them.
+    ``pooled`` (images, features) are searched by cosine, as each view gives them.
     """
     votes = {"knn": Vote(k), "weighted-knn": Vote(k, temperature), "scale-mae-knn": SCALE_MAE}
     known, truth = images.classes[images.training], images.classes[images.evaluated]
     most = min(max(k, SCALE_MAE.k), len(known))
-    for variant, transform in transforms.items():
-        values = transform(pooled)
+    for variant, view in views.items():
+        values = view(pooled)
         bank = MemoryBank(values[images.training], metric="cosine", device=device)
         nearest, squared = bank.search([values[images.evaluated]], threads=threads, k=most)
         nearest, squared = nearest.reshape(len(truth), most), squared.reshape(len(truth), most)
@@ -145,7 +159,7 @@ def neighbours_hits(
 def probe_hits(
     pooled: npt.NDArray[np.floating[Any]],
     images: Images,
-    transforms: Mapping[str, FeatureTransform],
+    views: Mapping[str, View],
     options: ProbeOptions,
     *,
     seed: int,
@@ -153,7 +167,7 @@ def probe_hits(
     """Yield variant and method, and which of the evaluated images a linear probe on the training images classifies right."""
     truth = images.classes[images.evaluated]
     learnt = images.classes[images.training], images.names[images.training]
-    together = {variant: one for variant, one in transforms.items() if one.axes is None}
+    together = {variant: view.transform for variant, view in views.items() if view.diagonal}
     probes = dict(
         zip(
             together,
@@ -161,8 +175,8 @@ def probe_hits(
             strict=True,
         )
     )
-    for variant, transform in transforms.items():
-        values = transform(pooled)
+    for variant, view in views.items():
+        values = view(pooled)
         if variant not in probes:
             probes[variant] = fit_probe(values[images.training], *learnt, options, seed=seed)
         yield (variant, "linear"), probes[variant].predict(values[images.evaluated]) == truth

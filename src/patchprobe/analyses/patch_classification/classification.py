@@ -1,7 +1,7 @@
 """Patch classification by exact 1-NN and by a linear probe (protocol section 5).
 
 Both learn from clean training patches and classify the evaluation patches of one version of a data set, clean or
-corrupted, at each of its levels. A variant of the model sees all patches through its transform.
+corrupted, at each of its levels. A variant of the model sees all patches through its view.
 """
 
 import sys
@@ -19,7 +19,7 @@ from patchprobe.progress import Progress
 from patchprobe.scoring.patch_scores import METHODS, patch_scores
 from patchprobe.stores.build import Build
 from patchprobe.tokens.labelled import LabelledTokens, grid, token_blocks
-from patchprobe.tokens.transforms import FeatureTransform, TransformedTokens
+from patchprobe.tokens.variants import View, ViewedTokens
 
 PROTOCOL = "patch-classification-v1"
 
@@ -39,22 +39,22 @@ class Predictions:
 class PatchClassifier:
     """Both methods, ready to classify: the training tokens are in memory and indexed.
 
-    ``probe`` was fitted on the training tokens as ``transform`` gives them; ``device`` is where neighbours are searched.
+    ``probe`` was fitted on the training tokens as ``view`` gives them; ``device`` is where neighbours are searched.
     """
 
     def __init__(
         self,
         training: LabelledTokens,
         probe: LinearProbe,
-        transform: FeatureTransform,
+        view: View,
         *,
         threads: int,
         device: str = "cpu",
     ) -> None:
-        self._bank = MemoryBank(transform(training.tokens), device=device)
+        self._bank = MemoryBank(view(training.tokens, training.places), device=device)
         self._ids = training.ids
         self._probe = probe
-        self._transform = transform
+        self._view = view
         self._threads = threads
 
     def classify(
@@ -65,9 +65,9 @@ class PatchClassifier:
         ``progress`` hears of queries as they are searched.
         """
         shape = int((features.split == "evaluation").sum()), features.sizes["patch"]
-        blocks = (TransformedTokens(block, self._transform) for block in token_blocks(features, level))
+        blocks = (ViewedTokens(block, self._view) for block in token_blocks(features, level))
         nearest, _ = self._bank.search(blocks, threads=self._threads, progress=progress)
-        probed = [self._probe.predict(self._transform(np.asarray(block))) for block in token_blocks(features, level)]
+        probed = [self._probe.predict(self._view(np.asarray(block))) for block in token_blocks(features, level)]
         # In the order of METHODS.
         return np.stack([self._ids[nearest].reshape(shape), np.concatenate(probed).astype(np.uint8).reshape(shape)])
 

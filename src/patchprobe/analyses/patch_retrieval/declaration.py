@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from patchprobe.analyses.declaring import Analysis, Config, Inputs, kinds_of
+from patchprobe.analyses.declaring import Analysis, Config, Inputs, black_tokens, kinds_of
 from patchprobe.analyses.shown import Figure, Shown, Table
 from patchprobe.datasets.annotations import BOXES
 
@@ -54,6 +54,7 @@ class PatchRetrieval(Analysis):
             "corrupted": [f"{folder}/features/{model}/{kind}.zarr" for kind in kinds],
             "clean": f"{folder}/tiles/clean.zarr",
             "tiles": [f"{folder}/tiles/{kind}.zarr" for kind in kinds],
+            "black": black_tokens(config, dataset, model),
         }
 
     def options(self, config: Config, dataset: str, model: str) -> dict[str, Any]:

@@ -32,8 +32,9 @@ from patchprobe.scoring.bootstrap import ratio_intervals
 from patchprobe.seeds import generator
 from patchprobe.tiles.correspondence import NONE, corresponding_patches, patch_centres, source_centres, tile_affines
 from patchprobe.tiles.patches import patch_labels
+from patchprobe.tokens.black import read_black
 from patchprobe.tokens.labelled import evaluation_labels, grid, labelled_tokens, token_blocks, training_split
-from patchprobe.tokens.transforms import FeatureTransform, TransformedTokens, fit_transform
+from patchprobe.tokens.variants import View, ViewedTokens, fit_variant, sample_of
 
 PROTOCOL = "patch-retrieval-v1"
 
@@ -55,10 +56,11 @@ class Version:
 
 
 class _Chosen:
-    """Tokens of some patches of a block of tiles, read when they become an array."""
+    """Tokens of some patches of a block of tiles, read when they become an array; ``places`` are those of the patches in their tiles."""
 
     def __init__(self, tokens: Any, chosen: npt.NDArray[np.bool_]) -> None:
         self._tokens, self._chosen = tokens, chosen
+        self.places = np.nonzero(chosen)[1]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.asarray(np.asarray(self._tokens)[self._chosen], dtype)
@@ -70,6 +72,7 @@ def measure(
     clean: xr.Dataset,
     tiles: Sequence[xr.Dataset],
     labels: xr.Dataset,
+    black: Sequence[xr.Dataset] = (),
     *,
     dataset: str,
     model: str,
@@ -86,11 +89,12 @@ def measure(
     """Return the measurement rows of a model and all its variants, and as CSV ``examples`` what some queries found.
 
     ``tokens`` and ``clean`` are the stores of tokens and of tiles without corruption, ``corrupted`` and ``tiles`` those
-    under each corruption. Features are judged, and variants fitted, on the training tiles, or on the original tiles where
+    under each corruption, ``black`` that of the tokens of a black image, where a variant is fitted on them. Features are judged, and variants fitted, on the training tiles, or on the original tiles where
     the data set has no others. Clean tiles are evaluated too: every patch should find itself. Raises DataError where no
     patch shows an object.
     """
-    training = labelled_tokens(tokens, labels, training_split(tokens)).tokens
+    training = labelled_tokens(tokens, labels, training_split(tokens))
+    sample = sample_of(training, read_black(black))
     patches = original_patches(tokens, labels)
     others = len(patches.classes) - patches.each
     if not others:
@@ -113,9 +117,9 @@ def measure(
     rows: list[dict[str, Any]] = []
     shown: list[dict[str, Any]] = []
     for variant, entry in {"": None, **variants}.items():
-        transform = fit_transform(entry, training, key=f"models.{model}.variants.{variant}")
-        bank = _bank(tokens, transform, device)
-        for version, found in _search(bank, versions, transform, k, threads, f"{model} {variant}".strip()):
+        view = fit_variant(entry, sample, key=f"models.{model}.variants.{variant}")
+        bank = _bank(tokens, view, device)
+        for version, found in _search(bank, versions, view, k, threads, f"{model} {variant}".strip()):
             place = {**common, "variant": variant, "corruption": version.corruption, "level": version.level}
             rows += [place | row for row in score(version.queries, *found, patches, **scoring)]
             shown += _examples(version, found[0][:, 0], patches, names, classes, examples, seed, place)
@@ -235,16 +239,17 @@ def _versions(stored: xr.Dataset, cut: xr.Dataset, labels: xr.Dataset, patches: 
         yield Version(corruption, float(value), queries, blocks, tiles)
 
 
-def _bank(tokens: xr.Dataset, transform: FeatureTransform, device: str) -> MemoryBank:
+def _bank(tokens: xr.Dataset, view: View, device: str) -> MemoryBank:
     values = tokens.isel(tile=np.flatnonzero(tokens.split.values == "evaluation"), level=0, layer=-1).tokens.values
     tile = np.repeat(np.arange(len(values)), values.shape[1])
-    return MemoryBank(transform(values.reshape(-1, values.shape[-1])), groups=tile, device=device)
+    values = view(values)
+    return MemoryBank(values.reshape(-1, values.shape[-1]), groups=tile, device=device)
 
 
 def _search(
     bank: MemoryBank,
     versions: Sequence[Version],
-    transform: FeatureTransform,
+    view: View,
     k: int,
     threads: int,
     name: str,
@@ -253,7 +258,7 @@ def _search(
     total = sum(len(version.queries) for version in versions)
     with Progress(file=sys.stderr, total=total, desc=name, unit="patch") as progress:
         for version in versions:
-            blocks = [TransformedTokens(block, transform) for block in version.blocks]
+            blocks = [ViewedTokens(block, view) for block in version.blocks]
             (found, _), (others, _) = bank.search_outside(
                 blocks, version.tiles, threads=threads, k=k, outside_k=1, progress=progress.update
             )

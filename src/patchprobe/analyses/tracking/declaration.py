@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
-from patchprobe.analyses.declaring import Analysis, Config, Inputs
+from patchprobe.analyses.declaring import Analysis, Config, Inputs, black_tokens
 from patchprobe.analyses.shown import Figure, Shown, Table
 from patchprobe.datasets.annotations import IDENTITIES
 
@@ -48,6 +48,8 @@ class Tracking(Analysis):
             "full_frames": [f"{folder}/full_images/features/{model}/clean.zarr"] if whole else [],
             "images": f"{folder}/images.csv",
             "objects": f"{folder}/objects.csv",
+            "black": black_tokens(config, dataset, model),
+            "black_full_frames": black_tokens(config, f"{dataset}/full_images", model) if whole else [],
         }
 
     def options(self, config: Config, dataset: str, model: str) -> dict[str, Any]:

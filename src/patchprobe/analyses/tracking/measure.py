@@ -21,7 +21,8 @@ from patchprobe.errors import DataError
 from patchprobe.progress import Progress
 from patchprobe.scoring.bootstrap import ratio_intervals
 from patchprobe.seeds import generator
-from patchprobe.tokens.transforms import FeatureTransform, fit_transform
+from patchprobe.tokens.black import read_black
+from patchprobe.tokens.variants import Sample, View, fit_variant
 
 PROTOCOL = "tracking-v1"
 TILES, FULL_FRAMES = "tracking-tiles", "tracking-full-frames"
@@ -48,6 +49,8 @@ def measure(
     full_frames: Sequence[xr.Dataset],
     images: pd.DataFrame,
     objects: pd.DataFrame,
+    black: Sequence[xr.Dataset] = (),
+    black_full_frames: Sequence[xr.Dataset] = (),
     *,
     dataset: str,
     model: str,
@@ -65,7 +68,8 @@ def measure(
 
     ``tokens`` is the store of tokens of tiles, ``full_frames`` that of full frames, if the model sees them. ``images`` is the
     table of frames and ``objects`` that of boxes
-    with identities. Variants are fitted on the patches of ``variance_frames`` frames. One frame's tokens are in memory at a
+    with identities. Variants are fitted on the patches of ``variance_frames`` frames, and on the tokens of black images, ``black`` and
+    ``black_full_frames``, where they ask for them. One frame's tokens are in memory at a
     time, and the vectors of one video. Raises DataError where no identity is seen twice.
     """
     sides = images.set_index("image_id")[["height", "width"]]
@@ -81,14 +85,18 @@ def measure(
     sums: dict[Key, dict[tuple[str, str], list[npt.NDArray[np.float64]]]] = defaultdict(lambda: defaultdict(list))
     shown: list[dict[str, Any]] = []
     chosen = _candidates(objects, frames, seed)
-    for method, stored in ((TILES, tokens), *((FULL_FRAMES, store) for store in full_frames)):
+    seen_by = ((TILES, tokens, black), *((FULL_FRAMES, store, black_full_frames) for store in full_frames))
+    for method, stored, dark in seen_by:
         maps = FeatureMaps(stored)
-        transforms = _fitted(maps, variants, variance_frames, model)
-        for video, part, vectors in _videos(objects, maps, sides, f"{model} {method.removeprefix('tracking-')}"):
+        views = _fitted(maps, variants, variance_frames, model, read_black(dark))
+        pooled_views = {name: view for name, view in views.items() if not view.after_pooling}
+        for video, part, vectors in _videos(
+            objects, maps, sides, pooled_views, f"{model} {method.removeprefix('tracking-')}"
+        ):
             parts = list(groups(part, sizes))
             apart = [("frames", float(d), d) for d in frames] + _by_seconds(part, seconds)
-            for variant, transform in transforms.items():
-                transformed = transform(vectors)
+            for variant, view in views.items():
+                transformed = view(vectors[""]) if view.after_pooling else vectors[variant]
                 # Of distances in frames and in seconds many are the same.
                 known = {d: match(part, transformed, d, distance) for d in {d for _, _, d in apart}}
                 for axis, at, d in apart:
@@ -127,33 +135,39 @@ def measure(
 
 
 def _videos(
-    objects: pd.DataFrame, maps: FeatureMaps, sides: pd.DataFrame, name: str
-) -> Iterator[tuple[str, pd.DataFrame, npt.NDArray[np.float32]]]:
-    """Yield every video with its objects and their vectors."""
+    objects: pd.DataFrame, maps: FeatureMaps, sides: pd.DataFrame, views: Mapping[str, View], name: str
+) -> Iterator[tuple[str, pd.DataFrame, dict[str, npt.NDArray[np.float32]]]]:
+    """Yield every video with its objects and their vectors: of tokens as they are (empty name), and as each of ``views`` has them."""
     with Progress(file=sys.stderr, total=objects["image_id"].nunique(), desc=name, unit="frame") as progress:
         for video, part in objects.groupby("video", sort=True):
-            found = []
+            found: dict[str, list[npt.NDArray[np.float32]]] = {"": [], **{variant: [] for variant in views}}
             for image_id, inside in part.groupby("image_id", sort=False):
                 boxes = inside[["x1", "y1", "x2", "y2"]].to_numpy(np.float64)
-                found.append(pooled(maps.read(str(image_id)), boxes, *map(int, sides.loc[image_id])))
+                for variant, vectors in found.items():
+                    frame = maps.read(str(image_id), views.get(variant))
+                    vectors.append(pooled(frame, boxes, *map(int, sides.loc[image_id])))
                 progress.update()
-            yield str(video), part.reset_index(drop=True), np.concatenate(found)
+            yield str(video), part.reset_index(drop=True), {key: np.concatenate(value) for key, value in found.items()}
 
 
 def _fitted(
-    maps: FeatureMaps, variants: Mapping[str, Mapping[str, Any]], number: int, model: str
-) -> dict[str, FeatureTransform]:
-    """Return the transforms of a model as it is and of its variants.
+    maps: FeatureMaps,
+    variants: Mapping[str, Mapping[str, Any]],
+    number: int,
+    model: str,
+    black: npt.NDArray[Any] | None,
+) -> dict[str, View]:
+    """Return the views of a model as it is and of its variants.
 
-    They may follow the pooling, which is a mean whose weights add up to 1: all of them are affine.
+    Most may follow the pooling, which is a mean whose weights add up to 1: they are affine.
     """
     names = maps.image_ids
     spread = np.unique(np.linspace(0, len(names) - 1, number if variants else 1).round().astype(int))
-    patches = np.concatenate([(one := maps.read(names[i])).reshape(-1, one.shape[-1]) for i in spread])
+    tiles = np.concatenate([maps.tiles(names[i])[0] for i in spread])
+    places = np.tile(np.arange(tiles.shape[1]), len(tiles))
+    sample = Sample(tiles.reshape(-1, tiles.shape[-1]), places, maps.grid, black)
     entries: dict[str, Mapping[str, Any] | None] = {"": None, **variants}
-    return {
-        name: fit_transform(entry, patches, key=f"models.{model}.variants.{name}") for name, entry in entries.items()
-    }
+    return {name: fit_variant(entry, sample, key=f"models.{model}.variants.{name}") for name, entry in entries.items()}
 
 
 def _by_seconds(objects: pd.DataFrame, seconds: Sequence[float]) -> list[tuple[str, float, int]]:

@@ -10,6 +10,7 @@ import xarray as xr
 from torchvision.ops import roi_align
 
 from patchprobe.errors import StoreError
+from patchprobe.tokens.variants import View
 
 Float32 = npt.NDArray[np.float32]
 # Cells: a box of no extent is pooled as one so small, since ROIAlign takes no sample of it.
@@ -42,17 +43,32 @@ class FeatureMaps:
         """The frames, in the order of the store."""
         return list(self._tiles)
 
-    def read(self, image_id: str) -> Float32:
-        """Return the feature map of a frame, float32 (rows, columns, features); raises StoreError for one that is not there."""
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the patches of a tile."""
+        return self._grid
+
+    def read(self, image_id: str, view: View | None = None) -> Float32:
+        """Return the feature map of a frame, float32 (rows, columns, features), as a ``view`` has its tokens.
+
+        Raises StoreError for a frame that is not there.
+        """
+        tokens, places = self.tiles(image_id)
+        tokens = tokens if view is None else view(tokens).astype(np.float32, copy=False)
+        tokens = tokens.reshape(*places, *self._grid, -1).transpose(0, 2, 1, 3, 4)
+        return np.ascontiguousarray(tokens.reshape(places[0] * self._grid[0], places[1] * self._grid[1], -1))
+
+    def tiles(self, image_id: str) -> tuple[Float32, tuple[int, int]]:
+        """Return the tokens of the tiles of a frame, float32 (tiles, patches, features), and how many are below and beside each other.
+
+        Raises StoreError for a frame that is not there.
+        """
         if image_id not in self._tiles:
             raise StoreError(f"a token store has no frame {image_id}: delete it and run again")
         places = self._tiles[image_id]
         # Tiles of a frame follow each other, so that its chunk is read once.
         tokens = self._tokens.isel(tile=places.ravel()).to_numpy().astype(np.float32)
-        tokens = tokens.reshape(*places.shape, *self._grid, -1).transpose(0, 2, 1, 3, 4)
-        return np.ascontiguousarray(
-            tokens.reshape(places.shape[0] * self._grid[0], places.shape[1] * self._grid[1], -1)
-        )
+        return tokens, (places.shape[0], places.shape[1])
 
 
 def visible(boxes: npt.NDArray[np.float64], height: int, width: int) -> npt.NDArray[np.bool_]:

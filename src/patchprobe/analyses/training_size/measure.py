@@ -82,7 +82,7 @@ def classify_sizes(
         if not own.any():
             _log.warning("no patch of %s has a class: left out", ", ".join(subset))
             continue
-        part = LabelledTokens(training.tokens[own], training.ids[own], training.images[own])
+        part = training.part(own)
         for method, ids in classify_clean(part, features, options, seed=seed, threads=threads, device=device):
             yield len(subset), method, ids
 
