@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from patchprobe.datasets.obtaining import obtain
-from patchprobe.datasets.released import MARKER, is_absent
+from patchprobe.datasets.released import MARKER, is_absent, release
 from patchprobe.downloads.fetching import Patience
 from patchprobe.errors import PatchprobeError
 
@@ -30,6 +30,18 @@ def tarred(files):
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     return buffer.getvalue()
+
+
+def camvid(shared):
+    """The name and the bytes of CamVid's archive as GitHub packs it: a folder of the repository, with more in it than the data set."""
+    (known,) = release("camvid").archives
+    top, source = known.inside.partition("/")[0], shared / "samples/camvid/CamVid"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr(f"{top}/Models/segnet_train.prototxt", "name: segnet")
+        for file in sorted(path for path in source.rglob("*") if path.is_file()):
+            packed.write(file, f"{known.inside}/{file.relative_to(source)}")
+    return known.name, buffer.getvalue()
 
 
 def content(root):

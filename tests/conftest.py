@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -31,3 +32,12 @@ def golden() -> Path:
     if not (folder / "fill.py").is_file():
         pytest.skip(f"folder of golden outputs {folder} is absent (set PATCHPROBE_GOLDEN)")
     return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def fill(golden):
+    """The module that makes weights, files and inputs from a spec."""
+    spec = importlib.util.spec_from_file_location("fill", golden / "fill.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,7 +1,6 @@
 """Filling weights by the golden rule, and one table of all differences from official outputs."""
 
 import functools
-import importlib.util
 import os
 from pathlib import Path
 
@@ -10,15 +9,6 @@ import official as harness
 import pytest
 
 _DIFFERENCES: dict[tuple[str, str, str], tuple[float, float]] = {}
-
-
-@pytest.fixture(scope="session")
-def fill(golden):
-    """The module that makes weights, files and inputs from a spec."""
-    spec = importlib.util.spec_from_file_location("fill", golden / "fill.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")

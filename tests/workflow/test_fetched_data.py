@@ -1,20 +1,19 @@
 """Data sets that the workflow fetches: CamVid's genuine pictures, packed as GitHub packs them, from a local server."""
 
-import io
 import os
 import shutil
 import signal
 import subprocess
 import time
-import zipfile
 
 import pandas as pd
 import pytest
+from archives import camvid
 from breaking_server import Server
 from projects import TINY, environment, make_project
 from serving import serving
 
-from patchprobe.datasets.released import MARKER, release
+from patchprobe.datasets.released import MARKER
 
 pytestmark = pytest.mark.workflow
 
@@ -24,15 +23,7 @@ JOBS = {"index camvid", "tile camvid", "label camvid"}
 
 @pytest.fixture(scope="module")
 def archive(shared):
-    """The zip of the repository: its one folder, with more in it than the data set."""
-    (known,) = release("camvid").archives
-    top, source = known.inside.partition("/")[0], shared / "samples/camvid/CamVid"
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
-        packed.writestr(f"{top}/Models/segnet_train.prototxt", "name: segnet")
-        for file in sorted(path for path in source.rglob("*") if path.is_file()):
-            packed.write(file, f"{known.inside}/{file.relative_to(source)}")
-    return known.name, buffer.getvalue()
+    return camvid(shared)
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """A file that is wanted: where it belongs, where it can be had, and how it is known to be the right one."""
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,4 +62,18 @@ class Wanted:
     @property
     def record(self) -> Path:
         """The file beside it that says where it came from."""
-        return self.path.with_name(f"{self.path.name}.fetched.json")
+        return record_of(self.path)
+
+
+def record_of(path: Path) -> Path:
+    """Return the file beside a fetched one that says where it came from."""
+    return path.with_name(f"{path.name}.fetched.json")
+
+
+def first_sha256(path: Path) -> str | None:
+    """Return the SHA-256 that a file had when it was first fetched; None if it was not, or its record is no such record."""
+    try:
+        found = json.loads(record_of(path).read_text(encoding="utf-8"))["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, str) and re.fullmatch(r"[0-9a-f]{64}", found) else None

@@ -1,6 +1,7 @@
 """Strict loading of weight files, and every way in which one can be wrong."""
 
 import hashlib
+import json
 import time
 from pathlib import Path
 
@@ -175,7 +176,7 @@ def test_an_unknown_way_of_positions_is_an_error(tmp_path, weights):
     save_file(weights, tmp_path / "w.safetensors")
     with pytest.raises(
         ModelError,
-        match=r"models\.m\.position_embedding: 'dinoo' is unknown: take one of timm, dino, vitmae, bilinear, .*gsd",
+        match=r"models\.m\.position_embedding: 'dinoo' is unknown: take one of timm, dino, vitmae, bilinear, bilinear-antialiased, radio, radio-aligned, gsd",
     ):
         load(tmp_path, "w.safetensors", position_embedding="dinoo", input_size=96)
 
@@ -231,6 +232,22 @@ def test_an_unknown_sha256_is_printed_and_noted(tmp_path, weights, capsys):
     model = load(tmp_path, "w.safetensors")
     assert model.provenance["checkpoint_verified"] is False
     assert capsys.readouterr().err == f"models.m: w.safetensors has sha256 {digest}; models.m.sha256 is not set\n"
+
+
+def test_a_file_that_is_no_longer_what_was_fetched_is_an_error(tmp_path, weights):
+    save_file(weights, tmp_path / "w.safetensors")
+    record = tmp_path / "w.safetensors.fetched.json"
+    record.write_text(json.dumps({"sha256": "0" * 64}))
+    with pytest.raises(
+        ModelError, match=r"w.safetensors has sha256 .*, and had 0{64} when it was fetched .*remove w.safe"
+    ):
+        load(tmp_path, "w.safetensors")
+    digest = hashlib.sha256((tmp_path / "w.safetensors").read_bytes()).hexdigest()
+    assert load(tmp_path, "w.safetensors", sha256=digest[:8]).provenance["checkpoint_verified"]
+    record.write_text(json.dumps({"sha256": digest}))
+    load(tmp_path, "w.safetensors")
+    record.write_text("no record")
+    load(tmp_path, "w.safetensors")
 
 
 def test_a_wrong_sha256_is_an_error_with_both(tmp_path, weights):

@@ -220,6 +220,20 @@ def test_refusals(server, path, status, requests, words):
     assert len(server.asked) == requests and left(path) == []
 
 
+def test_a_file_that_changed_after_the_first_download_is_refused(server, path):
+    fetch(wanted(path, server.url), QUICK)
+    path.unlink()
+    server.content = CONTENT[::-1]
+    with pytest.raises(
+        DownloadError, match=r"sha256 of the first download \(.*dino.pth.fetched.json\) is .* remove that record"
+    ):
+        fetch(wanted(path, server.url), QUICK)
+    assert not path.exists()
+    server.content = CONTENT
+    fetch(wanted(path, server.url), QUICK)
+    assert path.read_bytes() == CONTENT
+
+
 def test_error_that_passes(server, path):
     server.plans = [{"status": 503, "headers": {"Retry-After": "0"}}]
     fetch(wanted(path, server.url), QUICK)

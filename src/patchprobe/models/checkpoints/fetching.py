@@ -5,7 +5,7 @@ from pathlib import Path
 
 from patchprobe.downloads import fetching
 from patchprobe.downloads.fetching import Patience
-from patchprobe.downloads.wanted import Keys, Wanted
+from patchprobe.downloads.wanted import Keys, Wanted, first_sha256, record_of
 from patchprobe.models.checkpoints.files import format_of, stranger
 
 
@@ -21,20 +21,25 @@ class Checkpoint:
 
 def fetch(checkpoint: Checkpoint, patience: Patience | None = None) -> None:
     """Get a checkpoint, unless it is there; raises DownloadError if it cannot be had, is another file than its SHA-256
-    says or, where none is known, begins like no file of weights."""
+    says or, where none is known, begins like no file of weights. Where nobody gave a SHA-256 that of the first time counts."""
     key = f"models.{checkpoint.model}"
+    digest, correct = f"{key}.sha256", "Correct the url or, if this is the file you want, the sha256"
+    known = checkpoint.sha256
+    if not known and (known := first_sha256(checkpoint.path)):
+        digest = f"{key}.checkpoint: the sha256 of the first download ({record_of(checkpoint.path)})"
+        correct = "Ask the publisher what changed; if this is the file you want, remove that record"
     wanted = Wanted(
         keys=Keys(
             address=f"{key}.url",
-            digest=f"{key}.sha256",
+            digest=digest,
             place=f"{key}.checkpoint",
             root="checkpoint_root",
-            correct="Correct the url or, if this is the file you want, the sha256",
-            unchecked=f"set {key}.sha256 to have it checked",
+            correct=correct,
+            unchecked=f"recorded, and compared from now on; set {key}.sha256 to have it compared everywhere",
         ),
         path=checkpoint.path,
         addresses=(checkpoint.url,) if checkpoint.url else (),
-        digests={"sha256": checkpoint.sha256} if checkpoint.sha256 else {},
+        digests={"sha256": known} if known else {},
         content="weights",
         foreign=_no_weights,
     )

@@ -17,6 +17,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from patchprobe.downloads.wanted import first_sha256, record_of
 from patchprobe.errors import ModelError, shown
 from patchprobe.files import file_sha256, fingerprint
 from patchprobe.models.checkpoints.arrays import is_archive_of_arrays, read_arrays
@@ -213,6 +214,13 @@ def summary(names: Iterable[str]) -> list[str]:
 def _verify(name: str, expected: str | None, path: Path, digest: str) -> bool:
     """Compare a SHA-256, or the start of one, with that of the file; returns whether there was one to compare."""
     if not expected:
+        first = first_sha256(path)
+        if first and first != digest:
+            raise ModelError(
+                f"models.{name}.checkpoint: {path} has sha256 {digest}, and had {first} when it was fetched "
+                f"({record_of(path).name}): it is damaged or another file; delete it to have it fetched again or, if this is the "
+                f"file you want, remove {record_of(path).name} or set models.{name}.sha256"
+            )
         print(f"models.{name}: {path.name} has sha256 {digest}; models.{name}.sha256 is not set", file=sys.stderr)
         return False
     if not _SHA256.fullmatch(expected):
