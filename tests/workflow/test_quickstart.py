@@ -82,11 +82,13 @@ def test_ends_with_its_report_and_the_same_bytes_after_three_kills(repository, t
     assert set(scores.loc[scores["model"] == "mae", "variant"]) == {"", "drop-200", "junk"}
     assert not whole.plan("all")
 
+    # The tables alone, which all downloads and most jobs are needed for.
+    tables = ["results/tables/patch_classification.csv", "results/tables/removal_sweep.csv"]
     killed = make_project(repository, tmp_path / "killed", config)
     moments = random.Random(0)
     for _ in range(3):
         run = subprocess.Popen(
-            killed.command("--cores", "2", "all"),
+            killed.command("--cores", "2", "--", *tables),
             cwd=killed.folder,
             env=environment(),
             start_new_session=True,
@@ -98,7 +100,8 @@ def test_ends_with_its_report_and_the_same_bytes_after_three_kills(repository, t
         except subprocess.TimeoutExpired:
             os.killpg(run.pid, signal.SIGKILL)
             run.wait()
-    killed.snakemake("--cores", "2", "all")
-    assert killed.tables() == whole.tables()
+    killed.snakemake("--cores", "2", "--", *tables)
+    for table in tables:
+        assert (killed.folder / table).read_bytes() == (whole.folder / table).read_bytes()
     for name, _, _ in FILES.values():
         assert (killed.folder / "checkpoints" / name).read_bytes() == served[name]
