@@ -1,6 +1,7 @@
 """What the workflow has to know of this analysis; see :mod:`patchprobe.analyses.declaring`."""
 
 from collections.abc import Iterable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -53,10 +54,12 @@ def _files(config: Config, analysis: Analysis, kind: type[Shown], suffix: str) -
     found: dict[str, dict[str, str]] = {}
     for what in analysis.shows:
         if isinstance(what, kind):
-            for dataset in analysis.shown_datasets(config, what):
-                path = analysis.shown_paths(what)[suffix].format(dataset=dataset)
+            models = analysis.shown_models(config, what) if what.each_model else [""]
+            for dataset, model in product(analysis.shown_datasets(config, what), models):
+                path = analysis.shown_paths(what)[suffix].format(dataset=dataset, model=model)
                 of = dataset if what.each_dataset else ""
-                found[path] = {"title": what.title, "dataset": of, "path": str(Path(path).relative_to("results"))}
+                title = f"{what.title} of {model}" if model else what.title
+                found[path] = {"title": title, "dataset": of, "path": str(Path(path).relative_to("results"))}
     return list(found.values())
 
 
