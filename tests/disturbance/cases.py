@@ -16,6 +16,9 @@ from disturbance.comparison import digests
 OFF = {
     "training_size": {"shares": []},
     "global_context": {"classes": []},
+    "token_contents": {"removals": []},
+    "token_diagnostics": {"enabled": False},
+    "overclustering": {"clusters": []},
     "capi": {"enabled": False},
     "hummingbird": {"enabled": False},
     "removal_curves": {"removals": []},
@@ -50,6 +53,9 @@ SMALL = {
 FULL = {key: value for key, value in SMALL.items() if key not in OFF} | {
     "training_size": {"shares": [0.5, 1.0], "steps": 10},
     "global_context": {"features": 20},
+    "token_contents": {"removals": []},
+    "token_diagnostics": {"enabled": False},
+    "overclustering": {"clusters": []},
     "hummingbird": {"k": 3},
     "removal_curves": {"removals": []},
     "removal_stability": {"removals": []},

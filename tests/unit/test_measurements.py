@@ -79,7 +79,7 @@ def test_files_are_joined_in_the_order_of_the_key(tmp_path):
 
 
 BAD = [
-    ({"metric": "iou"}, "metric of row 1 is 'iou': not one of ceiling, error_px"),
+    ({"metric": "iou"}, "metric of row 1 is 'iou': not one of ceiling, cluster_miou"),
     ({"method": "knn"}, "method of row 1 is 'knn': not one of 1-nn, linear"),
     ({"layer": 12.0}, "layer of row 1 is 12.0: not of type integer"),
     ({"layer": True}, "layer of row 1 is True"),

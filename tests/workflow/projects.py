@@ -38,13 +38,21 @@ TINY = {
     "removal_sweep": {"features": [0, 20, 190, 500], "steps": 10},
     "training_size": {"shares": [0.25, 1.0], "steps": 10},
     "global_context": {"features": 20},
+    "token_contents": {"removals": []},
+    "token_diagnostics": {"enabled": False},
+    "overclustering": {"clusters": []},
     "hummingbird": {"k": 3},
     "removal_curves": {"removals": []},
     "removal_stability": {"removals": []},
     "report": {"images": 2},
 }
 # The finished run has what no other run of the tests has.
-FINISHED = TINY | {"full_images": {"models": ["pixels-a"]}}
+FINISHED = TINY | {
+    "full_images": {"models": ["pixels-a"]},
+    "token_contents": {"tiles": 4},
+    "token_diagnostics": {"tiles": 4, "pictures": 1},
+    "overclustering": {"clusters": ["classes", 10], "seeds": 2, "restarts": 1},
+}
 
 
 @dataclass

@@ -221,6 +221,7 @@ def test_full_images_stand_beside_the_tiles_of_patch_classification(finished):
 def test_table_of_a_model_holds_every_analysis(finished):
     own = read(finished.folder / "results/models/pixels-a.csv")
     names = ["patch_classification", "variance_spectrum", "removal_sweep", "layers", "training_size", "global_context"]
+    names += ["token_contents", "token_diagnostics", "overclustering"]
     tables = [read(finished.folder / f"results/tables/{name}.csv") for name in names]
     beside = read(finished.folder / "results/tables/protocols.csv")
     tables.append(beside[beside.method.isin(["capi", "hummingbird"])])  # the others are in patch_classification

@@ -15,8 +15,8 @@ from patchprobe.analyses.global_context.measure import (
     class_shares,
     context_rows,
     feature_parts,
-    fit_ridge,
 )
+from patchprobe.probes.ridge import fit_ridge
 
 PENALTIES = [1e-3, 1e-1, 1.0, 10.0]
 

@@ -1,17 +1,11 @@
 """Global context: what the token at the centre of a tile knows about the whole tile (protocol section 5 i).
 
-A ridge regression goes from the central token to the share of the tile's pixels that are of a class, on the whole token
-and on parts of its features. Minimised is |y - X w - b|^2 + a |w|^2, the intercept b without penalty. The penalty a is
-given as a multiple of the mean eigenvalue of X'X (X centred), so that a list of penalties means the same for tokens of
-any scale. Of the list the one with the smallest squared error on left-out training images is taken, for every class by
-itself. With H the matrix from targets to fitted values and g the rows of an image, the errors without that image are
-(I - H_gg)^-1 (y - H y)_g, exactly (the identity behind Allen's PRESS, Technometrics 16, 1974, for a group of rows), so no
-fit is repeated. Nothing of the evaluation split enters.
+A ridge regression (:mod:`patchprobe.probes.ridge`) goes from the central token to the share of the tile's pixels that are
+of a class, on the whole token and on parts of its features. Nothing of the evaluation split enters.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,59 +13,15 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from patchprobe.scoring.bootstrap import percentile_intervals
+from patchprobe.probes.ridge import fit_ridge
+from patchprobe.scoring.r2 import r2_scores
 from patchprobe.seeds import generator
 from patchprobe.tokens.labelled import grid
 from patchprobe.tokens.transforms import by_variance, feature_count
 
 PROTOCOL = "global-context-v1"
-_CONSTANT = 1e-12  # sums of squares below it are rounding
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Ridge:
-    """Predictions are ``tokens @ weights + intercept``.
-
-    ``weights`` float64 (features, targets), ``intercept`` (targets,), ``penalties`` (targets,) the multiples chosen.
-    """
-
-    weights: npt.NDArray[np.float64]
-    intercept: npt.NDArray[np.float64]
-    penalties: npt.NDArray[np.float64]
-
-    def predict(self, tokens: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """Return predictions (n, targets) of tokens (n, features)."""
-        return tokens.astype(np.float64) @ self.weights + self.intercept
-
-
-def fit_ridge(
-    tokens: npt.NDArray[Any], targets: npt.NDArray[np.float64], images: npt.NDArray[Any], penalties: Sequence[float]
-) -> Ridge:
-    """Fit tokens (n, features) to ``targets`` (n, targets), each with the penalty that is best on left-out images.
-
-    ``images`` (n,) tells which rows are left out together. Of equal errors the larger penalty is taken. From a single
-    image the middle penalty is taken, and logged.
-    """
-    tokens = tokens.astype(np.float64)
-    mean, level = tokens.mean(axis=0), targets.mean(axis=0)
-    left, singular, right = np.linalg.svd(tokens - mean, full_matrices=False)
-    unit = max(float(np.square(singular).sum()) / tokens.shape[1], np.finfo(np.float64).tiny)
-    tried = np.sort(np.asarray(penalties, np.float64))[::-1]
-    if len(np.unique(images)) < 2:
-        _log.warning("one training image: none to choose the penalty on, the middle one is taken")
-        best = np.full(targets.shape[1], len(tried) // 2)
-    else:
-        shrinks = [np.square(singular) / (np.square(singular) + penalty * unit) for penalty in tried]
-        errors = [_left_out_errors(left, shrink, targets - level, images) for shrink in shrinks]
-        best = np.argmin(errors, axis=0)
-        if ends := sorted({float(tried[i]) for i in best if len(tried) > 1 and i in (0, len(tried) - 1)}):
-            _log.info("the best penalty is at the end of the list: %s", ", ".join(f"{end:g}" for end in ends))
-    chosen = tried[best]
-    shrunk = singular[:, None] / (np.square(singular)[:, None] + chosen * unit)
-    weights = right.T @ (shrunk * (left.T @ (targets - level)))
-    return Ridge(weights, level - mean @ weights, chosen)
 
 
 def feature_parts(variance: npt.NDArray[np.float64], features: float, *, seed: int) -> dict[str, npt.NDArray[np.int64]]:
@@ -113,6 +63,16 @@ def class_shares(maps: npt.NDArray[np.uint8], class_ids: Sequence[int]) -> npt.N
     return np.stack([np.count_nonzero(maps == i, axis=(1, 2)) / pixels for i in class_ids], axis=1)
 
 
+def known_classes(labels: xr.Dataset, classes: Sequence[str]) -> dict[str, int]:
+    """Return the ids of ``classes``, in lower or upper case, by their name in a label store; those that it does not have are logged."""
+    wanted = {name.lower() for name in classes}
+    known = zip(labels.attrs["class_names"], labels.attrs["class_ids"], strict=True)
+    found = {name: i for name, i in known if name.lower() in wanted}
+    if absent := sorted(wanted - {name.lower() for name in found}):
+        _log.warning("classes that the data set does not have: %s", ", ".join(absent))
+    return found
+
+
 def context_rows(
     features: xr.Dataset,
     labels: xr.Dataset,
@@ -134,11 +94,7 @@ def context_rows(
     ``classes`` count in lower and upper case alike; those that the data set does not have are left out and logged,
     without any there are no rows.
     """
-    wanted = {name.lower() for name in classes}
-    known = zip(labels.attrs["class_names"], labels.attrs["class_ids"], strict=True)
-    found = {name: i for name, i in known if name.lower() in wanted}
-    if absent := sorted(wanted - {name.lower() for name in found}):
-        _log.warning("classes that the data set does not have: %s", ", ".join(absent))
+    found = known_classes(labels, classes)
     if not found:
         return []
     centre = central_patch(grid(features))
@@ -161,69 +117,20 @@ def context_rows(
     for name, kept in feature_parts(variance, part, seed=seed).items():
         ridge = fit_ridge(tokens[train][:, kept], shares[train], images[train], penalties)
         predicted = ridge.predict(tokens[~train][:, kept])
-        scores = _scores(shares[~train], predicted, images[~train], list(found), bootstrap, seed)
-        rows += [common | {"variant": name} | score for score in scores]
+        rows += [
+            common | {"variant": name} | score
+            for score in r2_scores(
+                shares[~train],
+                predicted,
+                images[~train],
+                list(found),
+                each="share_r2",
+                mean="share_mean_r2",
+                bootstrap=bootstrap,
+                seed=seed,
+            )
+        ]
     return rows
-
-
-def _left_out_errors(
-    left: npt.NDArray[np.float64],
-    shrink: npt.NDArray[np.float64],
-    targets: npt.NDArray[np.float64],
-    images: npt.NDArray[Any],
-) -> npt.NDArray[np.float64]:
-    """Return the sum of squared errors (targets,) on images that are left out, from the fit on all rows.
-
-    ``left`` (n, r) are left singular vectors of the centred tokens, ``shrink`` (r,) what the penalty leaves of each.
-    """
-    residuals = targets - left @ (shrink[:, None] * (left.T @ targets))
-    total = np.zeros(targets.shape[1])
-    for image in np.unique(images):
-        own = images == image
-        hat = (left[own] * shrink) @ left[own].T + 1 / len(targets)
-        total += np.square(np.linalg.solve(np.eye(len(hat)) - hat, residuals[own])).sum(axis=0)
-    return total
-
-
-def _scores(
-    truth: npt.NDArray[np.float64],
-    predicted: npt.NDArray[np.float64],
-    images: npt.NDArray[Any],
-    names: Sequence[str],
-    bootstrap: Mapping[str, Any],
-    seed: int,
-) -> Iterator[dict[str, Any]]:
-    """Yield ``class``, ``metric``, ``value`` and the interval of every class and of their mean, where it is defined."""
-    groups, image = np.unique(images, return_inverse=True)
-    centred = truth - truth.mean(axis=0)
-    parts = np.stack([np.ones_like(truth), centred, np.square(centred), np.square(truth - predicted)], axis=-1)
-    sums = np.zeros((len(groups), *parts.shape[1:]))
-    np.add.at(sums, image, parts)
-    metrics = {"share_r2": _r2, "share_mean_r2": _mean_r2}
-    intervals = percentile_intervals(sums, metrics, **bootstrap, rng=np.random.default_rng(seed))
-    for metric, function in metrics.items():
-        values = np.atleast_1d(function(sums.sum(axis=0)))
-        low, high = (np.atleast_1d(end) for end in intervals[metric])
-        if metric == "share_mean_r2" and np.isnan(values[0]):
-            continue
-        for i, name in enumerate(names if metric == "share_r2" else [""]):
-            ends = (float(low[i]), float(high[i])) if np.isfinite(values[i]) else (np.nan, np.nan)
-            yield {"class": name, "metric": metric, "value": float(values[i]), "ci_low": ends[0], "ci_high": ends[1]}
-
-
-def _r2(sums: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return R2 (..., classes) from sums (..., classes, 4) of 1, y, y^2 and squared errors; NaN for a constant y."""
-    count, first, second, errors = np.moveaxis(sums, -1, 0)
-    spread = second - np.square(first) / count
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(spread > _CONSTANT, 1 - errors / spread, np.nan))
-
-
-def _mean_r2(sums: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return the mean (...,) of the R2 that are not NaN; NaN where all are."""
-    values = _r2(sums)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.nansum(values, axis=-1) / np.isfinite(values).sum(axis=-1))
 
 
 def measure(tokens: xr.Dataset, labels: xr.Dataset, variances: pd.DataFrame, **more: Any) -> list[dict[str, Any]]:
