@@ -5,6 +5,7 @@ import gc
 import numpy as np
 import pytest
 import torch
+from official import class_token_at_zero, no_final_norm, tanh_gelu, wrong_eps
 from torch.nn import functional as F
 
 from patchprobe.analyses.reconstruction.reconstructing import reconstructed
@@ -209,6 +210,38 @@ def test_the_analysis_reconstructs_as_the_official_code(golden, fill, compare, f
         encoded = autoencoder.encode_hidden(images, share, noise)
         found = reconstructed(autoencoder, images, encoded, setting, scope=scope)
     compare(model, f"{case} (analysis)", "recon", found, expected["recon"], 1e-5)
+
+
+def without_biases_of_positions(module):
+    found = [value for name, value in module.named_parameters() if name.endswith("relative_position_bias_table")]
+    assert found
+    with torch.no_grad():
+        for table in found:
+            table.zero_()
+
+
+COMMON = {"gelu": tanh_gelu, "no final norm": no_final_norm, "no class token": class_token_at_zero}
+MISTAKES = {
+    "mae_vitb16": {**COMMON, "eps": wrong_eps(1e-5)},
+    "hf_vitmae_base": {**COMMON, "eps": wrong_eps(1e-6)},
+    "simmim_vitb16": {**COMMON, "eps": wrong_eps(1e-5), "no position biases": without_biases_of_positions},
+    "simmim_vitb16_ft": {
+        "gelu": tanh_gelu,
+        "eps": wrong_eps(1e-5),
+        "no position biases": without_biases_of_positions,
+    },
+}
+
+
+@pytest.mark.parametrize(("model", "mistake"), [(model, mistake) for model in MISTAKES for mistake in MISTAKES[model]])
+def test_a_mistake_moves_the_tokens_by_more_than_the_tolerance(golden, fill, mistaken, files, model, mistake):
+    case = "lowvar" if "lowvar" in TOKENS[model] else "native"
+    images, expected = images_of(fill, model, case), expected_of(golden, model, case)
+    backbone = load(fill, model, files, images.shape[-1])
+    MISTAKES[model][mistake](backbone.module)
+    found = outputs(backbone, images)
+    moved = max(float(np.abs(found[name] - expected[name]).max()) for name in ("cls", "patch"))
+    mistaken(model, mistake, moved, 1e-5)
 
 
 @pytest.mark.parametrize("model", RECONSTRUCTIONS)

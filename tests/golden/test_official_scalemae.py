@@ -8,6 +8,7 @@ import textwrap
 import numpy as np
 import pytest
 import torch
+from official import class_token_at_zero, no_final_norm, tanh_gelu, wrong_eps
 
 from patchprobe.models.backbone import load_model
 from patchprobe.models.gsd import gsd_position_embedding
@@ -106,6 +107,38 @@ def test_the_full_size_model_fits_into_8_gib_and_gives_the_official_tokens(golde
     expected = np.load(golden / MODEL / "cases.npz")
     for name, value in ours.items():
         compare(MODEL, "full_digest", name, value, expected[f"full_digest/{name}"], 2e-5)
+
+
+MISTAKES = {
+    "eps": ("lowvar", wrong_eps(1e-5)),
+    "gelu": ("lowvar", tanh_gelu),
+    "no final norm": ("lowvar", no_final_norm),
+    "no class token": ("lowvar", class_token_at_zero),
+    "another distance": ("res10_112", None),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_moves_the_tokens_by_more_than_the_tolerance(golden, fill, mistaken, reduced, mistake):
+    case, change = MISTAKES[mistake]
+    spec = fill.load_spec(MODEL)["cases"][case]
+    images = torch.from_numpy(fill.image(spec))
+    backbone = load_model(
+        MODEL,
+        {**ENTRY, "arguments": {"embed_dim": 48, "depth": 3, "num_heads": 3}},
+        checkpoint_root=reduced,
+        input_size=images.shape[-1],
+        device="cpu",
+        ground_sample_distance=spec["input_res"][0] if change else 1.0,
+    )
+    if change:
+        change(backbone.module)
+    with torch.inference_mode():
+        tokens = backbone.tokens(images, [1, 2, 3])
+    expected = np.load(golden / MODEL / "cases.npz")
+    found = {"patch": tokens.patch.numpy(), "cls": tokens.cls.numpy()}
+    moved = max(float(np.abs(value - expected[f"{case}/{name}"]).max()) for name, value in found.items())
+    mistaken(MODEL, mistake, moved, 1e-5)
 
 
 def test_every_case_of_the_goldens_is_compared(fill):

@@ -54,8 +54,8 @@ def _files(config: Config, analysis: Analysis, kind: type[Shown], suffix: str) -
     found: dict[str, dict[str, str]] = {}
     for what in analysis.shows:
         if isinstance(what, kind):
-            of_models = analysis.shown_models(config, what) if what.each_model else [""]
-            for dataset, model in product(analysis.shown_datasets(config, what), of_models):
+            models = analysis.shown_models(config, what) if what.each_model else [""]
+            for dataset, model in product(analysis.shown_datasets(config, what), models):
                 path = analysis.shown_paths(what)[suffix].format(dataset=dataset, model=model)
                 of = dataset if what.each_dataset else ""
                 title = f"{what.title} of {model}" if model else what.title
