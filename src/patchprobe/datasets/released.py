@@ -122,7 +122,15 @@ def wanted_release(key: str, entry: Mapping[str, Any]) -> Release | None:
     if asked not in known:
         hint = suggestion(asked, known, f"known are {', '.join(known)}")
         raise ConfigError(f"{key}.download: there is no release {asked!r}; {hint}")
-    return release(asked)
+    found = release(asked)
+    # Adapters without a release of their own read what their options describe.
+    own = any(release(name).adapter == entry["adapter"] for name in known)
+    if own and found.adapter != entry["adapter"]:
+        raise ConfigError(
+            f"{key}.download is {asked}, which adapter {entry['adapter']} does not read: take adapter {found.adapter or 'folders'}, or "
+            "another release"
+        )
+    return found
 
 
 def _at_the_hub(key: str, address: str) -> Release:

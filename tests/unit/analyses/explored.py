@@ -52,7 +52,10 @@ def stores(images=3):
         key: ("tile", [name[i] for name in names]) for i, key in enumerate(("tile", "image_id", "split"))
     } | {"level": [0.0]}
     pixels = np.stack(pictures)
-    tiles = xr.Dataset({"image": (("level", "tile", "y", "x", "channel"), pixels[None])}, coords=coordinates)
+    places = np.indices((ROWS, COLUMNS)).reshape(2, -1) * SIDE
+    sides = {side: ("tile", np.tile(place, 2 * images)) for side, place in zip(("top", "left"), places, strict=True)}
+    data = {"image": (("level", "tile", "y", "x", "channel"), pixels[None])}
+    tiles = xr.Dataset(data, coords=coordinates | sides, attrs={"tile_size": SIDE})
     attributes = {"class_ids": list(Synthetic.classes.ids), "class_names": list(NAMES), "void_id": 255}
     labels = xr.Dataset({"label": (("tile", "y", "x"), np.stack(maps))}, coords=coordinates, attrs=attributes)
     return tiles, labels, {name: tokens(name, pixels, coordinates) for name in MODELS}

@@ -1,5 +1,6 @@
 """The explorer: which images it shows, neighbours against brute force and scikit-learn, and what fits on its page."""
 
+import io
 import json
 import logging
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from explored import COLUMNS, ROWS, VARIANTS, measured, stores, write_page, written
+from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from patchprobe.analyses.explorer.packing import read_packed, unpacked
@@ -170,3 +172,19 @@ def test_the_page_is_the_same_bytes_again(made, tmp_path):
     page = written(tmp_path, *made)
     before = page.read_bytes()
     assert written(tmp_path, *made).read_bytes() == before
+
+
+def test_tiles_that_overlap_are_framed_and_said(made, tmp_path, monkeypatch):
+    headers, pack = [], pages.packed
+    monkeypatch.setattr(
+        pages, "packed", lambda header, arrays: headers.append((header, arrays)) or pack(header, arrays)
+    )
+    written(tmp_path, *made)
+    tiles, labels, _ = made
+    size = tiles.attrs["tile_size"]
+    moved = tiles.assign_coords(left=tiles["left"] - tiles["left"] // size * (size // 4))
+    write_page([tmp_path / f"{model}.json" for model in VARIANTS], moved, labels, tmp_path / "over.html")
+    (apart, plain), (over, framed) = headers
+    assert apart["note"] == "" and "what two of them show is there twice" in over["note"]
+    pictures = [np.asarray(Image.open(io.BytesIO(one["picture 0"].tobytes()))) for one in (plain, framed)]
+    assert pictures[1][:, 0].min() > 200 > pictures[0][:, 0].min()

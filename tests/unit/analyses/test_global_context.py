@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 import pytest
+import xarray as xr
 from sklearn.linear_model import Ridge as Reference
 from sklearn.metrics import r2_score
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
@@ -12,10 +13,12 @@ from token_stores import BOOTSTRAP, stores
 from patchprobe import measurements
 from patchprobe.analyses.global_context.measure import (
     central_patch,
+    chosen_classes,
     class_shares,
     context_rows,
     feature_parts,
 )
+from patchprobe.errors import DataError
 from patchprobe.probes.ridge import fit_ridge
 
 PENALTIES = [1e-3, 1e-1, 1.0, 10.0]
@@ -139,7 +142,24 @@ def test_classes_without_spread_or_unknown(told, caplog):
         rows = rows_of(features, labels, ["pole", "tram"], part=0.5)  # no tile shows a pole
     assert "classes that the data set does not have: tram" in caplog.text
     assert {row["metric"] for row in rows} == {"share_r2"} and all(np.isnan(row["value"]) for row in rows)
-    assert rows_of(features, labels, ["tram"]) == []
+    with pytest.raises(DataError, match=r"global_context.classes: the data set has none of tram; name some of road, "):
+        rows_of(features, labels, ["tram"])
+
+
+def test_without_names_the_papers_classes_are_taken_or_those_with_most_training_pixels(told, caplog):
+    features, labels = told
+    assert set(chosen_classes(labels, None, features.tile.values)) == {"road"}
+    names = ["cat", "dog", "fish", "bird"]
+    maps = np.repeat([0, 1, 1, 1, 2, 3, 3, 255], 8).reshape(1, 8, 8).astype(np.uint8)
+    other = xr.Dataset(
+        {"label": (("tile", "y", "x"), np.concatenate([maps, np.full_like(maps, 0)]))},
+        {"tile": [0, 1]},
+        {"class_names": names, "class_ids": [0, 1, 2, 3]},
+    )
+    with caplog.at_level(logging.WARNING):
+        # The second tile, all of cats, is no training tile; of cat and fish, level, the lower id is taken.
+        assert chosen_classes(other, None, np.array([0])) == {"dog": 1, "bird": 3, "cat": 0}
+    assert "those with most pixels are taken: dog, bird, cat" in caplog.text
 
 
 def test_no_rows_are_a_file_too(tmp_path):

@@ -59,6 +59,8 @@ def test_one_error_names_the_licence_and_the_line(filled):
     [
         ({"download": "camvit"}, "there is no release 'camvit'; did you mean camvid"),
         ({"adapter": "class_folders", "download": True}, "needs a release of its own for adapter class_folders"),
+        ({"download": "ade20k"}, "which adapter camvid does not read: take adapter ade20k"),
+        ({"download": "voc2012"}, "which adapter camvid does not read: take adapter folders"),
         ({"download": True, "generate": {"generator": "street"}}, "has no meaning for a generated data set"),
         ({"download": True, "root": "../out"}, "lies outside"),
         ({"download": 3}, "download"),

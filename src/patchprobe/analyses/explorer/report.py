@@ -27,6 +27,9 @@ _LONGEST = 1200  # px of the picture of an image
 _log = logging.getLogger(__name__)
 
 
+_TWICE = "Tiles of an image overlap and stand side by side, each in a white frame: what two of them show is there twice"
+
+
 def page(
     neighbors: Sequence[Path],
     tiles: xr.Dataset,
@@ -53,11 +56,13 @@ def page(
     title, folder = f"Explorer: {dataset}", Path(__file__).parent
     for count, shaded in _attempts(len(scenes)):
         header, arrays = _content(models, scenes[:count], tiles, labels, shaded)
-        note = _left_out(len(scenes) - count, shaded)
+        left_out = _left_out(len(scenes) - count, shaded)
+        twice = any(_overlap(tiles, scene) for scene in scenes[:count])
+        note = "; ".join(words for words in (left_out, _TWICE if twice else "") if words)
         text = pages.page(title, folder, pages.packed({"dataset": dataset, "note": note, **header}, arrays))
         if pages.fits(text):
-            if note:
-                _log.warning("%s: %s", outputs[0].name, note)
+            if left_out:
+                _log.warning("%s: %s", outputs[0].name, left_out)
             write_atomic(outputs[0], text)
             return
     raise DataError(
@@ -100,7 +105,10 @@ def _content(
     side, sheet, columns = _training_sheet(tiles, used)
     arrays["sheet"] = sheet
     for i, scene in enumerate(scenes):
-        picture = Image.fromarray(_put_together(_pixels(tiles, scene.tiles), scene.columns))
+        pixels = _pixels(tiles, scene.tiles)
+        if _overlap(tiles, scene):
+            _frame(pixels)
+        picture = Image.fromarray(_put_together(pixels, scene.columns))
         picture.thumbnail((_LONGEST, _LONGEST), Image.Resampling.BOX)
         arrays[f"picture {i}"] = _webp(np.asarray(picture), quality=85)
     classes = dict(zip(map(str, labels.attrs["class_ids"]), map(str, labels.attrs["class_names"]), strict=True))
@@ -182,6 +190,22 @@ def _pixels(tiles: xr.Dataset, names: Sequence[str]) -> npt.NDArray[np.uint8]:
             f"{tiles.encoding.get('source', 'the tile store')} lacks tile {names[int(np.argmin(places))]!r}: delete it and run again"
         )
     return np.asarray(tiles["image"].isel(level=0).isel(tile=places).to_numpy())
+
+
+def _overlap(tiles: xr.Dataset, scene: Scene) -> bool:
+    """Tell whether tiles of a scene show a part of the image twice."""
+    own = tiles.sel(tile=list(scene.tiles))
+    size = np.broadcast_to(np.asarray(tiles.attrs["tile_size"]), 2)
+    places = (np.unique(own[side].to_numpy()) for side in ("top", "left"))
+    return any(bool((np.diff(place) < side).any()) for place, side in zip(places, size, strict=True))
+
+
+def _frame(pixels: npt.NDArray[np.uint8]) -> None:
+    """Draw a white line around every tile (tile, y, x, channel), in place."""
+    width = max(1, pixels.shape[1] // 100)
+    for edge in (slice(None, width), slice(-width, None)):
+        pixels[:, edge] = 255
+        pixels[:, :, edge] = 255
 
 
 def _put_together(tiles: npt.NDArray[np.uint8], columns: int) -> npt.NDArray[np.uint8]:

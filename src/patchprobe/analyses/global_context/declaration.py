@@ -5,6 +5,9 @@ from typing import Any
 from patchprobe.analyses.declaring import Analysis, Config, Inputs
 from patchprobe.analyses.shown import Figure, Shown, Table
 
+# Those of table 6 of arXiv 2401.00463.
+PAPER_CLASSES = ("road", "building", "vegetation")
+
 
 class GlobalContext(Analysis):
     """Asked for where classes are named; takes the variance of features from its own analysis."""
@@ -13,7 +16,7 @@ class GlobalContext(Analysis):
 
     def datasets(self, config: Config) -> list[str]:
         """See Analysis."""
-        return super().datasets(config) if config["global_context"]["classes"] else []
+        return super().datasets(config) if config["global_context"]["classes"] != [] else []
 
     def inputs(self, config: Config, dataset: str, model: str) -> Inputs:
         """See Analysis."""
@@ -28,7 +31,7 @@ class GlobalContext(Analysis):
 
     def notes(self, config: Config, what: Shown) -> dict[str, Any]:
         """See Analysis."""
-        own = {"classes": config["global_context"]["classes"]} if what.function == "table" else {}
+        own = {"classes": config["global_context"]["classes"] or PAPER_CLASSES} if what.function == "table" else {}
         return {**super().notes(config, what), **own}
 
 

@@ -13,6 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
+from patchprobe.analyses.global_context.declaration import PAPER_CLASSES
+from patchprobe.errors import DataError
 from patchprobe.probes.ridge import fit_ridge
 from patchprobe.scoring.r2 import r2_scores
 from patchprobe.seeds import generator
@@ -63,14 +65,29 @@ def class_shares(maps: npt.NDArray[np.uint8], class_ids: Sequence[int]) -> npt.N
     return np.stack([np.count_nonzero(maps == i, axis=(1, 2)) / pixels for i in class_ids], axis=1)
 
 
-def known_classes(labels: xr.Dataset, classes: Sequence[str]) -> dict[str, int]:
-    """Return the ids of ``classes``, in lower or upper case, by their name in a label store; those that it does not have are logged."""
-    wanted = {name.lower() for name in classes}
-    known = zip(labels.attrs["class_names"], labels.attrs["class_ids"], strict=True)
-    found = {name: i for name, i in known if name.lower() in wanted}
+def chosen_classes(labels: xr.Dataset, classes: Sequence[str] | None, train: npt.NDArray[np.generic]) -> dict[str, int]:
+    """Return the ids of the classes whose shares are regressed, by their name in a label store.
+
+    ``classes`` are names in lower or upper case; those that the data set does not have are left out and logged. None takes the
+    paper's, ``PAPER_CLASSES``, or where the data set has none of them those with most pixels in the tiles ``train``, as many. Raises
+    DataError if none of the named ones is there.
+    """
+    known = dict(zip(labels.attrs["class_names"], map(int, labels.attrs["class_ids"]), strict=True))
+    wanted = {name.lower() for name in (PAPER_CLASSES if classes is None else classes)}
+    found = {name: i for name, i in known.items() if name.lower() in wanted}
     if absent := sorted(wanted - {name.lower() for name in found}):
         _log.warning("classes that the data set does not have: %s", ", ".join(absent))
-    return found
+    if found or not known:
+        return found
+    if classes is not None:
+        raise DataError(
+            f"global_context.classes: the data set has none of {', '.join(sorted(wanted))}; name some of {', '.join(known)}, or null "
+            "for those with most pixels"
+        )
+    pixels = np.bincount(labels.label.sel(tile=train).values.ravel(), minlength=256)
+    most = sorted(known, key=lambda name: (-pixels[known[name]], known[name]))[: len(PAPER_CLASSES)]
+    _log.warning("those with most pixels are taken: %s", ", ".join(most))
+    return {name: known[name] for name in most}
 
 
 def context_rows(
@@ -80,7 +97,7 @@ def context_rows(
     *,
     dataset: str,
     model: str,
-    classes: Sequence[str],
+    classes: Sequence[str] | None,
     part: float,
     penalties: Sequence[float],
     bootstrap: Mapping[str, Any],
@@ -90,17 +107,14 @@ def context_rows(
     """Return the measurement rows: R2 on evaluation tiles for every part of the features and class, and their mean.
 
     ``features`` is the token store of clean tiles, whose last layer is taken, ``labels`` the label store, ``variance``
-    that of the features over training patches, ``part`` the number or share of them for :func:`feature_parts`. Names of
-    ``classes`` count in lower and upper case alike; those that the data set does not have are left out and logged,
-    without any there are no rows.
+    that of the features over training patches, ``part`` the number or share of them for :func:`feature_parts`, ``classes``
+    what :func:`chosen_classes` takes.
     """
-    found = known_classes(labels, classes)
-    if not found:
-        return []
+    train, images = (features.split == "train").values, features.image_id.values
+    found = chosen_classes(labels, classes, features.tile.values[train])
     centre = central_patch(grid(features))
     tokens = features.tokens.isel(level=0, layer=-1, patch=centre).values
     shares = class_shares(labels.label.sel(tile=features.tile.values).values, list(found.values()))
-    train, images = (features.split == "train").values, features.image_id.values
     common = {
         "dataset": dataset,
         "model": model,

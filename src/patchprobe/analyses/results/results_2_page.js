@@ -4,6 +4,8 @@
 
 const STEP = 100; // rows more at a time
 const MANY = 60; // values of a column, above which it is filtered by what is typed
+/* What is filtered by a range, however few numbers there are. */
+const MEASURED = new Set(["value", "ci_low", "ci_high", "n"]);
 
 start(({ header, arrays }) => {
   const tables = header.tables.map((facts) => new Table(facts, arrays));
@@ -176,7 +178,7 @@ start(({ header, arrays }) => {
     const numeric = !state.table.byName.get(name).texts;
     const values = state.table.distinct(name);
     const current = state.filters.get(name);
-    if (values.length > MANY) {
+    if (values.length > MANY || MEASURED.has(name)) {
       const input = element("input", {
         type: "text", value: current?.typed ?? "", placeholder: numeric ? "> 0.5" : "part",
       });

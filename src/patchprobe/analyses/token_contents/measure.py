@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from patchprobe.analyses.global_context.measure import central_patch, class_shares, feature_parts, known_classes
+from patchprobe.analyses.global_context.measure import central_patch, chosen_classes, class_shares, feature_parts
 from patchprobe.analyses.token_contents.targets import TARGETS, patch_targets
 from patchprobe.probes.ridge import fit_ridge
 from patchprobe.progress import Progress
@@ -89,7 +89,7 @@ def measure(
     removals: Sequence[str],
     part: float,
     number: int,
-    classes: Sequence[str],
+    classes: Sequence[str] | None,
     penalties: Sequence[float],
     plane_penalty: float,
     bootstrap: Mapping[str, Any],
@@ -100,7 +100,7 @@ def measure(
 
     ``tiles`` is the store of clean tiles, of which ``number`` are drawn of each split; ``black`` the store of the tokens of a black image, where
     directions are fitted on them. ``removals``, ``part`` and ``plane_penalty`` are those of :func:`parts_of`, ``penalties`` those that are tried;
-    of ``classes`` those that the data set does not have are left out, and without any there is no such target.
+    ``classes`` are those of :func:`patchprobe.analyses.global_context.measure.chosen_classes`; an empty list has no such target.
     """
     sample = sample_of(labelled_tokens(tokens, labels, "train"), read_black(black))
     train = (tokens.split == "train").values
@@ -108,7 +108,8 @@ def measure(
         name: draw_tiles(tokens, name, number, seed=seed, purpose="token-contents") for name in ("train", "evaluation")
     }
     learnt, asked = (Patches(tokens, tiles, draws[name]) for name in ("train", "evaluation"))
-    found = known_classes(labels, classes)
+    named = classes is None or len(classes) > 0
+    found = chosen_classes(labels, classes, tokens.tile.values[train]) if named else {}
     centres = tokens.tokens.isel(level=0, layer=-1, patch=central_patch(grid(tokens))).values if found else None
     shares = class_shares(labels.label.sel(tile=tokens.tile.values).values, list(found.values())) if found else None
     images = tokens.image_id.values
