@@ -24,6 +24,7 @@ from patchprobe.config import downloads, inputs, specs  # noqa: E402
 from patchprobe.config.reading import from_command_line, read_file  # noqa: E402
 from patchprobe.config.validation import load_schema, validate  # noqa: E402
 from patchprobe.datasets.released import MARKER  # noqa: E402
+from patchprobe.downloads.addresses import check_mirror  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
 from patchprobe.neighbors import cluster  # noqa: E402
 from patchprobe.run import failures, forkserver, lock, planning, preflight  # noqa: E402
@@ -105,6 +106,9 @@ async def check_incomplete(dag):
         wrong = await unmade(dag)
         if wrong:
             raise WorkflowError(wrong)
+        # Of this machine, where files are fetched; machines that jobs are sent to may lack the folder.
+        if any(job.rule.name in ("fetch_data", "fetch_checkpoint") for job in dag.jobs):
+            look_at_mirror()
         current.append(planning.Planning(dag))
         if workflow.dryrun:
             say_what_is_of_the_paper(dag)
@@ -146,6 +150,13 @@ def say_what_would_be_fetched(dag):
     for name, release in downloads.to_fetch(config).items():
         if asked & set(downloads.marker(config, name)):
             print(f"would fetch {downloads.described(config, name, release)}", file=sys.stderr)
+
+
+def look_at_mirror():
+    try:
+        check_mirror(config["mirror"])
+    except PatchprobeError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def hold_folder():

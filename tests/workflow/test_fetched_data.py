@@ -123,6 +123,16 @@ def test_the_licence_has_to_be_accepted(project, server):
     assert done.returncode and len(errors) == 1 and "accept_licences: [camvid]" in errors[0]
 
 
+def test_a_mirror_that_is_not_there_is_said_before_anything_is_fetched(project, server, shared):
+    change(project, mirror="file:///nope")
+    done = project.snakemake("--cores", "2", "--dry-run", *TARGETS, check=False)
+    assert done.returncode and "key mirror is file:///nope, but /nope is not there" in done.stdout
+    assert "Traceback" not in done.stdout
+    # Nothing of it counts where nothing is fetched.
+    shutil.copytree(shared / "samples/camvid/CamVid", project.folder / "data/CamVid")
+    assert set(project.plan(*TARGETS)) == JOBS
+
+
 def test_what_cannot_be_fetched_says_what_to_put_where(project, server, archive, monkeypatch):
     def failure():
         done = project.snakemake("--cores", "2", *TARGETS, check=False)

@@ -6,4 +6,5 @@ from patchprobe.models.checkpoints.fetching import Checkpoint, fetch
 from patchprobe.run.jobs import run_job
 
 with run_job(snakemake) as job:
-    fetch(Checkpoint(job.spec["name"], job.output.file, job.spec["url"], job.spec["sha256"]))
+    spec = job.spec
+    fetch(Checkpoint(spec["name"], job.output.file, spec["url"], spec["sha256"], spec["mirror"]))

@@ -1,12 +1,22 @@
 """What a configuration says about data sets that are fetched: which release, where to, and whether its licence is accepted."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from patchprobe.datasets.released import MARKER, Release, is_absent, missing, wanted_release
-from patchprobe.downloads.addresses import without_secrets
-from patchprobe.errors import ConfigError
+from patchprobe.datasets.released import (
+    DOWNLOADS,
+    HUB_DATASET,
+    MARKER,
+    Release,
+    is_absent,
+    missing,
+    release_names,
+    wanted_release,
+)
+from patchprobe.downloads.addresses import check_address, without_secrets
+from patchprobe.errors import ConfigError, suggestion
 from patchprobe.files import folder_below
 
 Config = Mapping[str, Any]
@@ -25,6 +35,7 @@ def fill_roots(config: dict[str, Any]) -> None:
 
 def undownloadable(config: Config) -> Iterator[str]:
     """Yield a message for each data set that cannot be fetched as the configuration is, or whose licence is not accepted."""
+    yield from _unknown(config)
     roots: dict[str, str] = {}
     for name, entry in config["datasets"].items():
         try:
@@ -38,12 +49,36 @@ def undownloadable(config: Config) -> Iterator[str]:
         except ConfigError as error:
             yield str(error)
             continue
+        below = os.path.normpath(entry["root"])
+        if below in (".", DOWNLOADS):
+            yield (
+                f"key datasets.{name}.root is {entry['root']!r}, {'data_root itself' if below == '.' else 'where archives lie'}: name a "
+                "folder of its own below data_root"
+            )
+            continue
         if set(str(root(config, name))) & set("{}"):
             yield f"key datasets.{name}.root is {entry['root']!r}, and Snakemake takes braces for wildcards: name one without"
         if roots.setdefault(entry["root"], release.name) != release.name:
             yield f"key datasets.{name}.root is that of another data set, which fetches {roots[entry['root']]}: name another folder"
         yield from _unaccepted(config, name, release)
         yield from _incomplete(config, name, release)
+
+
+def _unknown(config: Config) -> Iterator[str]:
+    """Say which mirror is no address, and which accepted licences are of no release."""
+    if config["mirror"] is not None:
+        try:
+            check_address("key mirror", config["mirror"])
+        except ConfigError as error:
+            yield str(error)
+    known = release_names()
+    for name in config["accept_licences"]:
+        hub = HUB_DATASET.fullmatch(name)
+        if hub and hub["revision"]:
+            yield f"key accept_licences has {name!r}: write hf://datasets/{hub['repo']}, the licence is that of every revision"
+        elif not hub and name not in known:
+            hint = suggestion(name.lower(), known, f"known are {', '.join(known)}")
+            yield f"key accept_licences has {name!r}, and there is no release of that name: {hint}"
 
 
 def _unaccepted(config: Config, name: str, release: Release) -> Iterator[str]:

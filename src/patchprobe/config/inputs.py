@@ -142,8 +142,8 @@ def fetched(config: Config, checkpoint: str) -> dict[str, Any]:
     """Return where to get a checkpoint: from the mirror, or from the first model or decoder with its address."""
     same = [(name, entry) for name, entry in _with_files(config) if checkpoint_name(entry) == checkpoint]
     name, entry = next((pair for pair in same if pair[1]["url"]), same[0])
-    url = mirrored(config["mirror"], Path(checkpoint).name) if config["mirror"] else entry["url"]
-    return {"name": name, "url": url, "sha256": entry["sha256"]}
+    mirror = mirrored(config["mirror"], Path(checkpoint).name) if config["mirror"] else None
+    return {"name": name, "url": entry["url"], "sha256": entry["sha256"], "mirror": mirror}
 
 
 def _with_files(config: Config) -> list[tuple[str, Mapping[str, Any]]]:

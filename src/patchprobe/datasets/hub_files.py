@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 
 import huggingface_hub
+from huggingface_hub.errors import HfHubHTTPError
 
 from patchprobe.datasets.released import HUB_DATASET, Archive, Release, slug
 from patchprobe.downloads.addresses import is_offline
@@ -31,6 +32,11 @@ def with_files(release: Release, key: str) -> Release:
         info = api.dataset_info(repo, revision=match["revision"], files_metadata=True, timeout=60)
     except Exception as error:  # the client's own errors, those of the library below it, and of the network
         reason = shown(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
+        if _nothing_refused(error):
+            raise DownloadError(
+                f"{key}: the hub cannot be asked for {release.hub} ({reason}): see whether this machine reaches it and run again, set "
+                "HF_ENDPOINT to another hub, or put the parquet files into the root of the data set as they lie there"
+            ) from error
         raise DownloadError(
             f"{key}: the hub does not list {release.hub} ({reason}): correct the name or, if its page asks for it, accept the licence "
             "there and give your token in the environment variable HF_TOKEN"
@@ -55,3 +61,11 @@ def with_files(release: Release, key: str) -> Release:
         for file in files
     )
     return replace(release, archives=archives)
+
+
+def _nothing_refused(error: Exception) -> bool:
+    """Tell whether the hub was not reached, or was out of order, so that no name and no token is at fault."""
+    if isinstance(error, HfHubHTTPError):
+        return error.response.status_code >= 500
+    # Of the network; of a name that no data set can have it is a ValueError.
+    return not isinstance(error, ValueError)

@@ -10,25 +10,33 @@ import contextlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from patchprobe.datasets.hub_files import with_files
-from patchprobe.datasets.released import MARKER, Archive, Release, is_absent, lock_file, missing, slug, tree_state
+from patchprobe.datasets.publishers_tools import called, find_tool, run_tool
+from patchprobe.datasets.released import (
+    DOWNLOADS,
+    MARKER,
+    Archive,
+    Release,
+    is_absent,
+    lock_file,
+    missing,
+    slug,
+    tree_state,
+)
 from patchprobe.downloads.addresses import is_offline, mirrored, without_secrets
 from patchprobe.downloads.contents import is_web_page, no_archive
 from patchprobe.downloads.fetching import Patience, fetch
-from patchprobe.downloads.unpacking import merge, need_space, unpack, unpacked_size
+from patchprobe.downloads.unpacking import ArchiveError, merge, need_space, unpack, unpacked_size
 from patchprobe.downloads.wanted import Keys, Wanted
 from patchprobe.errors import DownloadError
 from patchprobe.files import disk_errors, file_digests, folder_content, locked, write_atomic
-
-DOWNLOADS = "downloads"
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,10 @@ def _obtain(wanted: Obtained, patience: Patience | None) -> None:
     archives = _archives(wanted, known)
     _need_space(wanted, archives)
     _get(wanted, archives, patience)
-    total = sum(0 if archive.plain else unpacked_size(file.path) for archive, file in archives.items())
+    total = 0
+    for archive, file in archives.items():
+        with _bad_ones_dropped(wanted, file):
+            total += 0 if archive.plain else unpacked_size(file.path)
     need_space(root.parent, total, f"{wanted.release.title}, unpacked,")
     # Nobody else can put links where files are written.
     hidden.mkdir(mode=0o700)
@@ -123,7 +134,8 @@ def _archives(wanted: Obtained, known: Mapping[str, Any]) -> dict[Archive, Wante
             unchecked=f"recorded in {lock_file(wanted.root).name}, and compared from now on",
         )
         path = wanted.data_root / DOWNLOADS / archive.name
-        found[archive] = Wanted(keys, path, addresses, digests, archive.bytes, content="an archive", foreign=no_archive)
+        own = archive.addresses[0] if archive.addresses else None
+        found[archive] = Wanted(keys, path, addresses, digests, archive.bytes, "an archive", no_archive, own)
     return found
 
 
@@ -131,8 +143,8 @@ def _get(wanted: Obtained, archives: Mapping[Archive, Wanted], patience: Patienc
     """Have all archives of a release, each whole and the right one."""
     absent = {archive: file for archive, file in archives.items() if not file.path.exists()}
     own = [file for file in absent.values() if not file.addresses]
-    if own and wanted.release.tool and shutil.which(wanted.release.tool) and not is_offline():
-        _call_tool(wanted, own)
+    if own and (tool := find_tool(wanted.release.tool)) and not is_offline():
+        _call_tool(wanted, tool, own)
         absent = {archive: file for archive, file in absent.items() if not file.path.exists()}
         own = []
     local = bool(wanted.mirror) and str(wanted.mirror).startswith("file:")
@@ -157,7 +169,7 @@ def _check(file: Wanted) -> None:
         )
 
 
-def _call_tool(wanted: Obtained, files: list[Wanted]) -> None:
+def _call_tool(wanted: Obtained, program: str, files: list[Wanted]) -> None:
     """Let the program of a release's publisher fetch its files; it has the name and the password, we never do."""
     tool = wanted.release.tool
     folder = wanted.data_root / DOWNLOADS / f".{tool}"
@@ -169,12 +181,12 @@ def _call_tool(wanted: Obtained, files: list[Wanted]) -> None:
                 part.rename(file.path)
                 break
             print(f"calling {tool} for {file.path.name}", file=sys.stderr, flush=True)
-            command = [tool, "-d", str(folder), "-r", file.path.name]
-            # Without a keyboard: it would ask for name and password, and wait.
-            if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode:
+            why = run_tool([program, "-d", str(folder), "-r", file.path.name])
+            if why:
+                left = [one for one in files if not one.path.exists()]
                 raise DownloadError(
-                    f"{wanted.key}: {tool} did not fetch {file.path.name} (its words are above): {wanted.release.login} "
-                    f"{_put(wanted, [file])}"
+                    f"{wanted.key}: {tool} did not fetch {file.path.name} ({why}): {wanted.release.steps(called(program))} "
+                    f"{_put(wanted, left)}"
                 )
         else:
             part.unlink(missing_ok=True)
@@ -191,16 +203,20 @@ def _by_hand(wanted: Obtained, absent: Mapping[Archive, Wanted]) -> str:
         why = "nothing is fetched because HF_HUB_OFFLINE is set"
     else:
         why = "its files are not to be had without a log-in"
-    login = f" {release.login}" if release.login else ""
+    program = find_tool(release.tool)
+    login = f" {release.steps(called(program) if program else '')}" if release.login else ""
+    if release.tool and not program:
+        login += f" {release.tool} is not installed here."
     return f"{wanted.key}: {release.title} is not in {wanted.root.resolve()}, and {why}.{login} {_put(wanted, list(absent.values()))}"
 
 
 def _put(wanted: Obtained, files: list[Wanted]) -> str:
     if not files:
-        return f"Put it into {wanted.root.resolve()}, so that it has {', '.join(wanted.release.expects)}, and run again"
+        parts = [*wanted.release.expects, wanted.release.also]
+        return f"Put it into {wanted.root.resolve()}, so that it has {' and '.join(filter(None, parts))}, and run again"
     listed = []
     for file in files:
-        origin = f" from {without_secrets(file.addresses[0])}" if file.addresses else ""
+        origin = f" from {file.origin}" if file.origin else ""
         facts = [f"{kind} {digest}" for kind, digest in file.digests.items()]
         facts += [f"{file.size} bytes"] if file.size else []
         listed.append(f"{file.path.name}{origin}" + (f" ({', '.join(facts)})" if facts else ""))
@@ -224,12 +240,8 @@ def _unpack_all(wanted: Obtained, archives: Mapping[Archive, Wanted], hidden: Pa
             _copy(file.path, part)
             merge(part, whole / archive.into, file.path)
             continue
-        try:
+        with _bad_ones_dropped(wanted, file):
             unpack(file.path, part, archive.inside)
-        except DownloadError:
-            # It will not get better.
-            _drop_fetched(file)
-            raise
         merge(part, whole / archive.into, file.path)
     absent = missing(wanted.release, whole)
     if absent:
@@ -237,6 +249,37 @@ def _unpack_all(wanted: Obtained, archives: Mapping[Archive, Wanted], hidden: Pa
             f"{wanted.key}: what was unpacked for {wanted.release.title} has no {', '.join(absent)}, so it is laid out otherwise than "
             f"known; unpack {', '.join(str(file.path) for file in archives.values())} by hand into {wanted.root.resolve()}"
         )
+
+
+@contextlib.contextmanager
+def _bad_ones_dropped(wanted: Obtained, file: Wanted) -> Iterator[None]:
+    """Delete an archive that is found to be bad, which will not get better, and say where it came from and what helps."""
+    try:
+        yield
+    except ArchiveError as error:
+        origin = _origin(file)
+        _drop_fetched(file)
+        if origin is None:
+            remedy = "it was put there by hand and is kept: replace it by the release's own archive and run again"
+        elif wanted.mirror and origin.startswith(without_secrets(wanted.mirror).rstrip("/")):
+            own = f" ({without_secrets(file.own)})" if file.own else ""
+            remedy = (
+                f"it came from {origin} of your mirror and was deleted: put the release's own archive{own} there, or set mirror to "
+                "another one or to null, and run again"
+            )
+        else:
+            remedy = f"it came from {origin} and was deleted: run again to fetch it anew or, if it is no better then, {file.by_hand}"
+        raise DownloadError(f"{error}; {remedy}") from error
+
+
+def _origin(file: Wanted) -> str | None:
+    """Return the address that an archive was fetched from, None for one that somebody put there."""
+    try:
+        return str(json.loads(file.record.read_text(encoding="utf-8"))["url"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return file.origin
 
 
 def _drop_fetched(file: Wanted) -> None:

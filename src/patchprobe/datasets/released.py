@@ -21,6 +21,8 @@ from patchprobe.errors import ConfigError, suggestion
 FOLDER = Path(__file__).with_name("releases")
 # In the root of a fetched data set: hidden, so that adapters pass it over, and gone with the data.
 MARKER = ".fetched"
+# The folder below data_root that archives lie in until their data set is there.
+DOWNLOADS = "downloads"
 # A data set at Hugging Face in place of a release by name.
 HUB_DATASET = re.compile(r"hf://datasets/(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 # Folders change with the files in them; layouts keep images no deeper.
@@ -54,8 +56,9 @@ class Release:
     """A release of a data set: what has to be fetched, and what one has to know.
 
     ``adapter`` reads it, None if any with options does. ``folder`` is the usual name of its root, ``expects`` are paths below
-    that a complete one has. ``licence`` has name, address and terms. ``login`` says the steps where the files are not to be had
-    without one, ``tool`` the program that can fetch them then. ``hub`` is the address of a data set at Hugging Face, whose files
+    that a complete one has, ``also`` says what it needs besides that may lie at several places. ``licence`` has name, address and
+    terms. ``login`` says the steps where the files are not to be had without one, with ``{tool}`` where it calls ``tool``, the
+    program that can fetch them then. ``hub`` is the address of a data set at Hugging Face, whose files
     are known once it is asked.
     """
 
@@ -67,9 +70,14 @@ class Release:
     citation: str
     expects: tuple[str, ...]
     archives: tuple[Archive, ...]
+    also: str = ""
     login: str = ""
     tool: str = ""
     hub: str = ""
+
+    def steps(self, tool: str = "") -> str:
+        """Return the steps of the log-in; ``tool`` is how to call the program, by its own name if empty."""
+        return self.login.replace("{tool}", tool or self.tool)
 
     @property
     def size(self) -> int:

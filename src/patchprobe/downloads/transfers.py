@@ -3,19 +3,18 @@
 HTTP: ranges, ``If-Range`` and ``Content-Range`` are those of RFC 9110, sections 13.1.5 and 14.
 """
 
+import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from typing import IO
 
 import huggingface_hub
 import requests
 
-from patchprobe.downloads.addresses import HUB, check_address, is_offline, without_secrets
+from patchprobe.downloads.addresses import HUB, check_address, is_offline, local_path, without_secrets
 from patchprobe.downloads.contents import BEGINNING, is_web_page
 from patchprobe.downloads.partial_file import PartialFile
 from patchprobe.downloads.wanted import Wanted
@@ -119,12 +118,28 @@ def attempt(source: Source, wanted: Wanted, partial: PartialFile, timeout: float
 
 
 def _copy(source: Source, wanted: Wanted, partial: PartialFile) -> None:
-    path = Path(url2pathname(urlsplit(source.address).path))
+    with _unreadable(source, wanted):
+        file = local_path(source.address).open("rb")
+    with file:
+        partial.restart(source.shown, None, os.fstat(file.fileno()).st_size)
+        _append(_chunks(file, source, wanted), source, wanted, partial)
+
+
+def _chunks(file: IO[bytes], source: Source, wanted: Wanted) -> Iterator[bytes]:
+    while True:
+        # The reading alone: what the writing raises is about another disk.
+        with _unreadable(source, wanted):
+            chunk = file.read(_CHUNK)
+        if not chunk:
+            return
+        yield chunk
+
+
+@contextlib.contextmanager
+def _unreadable(source: Source, wanted: Wanted) -> Iterator[None]:
     try:
-        with path.open("rb") as file:
-            partial.restart(source.shown, None, path.stat().st_size)
-            _append(iter(lambda: file.read(_CHUNK), b""), source, wanted, partial)
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        yield
+    except OSError as error:
         raise RefusedError(f"{wanted.keys.address}: {source.shown} cannot be read ({error.strerror})") from error
 
 
@@ -150,10 +165,12 @@ def _check_answer(response: requests.Response, source: Source, wanted: Wanted, p
             if source.hub
             else "the file needs a log-in or its address has expired"
         )
-    elif status in (404, 410):
-        remedy = f"there is no such file (any more): correct {key}, it may name a mirror"
     else:
-        remedy = f"correct {key}, it may name a mirror"
+        gone = "there is no such file (any more): " if status in (404, 410) else ""
+        what = (
+            "put it there, or correct mirror" if key.endswith(" by mirror") else f"correct {key}, it may name a mirror"
+        )
+        remedy = gone + what
     raise RefusedError(f"{key}: {answer}: {remedy}")
 
 

@@ -5,6 +5,7 @@ zip, and tar plain or packed with gzip, bzip2 or xz. ``zipfile`` and ``tarfile``
 """
 
 import contextlib
+import errno
 import filecmp
 import lzma
 import os
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from patchprobe.downloads.contents import BEGINNING, no_archive
 from patchprobe.errors import DownloadError, shown
 from patchprobe.progress import Progress
 
@@ -25,15 +27,21 @@ from patchprobe.progress import Progress
 _PACKED_AT_MOST, _UNPACKED_FREE = 100, 1 << 30
 _MOST_MEMBERS = 5_000_000
 _CHUNK = 1 << 20
+# What the file system says to names that no files can have, or not together.
+_NAMES = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EILSEQ)
+
+
+class ArchiveError(DownloadError):
+    """An archive is bad and stays so. The text says what is wrong with it; what to do, who knows where it came from adds."""
 
 
 def unpack(archive: Path, folder: Path, inside: str = "") -> None:
     """Unpack into ``folder``, which need not be there, what lies in the folder ``inside`` of an archive; "" is all of it.
 
     What lies elsewhere in the archive is not written. Times of files are those of the archive where it is a tar. Raises
-    DownloadError naming the archive if it is damaged, holds a path that leads out of it, a link, a device or an encrypted
-    file, lists one file twice, has nothing in ``inside``, claims a size that no such archive has, or does not fit on the
-    disk.
+    ArchiveError naming the archive if it is damaged, holds a path that leads out of it, a name that no file can have, a
+    link, a device or an encrypted file, lists one file twice, has nothing in ``inside``, or claims a size that no such archive
+    has; DownloadError if it does not fit on the disk.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _readable_errors(archive):
@@ -42,11 +50,14 @@ def unpack(archive: Path, folder: Path, inside: str = "") -> None:
         else:
             count = _unpack_tar(archive, folder, inside)
     if not count:
-        raise DownloadError(f"{archive} has no files in {inside or 'it'}; take the release's own archive")
+        raise ArchiveError(f"{archive} has no files in {inside or 'it'}")
 
 
 def unpacked_size(archive: Path) -> int:
-    """Return how many bytes an archive becomes: those that its table says or, without one, its own size at least."""
+    """Return how many bytes an archive becomes: those that its table says or, without one, its own size at least.
+
+    Raises ArchiveError if it is damaged.
+    """
     with _readable_errors(archive):
         if not zipfile.is_zipfile(archive):
             return archive.stat().st_size
@@ -149,16 +160,14 @@ def _limit(archive: Path) -> int:
 
 def _refuse_absurd(archive: Path, members: int, total: int) -> None:
     if total > _limit(archive) or members > _MOST_MEMBERS:
-        raise DownloadError(
+        raise ArchiveError(
             f"{archive} would become {_readable(total)} in {members} files, far more than an archive of its size holds: it was "
-            "made to fill disks, or is damaged; delete it and take the release's own archive"
+            "made to fill disks, or is damaged"
         )
 
 
-def _refused(archive: Path, name: str, what: str) -> DownloadError:
-    return DownloadError(
-        f"{archive} holds {shown(name)}, which is {what}: nothing of it is used; delete it and take the release's own archive"
-    )
+def _refused(archive: Path, name: str, what: str) -> ArchiveError:
+    return ArchiveError(f"{archive} holds {shown(name)}, which is {what}: nothing of it is used")
 
 
 def _progress(archive: Path, total: int | None) -> Progress:
@@ -173,18 +182,29 @@ def _readable_errors(archive: Path) -> Iterator[None]:
         yield
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError) as error:
         raise _damaged(archive, error) from error
+    except UnicodeDecodeError as error:
+        raise _damaged(archive, error) from error
     except OSError as error:
+        if error.errno in _NAMES and error.filename is not None:
+            name = Path(error.filename).name
+            raise _refused(archive, name, f"a name that no file can have there ({error.strerror})") from error
         # Readers of packed files raise it without a number.
         if error.errno is not None:
             raise
         raise _damaged(archive, error) from error
 
 
-def _damaged(archive: Path, error: Exception) -> DownloadError:
-    return DownloadError(
-        f"{archive} ({archive.stat().st_size} bytes) is truncated, damaged or no archive ({shown(error)}); delete it and "
-        "fetch it again"
-    )
+def _damaged(archive: Path, error: Exception) -> ArchiveError:
+    with archive.open("rb") as file:
+        beginning = file.read(BEGINNING)
+    reason = shown(error)
+    if beginning.startswith(b"PK") and not zipfile.is_zipfile(archive):
+        reason = "it begins as a zip file and its end, with the list of its files, is missing"
+    elif isinstance(error, tarfile.ReadError) and "\n" in str(error):
+        # One line for each kind of packing that tarfile tried.
+        kind = no_archive(beginning)
+        reason = f"it is {kind}" if kind else "nothing in it can be read"
+    return ArchiveError(f"{archive} ({archive.stat().st_size} bytes) is truncated, damaged or no archive: {reason}")
 
 
 def _readable(size: int) -> str:

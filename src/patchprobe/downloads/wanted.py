@@ -31,7 +31,7 @@ class Wanted:
 
     ``digests`` are in hexadecimal by kind (md5, sha1, sha256), whole or their first digits; ``size`` is in bytes.
     ``content`` says what kind of file is wanted, and ``foreign`` what a file is, by its first bytes, if it is of another
-    kind, else nothing.
+    kind, else nothing. ``own`` is the publisher's address where a mirror is asked in its place, for messages.
     """
 
     keys: Keys
@@ -41,6 +41,7 @@ class Wanted:
     size: int | None = None
     content: str = "the file"
     foreign: Callable[[bytes], str] = lambda beginning: ""
+    own: str | None = None
 
     def differs(self, found: Mapping[str, str]) -> tuple[str, str] | None:
         """Return the first digest that is not as it has to be, as expected and as found; None if all are."""
@@ -51,9 +52,14 @@ class Wanted:
         return None
 
     @property
+    def origin(self) -> str:
+        """The first address, and the publisher's own, as messages show them; empty without any."""
+        return " or ".join(without_secrets(a) for a in dict.fromkeys((*self.addresses[:1], self.own)) if a)
+
+    @property
     def by_hand(self) -> str:
         """What to put where if the file cannot be fetched."""
-        origin = f"get {without_secrets(self.addresses[0])} elsewhere" if self.addresses else "get it"
+        origin = f"get {self.origin} elsewhere" if self.origin else "get it"
         known = [f"{kind} {digest}" for kind, digest in self.digests.items()]
         known += [f"{self.size} bytes"] if self.size else []
         facts = f" ({', '.join(known)})" if known else ""

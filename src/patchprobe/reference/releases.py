@@ -41,7 +41,7 @@ def _section(one: Release) -> Iterator[str]:
     yield f"Licence: {one.licence['name']}, <{one.licence['address']}>: {one.licence['terms']}. Its usual `root` is `{one.folder}`."
     if one.login:
         yield ""
-        yield one.login
+        yield one.steps()
     if one.archives:
         yield ""
         yield "| file | bytes | digests | published by | addresses, in this order |"

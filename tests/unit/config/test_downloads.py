@@ -17,12 +17,17 @@ def schema(repository):
 def filled(schema, tmp_path):
     """A validated configuration with data sets of some keys each."""
 
-    def fill(accept, **datasets):
+    def fill(accept, mirror=None, **datasets):
         entries = {
             name: {"adapter": "camvid", "splits": SPLITS, "tiling": {"size": 64}} | entry
             for name, entry in datasets.items()
         }
-        config = {"datasets": entries, "models": {"pixels": {"source": "pixels"}}, "accept_licences": accept}
+        config = {
+            "datasets": entries,
+            "models": {"pixels": {"source": "pixels"}},
+            "accept_licences": accept,
+            "mirror": mirror,
+        }
         return validate(config | {"data_root": str(tmp_path)}, schema)
 
     return fill
@@ -64,6 +69,11 @@ def test_one_error_names_the_licence_and_the_line(filled):
         ({"download": True, "generate": {"generator": "street"}}, "has no meaning for a generated data set"),
         ({"download": True, "root": "../out"}, "lies outside"),
         ({"download": 3}, "download"),
+        ({"download": True, "root": "."}, r"key datasets\.a\.root is '\.', data_root itself: name a folder of its own"),
+        (
+            {"download": True, "root": "x/../downloads/"},
+            r"key datasets\.a\.root is .*where archives lie: name a folder",
+        ),
     ],
 )
 def test_what_cannot_be_fetched(filled, entry, message):
@@ -99,3 +109,23 @@ def test_a_dry_run_can_say_what_comes(filled):
     config = filled(["voc2012"], a={"download": "voc2012"})
     text = downloads.described(config, "a", downloads.to_fetch(config)["a"])
     assert "2 GB" in text and "VOCtrainval_11-May-2012.tar" in text and "thor.robots.ox.ac.uk" in text
+
+
+@pytest.mark.parametrize(
+    ("accepted", "hint"),
+    [
+        ("CamVid", r"did you mean camvid\?"),
+        ("ADE20K", r"did you mean ade20k\?"),
+        ("nothing", "known are ade20k, "),
+        ("hf://datasets/a/b@c", "write hf://datasets/a/b,"),
+    ],
+)
+def test_licences_of_no_release(filled, accepted, hint):
+    with pytest.raises(ConfigError, match=f"key accept_licences has '{accepted}'.*{hint}"):
+        filled([accepted], a={"root": "CamVid"})
+    filled(["camvid", "hf://datasets/a/b"], a={"root": "CamVid"})
+
+
+def test_a_mirror_with_two_slashes(filled):
+    with pytest.raises(ConfigError, match="key mirror: file://tmp/x names a machine, tmp"):
+        filled([], mirror="file://tmp/x", a={"root": "CamVid"})

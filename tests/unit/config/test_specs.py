@@ -234,7 +234,12 @@ def test_files_of_decoders_are_fetched_and_watched_as_those_of_models(schema, tm
     assert inputs.decoder_checkpoint(config, "mae") == ["checkpoints/mine.pth"]
     assert inputs.decoder_checkpoint(config, "demo-mae") == inputs.decoder_checkpoint(config, "mae-visualize") == []
     assert re.fullmatch(inputs.absent_checkpoints(config), "mine.pth")
-    assert inputs.fetched(config, "mine.pth") == {"name": "mae.decoder", "url": None, "sha256": "0" * 64}
+    assert inputs.fetched(config, "mine.pth") == {
+        "name": "mae.decoder",
+        "url": None,
+        "sha256": "0" * 64,
+        "mirror": None,
+    }
     assert inputs.packaged_decoder(config, "mae") == inputs.packaged_decoder(config, "mae-visualize") == ""
     assert inputs.packaged_decoder(config, "demo-mae").startswith("weights ")
     assert inputs.packaged_decoder(config, "demo-mae") != inputs.packaged_weights(config, "demo-mae")

@@ -189,6 +189,49 @@ def test_a_truncated_archive_without_a_digest_is_deleted_and_fetched_anew(server
     assert content(wanted.root) == WHOLE
 
 
+def mirrored(wanted, mirror):
+    return Obtained(wanted.name, wanted.release, wanted.root, wanted.data_root, mirror=mirror)
+
+
+@pytest.mark.parametrize(
+    "bad", [FILES["images.zip"][:-2000], zipped({"set/../../out": b"x"}), zipped({"set/a": b"1", "set/./a": b"2"})]
+)
+def test_a_bad_archive_is_deleted_and_its_origin_named(server, tmp_path, bad):
+    server.content["images.zip"] = bad
+    plain = made(tmp_path, server, digests=False)
+    address, place = plain.release.archives[0].addresses[0], plain.data_root / "downloads/images.zip"
+    text = refused(plain, f"it came from {address} and was deleted: run again")
+    assert "delete it" not in text and not place.exists()
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    (mirror / "images.zip").write_bytes(bad)
+    (mirror / "labels.tgz").write_bytes(FILES["labels.tgz"])
+    text = refused(
+        mirrored(plain, mirror.as_uri()), f"it came from {mirror.as_uri()}/images.zip of your mirror and was deleted"
+    )
+    assert address in text and "set mirror to" in text and not place.exists()
+    place.write_bytes(bad)
+    refused(plain, "put there by hand and is kept: replace it")
+    assert place.read_bytes() == bad
+
+
+@pytest.mark.parametrize("offline", ["0", "1"])
+def test_what_a_mirror_has_not_is_named_with_its_own_address(tmp_path, monkeypatch, offline):
+    monkeypatch.setenv("HF_HUB_OFFLINE", offline)
+    plain = made(tmp_path)
+    for mirror in (tmp_path.as_uri(), *(["http://127.0.0.1:9/mirror"] if offline == "1" else [])):
+        text = refused(mirrored(plain, mirror), "images.zip")
+        assert f"{mirror}/images.zip or {plain.release.archives[0].addresses[0]}" in text
+
+
+def test_a_mirror_that_is_a_file(tmp_path):
+    (tmp_path / "some.yaml").touch()
+    text = refused(
+        mirrored(made(tmp_path), (tmp_path / "some.yaml").as_uri()), r"some\.yaml/images\.zip cannot be read"
+    )
+    assert "data_root" not in text
+
+
 def test_an_archive_with_an_escape_leaves_nothing(server, tmp_path):
     server.content["images.zip"] = zipped({"set/images/fine": b"x", "set/../../../out": b"x"})
     refused(made(tmp_path, server, digests=False), "a path that leads out of the archive")

@@ -37,6 +37,9 @@ def test_behind_a_login_the_steps_are_said(tmp_path):
         wanted = Obtained("mine", known, tmp_path / "data/Set", tmp_path / "data")
         text = refused(wanted, "not to be had without a log-in")
         assert known.login in text and str(wanted.root) in text
+    assert "has images/track and the labels, in labels/box_track_20, and run again" in refused(
+        Obtained("mine", release("bdd100k"), tmp_path / "data/Set", tmp_path / "data"), "log-in"
+    )
 
 
 def tool(folder, body):
@@ -63,10 +66,30 @@ def cityscapes(tmp_path):
 
 def test_without_csdownload_its_steps_are_said(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(PatchprobeError, match="csDownload -l") as caught:
         obtain(cityscapes(tmp_path)[1], QUICK)
     text = str(caught.value)
     assert "gtFine_trainvaltest.zip" in text and "leftImg8bit_trainvaltest.zip" in text and "register" in text
+    assert "csDownload is not installed here" in text
+
+
+def test_csdownload_beside_python_without_a_log_in(tmp_path, monkeypatch, capfd):
+    """As the real one it asks, and ends with Python's error since there is no keyboard."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".venv").mkdir()
+    tool(tmp_path / ".venv/bin", "print('hello')\ninput('name: ')\n")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv/bin/python"))
+    with pytest.raises(PatchprobeError, match="it asked for name and password, so that it knows none yet") as caught:
+        obtain(cityscapes(tmp_path)[1], QUICK)
+    text, said = str(caught.value), capfd.readouterr().err
+    assert "either run .venv/bin/csDownload -l once" in text and "not installed" not in text
+    assert "gtFine_trainvaltest.zip" in text and "leftImg8bit_trainvaltest.zip" in text
+    assert "hello\n" in said and "Traceback" not in said and "EOFError" not in said
+    (tmp_path / ".venv/bin/csDownload").write_text(f"#!{tmp_path}/gone\n")
+    with pytest.raises(PatchprobeError, match="bin/csDownload cannot be started: No such file"):
+        obtain(cityscapes(tmp_path)[1], QUICK)
 
 
 def test_csdownload_is_called_and_its_files_checked(tmp_path, monkeypatch):
@@ -91,7 +114,7 @@ def test_csdownload_is_called_and_its_files_checked(tmp_path, monkeypatch):
     with pytest.raises(PatchprobeError, match="csDownload fetched another gtFine_trainvaltest"):
         obtain(wanted, QUICK)
     tool(tmp_path / "bin", "sys.exit('Bad credentials.')\n")
-    with pytest.raises(PatchprobeError, match="csDownload did not fetch gtFine_trainvaltest"):
+    with pytest.raises(PatchprobeError, match=r"did not fetch gtFine_trainvaltest\.zip \(it ended with 1: Bad creden"):
         obtain(wanted, QUICK)
 
 
@@ -143,3 +166,12 @@ def test_a_changed_file_of_the_hub_is_found_by_its_sha256(server, tmp_path, monk
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
     known = wanted_release("datasets.mine", {"adapter": "any", "download": "hf://datasets/org/name"})
     refused(Obtained("mine", known, tmp_path / "data/Set", tmp_path / "data"), "the published digest of .* is")
+
+
+def test_without_a_network_no_token_is_advised(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    known = wanted_release("datasets.mine", {"adapter": "any", "download": "hf://datasets/org/name"})
+    text = refused(
+        Obtained("mine", known, tmp_path / "data/Set", tmp_path / "data"), "the hub cannot be asked for hf://"
+    )
+    assert "HF_TOKEN" not in text and "HF_ENDPOINT" in text

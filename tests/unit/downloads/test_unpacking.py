@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import stat
 import tarfile
 import zipfile
@@ -9,7 +10,7 @@ import zipfile
 import pytest
 
 from patchprobe.downloads import unpacking
-from patchprobe.downloads.unpacking import merge, need_space, unpack, unpacked_size
+from patchprobe.downloads.unpacking import ArchiveError, merge, need_space, unpack, unpacked_size
 from patchprobe.errors import DownloadError
 
 FILES = {"top/a/one.txt": b"one" * 1000, "top/a/b/two.bin": bytes(range(256)) * 50, "top/three": b"", "README": b"no"}
@@ -158,3 +159,28 @@ def test_archives_are_merged_and_differing_files_refused(tmp_path):
     assert content(tmp_path / "whole") == {"x/a": b"1", "x/b": b"2", "x/same": b"s"}
     with pytest.raises(DownloadError, match=r"p3\.zip has another a than the archive before it"):
         merge(tmp_path / "p3", tmp_path / "whole", tmp_path / "p3.zip")
+
+
+def test_a_truncated_zip_is_said_in_one_plain_sentence(tmp_path):
+    archive = make_zip(tmp_path / "a.zip", {f"{n}": os.urandom(500) for n in range(9)})
+    archive.write_bytes(archive.read_bytes()[:-100])
+    with pytest.raises(ArchiveError, match=r"its end, with the list of its files, is missing$") as caught:
+        unpack(archive, tmp_path / "folder")
+    assert "\\n" not in str(caught.value) and "method" not in str(caught.value)
+    archive.write_bytes(b"quota exceeded")
+    with pytest.raises(ArchiveError, match=r"it is text \('quota exceeded'\)$"):
+        unpack(archive, tmp_path / "folder")
+
+
+@pytest.mark.parametrize("files", [{"top/" + "n" * 300: b"x"}, {"top": b"x", "top/a": b"y"}])
+def test_names_that_no_files_can_have(make, tmp_path, files):
+    with pytest.raises(ArchiveError, match="a name that no file can have there"):
+        unpack(make(files), tmp_path / "folder")
+
+
+def test_a_full_disk_is_no_fault_of_the_archive(tmp_path, monkeypatch):
+    archive = make_zip(tmp_path / "a.zip", {"a": b"x" * 1000})
+    monkeypatch.setattr(unpacking.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 0))
+    with pytest.raises(DownloadError, match="are free: free some space") as caught:
+        unpack(archive, tmp_path / "folder")
+    assert not isinstance(caught.value, ArchiveError)

@@ -445,3 +445,12 @@ def test_folder_that_cannot_be_made(server, tmp_path):
     with pytest.raises(DownloadError, match="checkpoint_root"):
         fetch(wanted(tmp_path / "checkpoints/dino.pth", server.url))
     assert not server.asked and left(tmp_path / "checkpoints") == ["checkpoints"]
+
+
+def test_what_a_mirror_has_not_is_named_with_the_models_own_address(path, tmp_path, monkeypatch):
+    own, mirror = "https://example.org/dino.pth", (tmp_path / "mirror/dino.pth").as_uri()
+    assert f"get {mirror} or {own} elsewhere" in refused(Checkpoint("dino", path, own, None, mirror))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert f"get http://127.0.0.1:9/dino.pth or {own} elsewhere" in refused(
+        Checkpoint("dino", path, own, None, "http://127.0.0.1:9/dino.pth")
+    )

@@ -11,26 +11,31 @@ from patchprobe.models.checkpoints.files import format_of, stranger
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The file of a model: where it belongs, where it can be had, and the SHA-256 (or its first digits) if known."""
+    """The file of a model: where it belongs, where it can be had, and the SHA-256 (or its first digits) if known; ``mirror`` is
+    the file's address there if one is asked in place of ``url``."""
 
     model: str
     path: Path
     url: str | None
     sha256: str | None
+    mirror: str | None = None
 
 
 def fetch(checkpoint: Checkpoint, patience: Patience | None = None) -> None:
     """Get a checkpoint, unless it is there; raises DownloadError if it cannot be had, is another file than its SHA-256
     says or, where none is known, begins like no file of weights. Where nobody gave a SHA-256 that of the first time counts."""
     key = f"models.{checkpoint.model}"
-    digest, correct = f"{key}.sha256", "Correct the url or, if this is the file you want, the sha256"
-    known = checkpoint.sha256
+    digest, correct = (
+        f"{key}.sha256",
+        f"{'Take another mirror' if checkpoint.mirror else 'Correct the url'} or, if this is the file you want, the sha256",
+    )
+    known, address = checkpoint.sha256, checkpoint.mirror or checkpoint.url
     if not known and (known := first_sha256(checkpoint.path)):
         digest = f"{key}.checkpoint: the sha256 of the first download ({record_of(checkpoint.path)})"
         correct = "Ask the publisher what changed; if this is the file you want, remove that record"
     wanted = Wanted(
         keys=Keys(
-            address=f"{key}.url",
+            address=f"{key}.url by mirror" if checkpoint.mirror else f"{key}.url",
             digest=digest,
             place=f"{key}.checkpoint",
             root="checkpoint_root",
@@ -38,10 +43,11 @@ def fetch(checkpoint: Checkpoint, patience: Patience | None = None) -> None:
             unchecked=f"recorded, and compared from now on; set {key}.sha256 to have it compared everywhere",
         ),
         path=checkpoint.path,
-        addresses=(checkpoint.url,) if checkpoint.url else (),
+        addresses=(address,) if address else (),
         digests={"sha256": known} if known else {},
         content="weights",
         foreign=_no_weights,
+        own=checkpoint.url,
     )
     fetching.fetch(wanted, patience)
 
