@@ -23,6 +23,9 @@ FINAL = CLASSIFIED | {
     "layers_table",
     "training_size_table",
     "global_context_table",
+    "token_contents_table",
+    "token_diagnostics_table",
+    "overclustering_table",
 }
 
 
@@ -40,6 +43,10 @@ def chain(model):
         f"layers streets,{model}",
         f"training_size streets,{model}",
         f"global_context streets,{model}",
+        f"extract_black streets,{model}",
+        f"token_contents streets,{model}",
+        f"token_diagnostics streets,{model}",
+        f"overclustering streets,{model}",
         f"explorer streets,{model}",
         f"model_table {model}",
         *(
@@ -124,8 +131,9 @@ def test_module_of_one_analysis_edited(project):
 )
 def test_module_of_an_analysis_edited(project, analysis):
     project.edit(f"src/patchprobe/analyses/{analysis}/measure.py", "PROTOCOL = ", "EDITED = True\nPROTOCOL = ")
-    # Global context takes the variances that the spectrum has measured.
-    stale = {analysis, *(["global_context"] if analysis == "variance_spectrum" else [])}
+    # Global context takes the variances that the spectrum has measured, and others its parts of tokens and shares of classes.
+    follow = {"variance_spectrum": ["global_context"], "global_context": ["token_contents", "overclustering"]}
+    stale = {analysis, *follow.get(analysis, [])}
     models = ("pixels-a", "pixels-b")
     expected = {f"{name} streets,{model}" for name in stale for model in models}
     expected |= {f"model_table {model}" for model in models}
@@ -339,4 +347,6 @@ def test_one_models_branch_is_a_target(project):
     inspected = {"inspect_model streets,pixels-a", "inspect_full_images streets,pixels-a"}
     full = {"extract_full_images streets,pixels-a", "full_images streets,pixels-a"}
     # Of the explorer nothing is in the table of a model.
-    assert set(jobs) == chain("pixels-a") - inspected - full - {"explorer streets,pixels-a"}
+    # A black image has an extraction of its own.
+    other = {"explorer streets,pixels-a", "extract_black streets,pixels-a"}
+    assert set(jobs) == chain("pixels-a") - inspected - full - other

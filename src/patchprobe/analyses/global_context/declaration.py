@@ -3,10 +3,8 @@
 from typing import Any
 
 from patchprobe.analyses.declaring import Analysis, Config, Inputs
+from patchprobe.analyses.global_context.paper import PAPER_CLASSES
 from patchprobe.analyses.shown import Figure, Shown, Table
-
-# Those of table 6 of arXiv 2401.00463.
-PAPER_CLASSES = ("road", "building", "vegetation")
 
 
 class GlobalContext(Analysis):

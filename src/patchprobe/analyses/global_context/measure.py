@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from patchprobe.analyses.global_context.declaration import PAPER_CLASSES
+from patchprobe.analyses.global_context.paper import PAPER_CLASSES
 from patchprobe.errors import DataError
 from patchprobe.probes.ridge import fit_ridge
 from patchprobe.scoring.r2 import r2_scores
