@@ -14,7 +14,7 @@ from patchprobe.tokens.labelled import grid
 
 pytestmark = pytest.mark.workflow
 
-EXTRACTIONS = {"extract", "extract_full_images"}
+EXTRACTIONS = {"extract", "extract_full_images", "extract_black"}
 SEARCHES = {
     "patch_classification",
     "removal_sweep",

@@ -3,12 +3,14 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from token_stores import BOOTSTRAP, stores
 
 from patchprobe.analyses.capi import measure as capi
 from patchprobe.analyses.declaring import analyses
+from patchprobe.analyses.explorer import measure as explorer
 from patchprobe.analyses.full_images import measure as full_images
 from patchprobe.analyses.hummingbird import measure as hummingbird
 from patchprobe.analyses.image_knn import measure as image_knn
@@ -100,6 +102,19 @@ def by_image_knn(features, labels, device):
     return image_knn.measure(images, classes, device=device, **given, **COLUMNS)
 
 
+def by_explorer(features, labels, device):
+    """Tiles of an image stand in a row."""
+    owners = pd.Series(features.image_id.values)
+    places = owners.groupby(owners).cumcount()
+    names = [f"{owner}#r0c{place}" for owner, place in zip(owners, places, strict=True)]
+    coordinates = {"tile": names, "image_id": ("tile", owners.values), "split": ("tile", features.split.values)}
+    given = {"images": 2, "tiles": 4, "neighbors": 2, "removed": [0, 2], "variants": {}, "threads": 1}
+    given |= {key: COLUMNS[key] for key in ("dataset", "model", "spec")}
+    placed = [store.assign_coords(coordinates) for store in (features, labels)]
+    rows, texts = explorer.measure(*placed, device=device, **given)
+    return rows.to_dict("list"), texts["neighbors"]
+
+
 ANALYSES = {
     "patch_classification": classified,
     "removal_sweep": swept,
@@ -111,6 +126,7 @@ ANALYSES = {
     "hummingbird": by_hummingbird,
     "patch_retrieval": by_retrieval,
     "image_knn": by_image_knn,
+    "explorer": by_explorer,
 }
 
 

@@ -196,7 +196,8 @@ def test_the_state_of_the_files_counts_what_labels_say(tmp_path, adapter):
         write_video(root, [frame(1, label())]) if adapter == "bdd100k" else write_sequence(root, ["1,1,1,1,9,9,1,1,1"])
     )
     split = "val" if adapter == "bdd100k" else "train"
-    values = {"adapter": adapter, "root": "data", "generate": None, "splits": {"evaluation": {"source": split}}}
+    splits = {"evaluation": {"source": split}}
+    values = {"adapter": adapter, "root": "data", "generate": None, "download": False, "options": {}, "splits": splits}
     config = {"data_root": str(tmp_path), "datasets": {"films": values}}
     first = raw_state(config, "films")
     path.touch()
