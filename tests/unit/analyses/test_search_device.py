@@ -107,7 +107,11 @@ def by_explorer(features, labels, device):
     owners = pd.Series(features.image_id.values)
     places = owners.groupby(owners).cumcount()
     names = [f"{owner}#r0c{place}" for owner, place in zip(owners, places, strict=True)]
-    coordinates = {"tile": names, "image_id": ("tile", owners.to_numpy(object)), "split": ("tile", features.split.values)}
+    coordinates = {
+        "tile": names,
+        "image_id": ("tile", owners.to_numpy(object)),
+        "split": ("tile", features.split.values),
+    }
     given = {"images": 2, "tiles": 4, "neighbors": 2, "removed": [0, 2], "variants": {}, "threads": 1}
     given |= {key: COLUMNS[key] for key in ("dataset", "model", "spec")}
     placed = [store.assign_coords(coordinates) for store in (features, labels)]
