@@ -41,7 +41,11 @@ def test_nothing_is_fetched_unless_asked(filled, tmp_path):
 
 
 def test_the_root_is_that_of_the_release_if_left_out(filled, tmp_path):
-    config = filled(["camvid", "voc2012"], a={"download": True}, b={"download": "voc2012", "root": "mine/voc"})
+    config = filled(
+        ["camvid", "voc2012"],
+        a={"download": True},
+        b={"adapter": "class_folders", "download": "voc2012", "root": "mine/voc"},
+    )
     assert config["datasets"]["a"]["root"] == "CamVid" and config["datasets"]["b"]["root"] == "mine/voc"
     assert list(downloads.to_fetch(config)) == ["a", "b"]
     assert inputs.absent_data(config) == r"CamVid|mine/voc"
@@ -83,7 +87,11 @@ def test_what_cannot_be_fetched(filled, entry, message):
 
 def test_two_releases_in_one_folder(filled):
     with pytest.raises(ConfigError, match=r"datasets\.b\.root is that of another data set, which fetches camvid"):
-        filled(["camvid", "voc2012"], a={"download": True}, b={"download": "voc2012", "root": "CamVid"})
+        filled(
+            ["camvid", "voc2012"],
+            a={"download": True},
+            b={"adapter": "class_folders", "download": "voc2012", "root": "CamVid"},
+        )
     assert list(downloads.to_fetch(filled(["camvid"], a={"download": True}, b={"download": True}))) == ["a"]
 
 
@@ -106,7 +114,7 @@ def test_data_that_are_there(filled, tmp_path):
 
 
 def test_a_dry_run_can_say_what_comes(filled):
-    config = filled(["voc2012"], a={"download": "voc2012"})
+    config = filled(["voc2012"], a={"adapter": "class_folders", "download": "voc2012"})
     text = downloads.described(config, "a", downloads.to_fetch(config)["a"])
     assert "2 GB" in text and "VOCtrainval_11-May-2012.tar" in text and "thor.robots.ox.ac.uk" in text
 

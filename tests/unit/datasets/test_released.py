@@ -68,7 +68,7 @@ def test_which_release_is_meant():
         return found and found.name
 
     assert asked(False) is None
-    assert asked(True) == asked("camvid") == "camvid" and asked("voc2012") == "voc2012"
+    assert asked(True) == asked("camvid") == "camvid" and asked("voc2012", "class_folders") == "voc2012"
     assert asked("hf://datasets/a/b@c") == "hf://datasets/a/b"
     with pytest.raises(
         ConfigError, match=r"datasets\.x\.download: true needs a release of its own for adapter class_fold"
