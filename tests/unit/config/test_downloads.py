@@ -8,6 +8,9 @@ from patchprobe.errors import ConfigError
 SPLITS = {"train": {"source": "train"}, "evaluation": {"source": "test"}}
 
 
+WHOLE = {"size": 64, "image_size": [64, 64]}
+
+
 @pytest.fixture(scope="module")
 def schema(repository):
     return load_schema(repository / "config/schema/config.schema.yaml")
@@ -44,7 +47,7 @@ def test_the_root_is_that_of_the_release_if_left_out(filled, tmp_path):
     config = filled(
         ["camvid", "voc2012"],
         a={"download": True},
-        b={"adapter": "class_folders", "download": "voc2012", "root": "mine/voc"},
+        b={"adapter": "class_folders", "tiling": WHOLE, "download": "voc2012", "root": "mine/voc"},
     )
     assert config["datasets"]["a"]["root"] == "CamVid" and config["datasets"]["b"]["root"] == "mine/voc"
     assert list(downloads.to_fetch(config)) == ["a", "b"]
@@ -90,7 +93,7 @@ def test_two_releases_in_one_folder(filled):
         filled(
             ["camvid", "voc2012"],
             a={"download": True},
-            b={"adapter": "class_folders", "download": "voc2012", "root": "CamVid"},
+            b={"adapter": "class_folders", "tiling": WHOLE, "download": "voc2012", "root": "CamVid"},
         )
     assert list(downloads.to_fetch(filled(["camvid"], a={"download": True}, b={"download": True}))) == ["a"]
 
@@ -114,7 +117,7 @@ def test_data_that_are_there(filled, tmp_path):
 
 
 def test_a_dry_run_can_say_what_comes(filled):
-    config = filled(["voc2012"], a={"adapter": "class_folders", "download": "voc2012"})
+    config = filled(["voc2012"], a={"adapter": "class_folders", "tiling": WHOLE, "download": "voc2012"})
     text = downloads.described(config, "a", downloads.to_fetch(config)["a"])
     assert "2 GB" in text and "VOCtrainval_11-May-2012.tar" in text and "thor.robots.ox.ac.uk" in text
 
