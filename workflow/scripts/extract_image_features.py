@@ -13,19 +13,13 @@ with run_job(snakemake) as job:
     spec = job.spec
     # A device is claimed before torch is imported, so that torch sees no other.
     device = claim_device(spec["device"])
-    from patchprobe.models.backbone import check_card
     from patchprobe.tiles.full_images import read_card
     from patchprobe.tokens.image_features import extract_image_features
-    from patchprobe.tokens.image_settings import load_at, read_image_card
+    from patchprobe.tokens.image_settings import loader, read_image_card
 
     root, tile_card = Path(spec["checkpoint_root"]), read_card(job.input.tile_card)
-
-    def load(setting):  # noqa: D103
-        at = {"checkpoint_root": root, "metres": setting.metres, "device": device}
-        model = load_at(spec["name"], spec["model"], tile_card, setting.side, **at)
-        check_card(model, job.input.card)
-        return model
-
+    where = {"tile_card": tile_card, "checkpoint_root": root, "device": device}
+    load = loader(spec["name"], spec["model"], job.input.card, **where)
     card = read_image_card(job.input.card)
     inputs = [job.input.manifest, job.input.card]
     with build_store(job.output.store, inputs=inputs, **job.made) as build:

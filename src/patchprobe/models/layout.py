@@ -5,7 +5,7 @@ A model's `layout` in the config names the module that takes its file apart: lay
 """
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -168,8 +168,27 @@ def teacher_backbone(file: Mapping[str, Any], layout: str, key: str) -> tuple[We
             f"{key}: not of layout {layout}: 'teacher' has no {prefix}* (but {shortened(sorted(tensors))})"
         )
     place = f"teacher.{prefix}"
-    used = {f"{place}{name}" for name in backbone}
-    return backbone, place, tuple(name for name in names_of(file) if name not in used)
+    return backbone, place, all_but(file, place, backbone)
+
+
+def teacher_or_flat(file: Mapping[str, Any], layout: str, key: str) -> tuple[Weights, str, tuple[str, ...]]:
+    """Return what :func:`teacher_backbone` does of a training checkpoint, and a released backbone as it is, at an empty place."""
+    if "teacher" in file or "student" in file:
+        return teacher_backbone(file, layout, key)
+    return flat(file, layout, key), "", ()
+
+
+def target_encoder(file: Mapping[str, Any], layout: str, key: str) -> tuple[Weights, str]:
+    """Return the target encoder of a training checkpoint, a running mean, and its dotted place."""
+    tensors = entry(file, "target_encoder", layout, key)
+    prefix = "module." if any(name.startswith("module.") for name in tensors) else ""
+    return under(tensors, prefix), f"target_encoder.{prefix}"
+
+
+def all_but(file: Mapping[str, Any], place: str, used: Iterable[str]) -> tuple[str, ...]:
+    """Return the dotted names of everything in a file but the tensors ``used`` at a place."""
+    taken = {f"{place}{name}" for name in used}
+    return tuple(name for name in names_of(file) if name not in taken)
 
 
 def width(tensors: Weights) -> int:

@@ -1,5 +1,6 @@
 """What networks that timm does not have share: timm's plain ViT with parts of their own, registered under their own name."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,16 +37,16 @@ def register(build: Callable[..., nn.Module]) -> None:
     register_model(build)
 
 
-class RotaryAttention(Attention):
+class RotaryAttention(Attention, ABC):
     """Attention whose queries and keys are turned by the angles of a position: :meth:`angles` and :meth:`swapped` say how."""
 
+    @abstractmethod
     def angles(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return cosines and sines (N, head width), float32, of all tokens of the sequence."""
-        raise NotImplementedError
 
+    @abstractmethod
     def swapped(self, x: torch.Tensor) -> torch.Tensor:
         """Return the features (..., head width) that the sines go with: each one's partner, or its negative."""
-        raise NotImplementedError
 
     def forward(self, x: torch.Tensor, attn_mask: torch.Tensor | None = None, is_causal: bool = False) -> torch.Tensor:
         """Return the attended tokens (B, N, D); the turn is done in float32."""

@@ -144,8 +144,8 @@ def _unit(
     made: dict[str, list[npt.NDArray[np.float32]]] = {}
     empty = Moments(0, np.zeros(model.features), np.zeros((model.features, model.features)))
     moments = None if fitted is None else empty
-    for start, pixels in _batches(images, rows, at_once):
-        tokens = _tokens(model, pixels, setting, precision, device)
+    for start, pixels in batches(images, rows, at_once):
+        tokens = tokens_of(model, pixels, setting, precision, device)
         for key, values in (("cls", tokens.cls), ("mean", tokens.patch.float().mean(dim=2))):
             if values is not None:
                 made.setdefault(key, []).append(values[0].float().cpu().numpy())
@@ -157,7 +157,7 @@ def _unit(
     return {key: np.concatenate(values) for key, values in made.items()}, moments
 
 
-def _batches(images: xr.Dataset, rows: slice, at_once: int) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+def batches(images: xr.Dataset, rows: slice, at_once: int) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
     """Yield where batches begin and their pixels (B, y, x, channel); one thread reads ahead."""
 
     def read(start: int) -> npt.NDArray[np.uint8]:
@@ -175,7 +175,7 @@ def _batches(images: xr.Dataset, rows: slice, at_once: int) -> Iterator[tuple[in
             yield start, pixels
 
 
-def _tokens(
+def tokens_of(
     model: Backbone, pixels: npt.NDArray[np.uint8], setting: Setting, precision: Precision, device: str
 ) -> Tokens:
     """Return the tokens of the last block for a batch of images, made smaller by area."""

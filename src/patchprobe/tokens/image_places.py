@@ -16,7 +16,7 @@ from patchprobe.models.backbone import Backbone
 from patchprobe.progress import Progress
 from patchprobe.stores.build import Build
 from patchprobe.tokens.extraction import BATCH_SIZE, Precision, full_float32
-from patchprobe.tokens.image_features import _batches, _tokens
+from patchprobe.tokens.image_features import batches, tokens_of
 from patchprobe.tokens.image_settings import Setting
 
 
@@ -60,10 +60,10 @@ def extract_image_places(
             nothing = np.zeros((1, *images["image"].shape[2:]), np.uint8)
             with torch.inference_mode(), full_float32():
                 sums = torch.zeros(patches, features, dtype=torch.float64)
-                for _, pixels in _batches(learnt, slice(0, number), at_once):
-                    sums += _tokens(model, pixels, fits[place], precision, device).patch[0].double().sum(dim=0).cpu()
+                for _, pixels in batches(learnt, slice(0, number), at_once):
+                    sums += tokens_of(model, pixels, fits[place], precision, device).patch[0].double().sum(dim=0).cpu()
                     progress.update(len(pixels))
-                dark = _tokens(model, nothing, fits[place], precision, device).patch[0, 0].float().cpu()
+                dark = tokens_of(model, nothing, fits[place], precision, device).patch[0, 0].float().cpu()
             count[place] = number
             mean[place] = sums.numpy() / number
             black[place] = dark.numpy()

@@ -7,13 +7,13 @@ nearest number of whole patches, and the model sees it at that size.
 import json
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from patchprobe.errors import ModelError
-from patchprobe.models.backbone import Backbone, load_model
+from patchprobe.models.backbone import Backbone, check_card, load_model
 from patchprobe.own_files import damaged, read_mapping
 
 RECIPE, SENSOR = "recipe", "sensor"
@@ -122,6 +122,29 @@ def load_at(
         raise ModelError(
             f"image_knn.models: {name} cannot see images of {side} x {side} px: name the other models there ({error})"
         ) from error
+
+
+def loader(
+    name: str,
+    entry: Mapping[str, Any],
+    card: Path,
+    *,
+    tile_card: Mapping[str, Any],
+    checkpoint_root: Path,
+    device: str,
+) -> Callable[[Setting], Backbone]:
+    """Return what builds the model ``models.<name>`` for a setting, and raises StoreError where it is not that of ``card``, which
+    :func:`describe_settings` wrote; ``tile_card`` is as for :func:`load_at`."""
+
+    def load(setting: Setting) -> Backbone:
+        """Build it for the side of the setting's images, told its distance."""
+        model = load_at(
+            name, entry, tile_card, setting.side, checkpoint_root=checkpoint_root, metres=setting.metres, device=device
+        )
+        check_card(model, card)
+        return model
+
+    return load
 
 
 def read_image_card(path: Path) -> dict[str, Any]:

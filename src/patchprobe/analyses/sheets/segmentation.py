@@ -145,6 +145,7 @@ def _blocks(
     stored = (labels.sizes["y"], labels.sizes["x"])
 
     def block(title: str, part: Part, framed: tuple[float, float, float, float] | None = None) -> _Block:
+        """Stitch a part of an image with its truth and predictions."""
         found = {(name, m): predicted(store, m, part, stored) for name, store in stores.items() for m in methods}
         return _Block(title, stitched(tiles, "image", part), stitched(labels, "label", part), found, framed)
 
@@ -203,6 +204,7 @@ def _draw_block(
     put_text(figure, plan.left + _GAP / 2, top + _ABOVE + _TITLE - _GAP, block.title, weight="bold")
 
     def show(x: float, y: float, shown: Shown, title: str, framed: bool = False) -> None:
+        """Put one panel with its title at a place of the page, in."""
         x, y = _snapped(x), _snapped(y)
         put_text(figure, x + side / 2, y - _GAP, title, ha="center")
         small = shown.shrunk(round(width / _PIXEL))

@@ -162,9 +162,11 @@ def _cells(own: pd.DataFrame, numbers: Sequence[float]) -> list[Cell]:
     known = dict(zip(keys, scores, strict=True))
 
     def score(metric: str, at: float = 0) -> Cell:
+        """The score of a metric with its interval."""
         return known.get((metric, at), "-")
 
     def number(metric: str, at: float = 0) -> str:
+        """The value of a metric, which has no interval."""
         return f"{known[metric, at].value:.4g}"
 
     return [

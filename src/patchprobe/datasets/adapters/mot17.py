@@ -247,6 +247,7 @@ def _read_facts(folder: Path) -> _Facts:
         ) from None
 
     def positive(key: str, whole: bool = True) -> float:
+        """The number under a key, above zero, or a DataError."""
         try:
             value = float(found[key.lower()])
         except (KeyError, ValueError):

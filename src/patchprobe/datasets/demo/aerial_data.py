@@ -37,6 +37,7 @@ class AerialData:
         work = [(split, number) for split, images in self._images.items() for number in range(images)]
 
         def one(task: tuple[str, int]) -> None:
+            """Draw and write one scene."""
             plan = plan_scene(self._seed, *task, self._size)
             rng = generator(self._seed, "aerial", *task, "photograph")
             write_scene(root, *task, photograph(paint(plan), plan.light, rng), plan.objects())

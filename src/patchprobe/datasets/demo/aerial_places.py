@@ -177,6 +177,7 @@ def _river(site: Site) -> None:
     wide = rng.uniform(42, 52)
 
     def middle(u: float) -> float:
+        """The middle of the river at a place along it, m."""
         return float(bend * np.sin(2 * np.pi * u / length + phase))
 
     course = [(float(u), middle(u)) for u in np.arange(-reach, reach + 20, 14)]

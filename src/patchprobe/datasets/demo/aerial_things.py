@@ -109,6 +109,7 @@ def _baseball(pen: Pen, length: float, width: float, rng: np.random.Generator) -
     home, soil = -length / 2, varied((176, 128, 86), rng)
 
     def fan(radius: float, color: Color, material: Material, start: float = 0.0) -> None:
+        """Draw a quarter of a disc around home plate."""
         angles = np.linspace(-np.pi / 4, np.pi / 4, 16)
         rim = np.stack((home + start + radius * np.cos(angles), radius * np.sin(angles)), 1)
         pen.polygon(np.concatenate((((home + start, 0.0),), rim)), color, material=material)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from patchprobe.errors import ModelError
-from patchprobe.models.layout import IMAGENET, Contents, flat, require, teacher_backbone, width
+from patchprobe.models.layout import IMAGENET, Contents, require, teacher_or_flat, width
 
 # features: heads, of vit_tiny, vit_small and vit_base in ``vision_transformer.py``
 _HEADS = {192: 3, 384: 6, 768: 12}
@@ -15,10 +15,7 @@ _HEADS = {192: 3, 384: 6, 768: 12}
 
 def read_dino(file: Mapping[str, Any], key: str) -> Contents:
     """See :class:`patchprobe.models.layout.Layout`; the student and the heads are left out."""
-    if "teacher" in file or "student" in file:
-        tensors, place, left_out = teacher_backbone(file, "dino", key)
-    else:
-        tensors, place, left_out = flat(file, "dino", key), None, ()
+    tensors, place, left_out = teacher_or_flat(file, "dino", key)
     require(
         tensors,
         "dino",
@@ -39,7 +36,7 @@ def read_dino(file: Mapping[str, Any], key: str) -> Contents:
         square=True,
         normalisation=IMAGENET,
         heads=_HEADS.get(width(tensors)),
-        taken=place,
+        taken=place or None,
     )
 
 

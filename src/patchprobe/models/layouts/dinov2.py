@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from patchprobe.errors import ModelError
-from patchprobe.models.layout import IMAGENET, Contents, flat, renamed, require, teacher_backbone, width
+from patchprobe.models.layout import IMAGENET, Contents, renamed, require, teacher_or_flat, width
 
 # A run with chunks of blocks writes blocks.<chunk>.<block>; the block's number counts through all chunks.
 _CHUNKED = re.compile(r"blocks\.\d+\.(\d+\.)")
@@ -20,10 +20,7 @@ _SWIGLU = {".mlp.w12.": ".mlp.fc1.", ".mlp.w3.": ".mlp.fc2."}
 
 def read_dinov2(file: Mapping[str, Any], key: str) -> Contents:
     """See :class:`patchprobe.models.layout.Layout`; the student, the heads and the mask token are left out."""
-    if "teacher" in file or "student" in file:
-        tensors, place, left_out = teacher_backbone(file, "dinov2", key)
-    else:
-        tensors, place, left_out = flat(file, "dinov2", key), "", ()
+    tensors, place, left_out = teacher_or_flat(file, "dinov2", key)
     tensors = renamed(tensors, _timm_name, "dinov2", key)
     require(
         tensors,

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from patchprobe.errors import ModelError
-from patchprobe.models.layout import IMAGENET, Contents, Normalisation, Weights, flat, require, teacher_backbone, width
+from patchprobe.models.layout import IMAGENET, Contents, Normalisation, Weights, require, teacher_or_flat, width
 
 # mean and standard deviation of the satellite images of SAT-493M
 SATELLITE: Normalisation = ((0.430, 0.411, 0.296), (0.213, 0.156, 0.143))
@@ -38,12 +38,8 @@ def read_dinov3(file: Mapping[str, Any], key: str) -> Contents:
     ``rope.periods``, which timm computes and does not keep, is among the encoder's tensors: released files hold them
     rounded, and the official code uses them as they are. Their number tells that of the heads.
     """
-    left_out: list[str]
-    if "teacher" in file or "student" in file:
-        tensors, place, others = teacher_backbone(file, "dinov3", key)
-        left_out = list(others)
-    else:
-        tensors, place, left_out = flat(file, "dinov3", key), "", []
+    tensors, place, others = teacher_or_flat(file, "dinov3", key)
+    left_out = list(others)
     require(
         tensors,
         "dinov3",

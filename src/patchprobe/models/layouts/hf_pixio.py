@@ -10,6 +10,7 @@ from typing import Any
 
 from patchprobe.models.layout import Contents, flat, renamed, require, with_prefix_replaced
 from patchprobe.models.layouts.hf_dinov2 import joined
+from patchprobe.models.layouts.hf_vitmae import BLOCK_NAMES
 from patchprobe.models.layouts.pixio import pixio_contents
 
 _NAMES = {
@@ -19,16 +20,6 @@ _NAMES = {
     "layernorm.": "norm.",
 }
 _BLOCK = re.compile(r"(?:encoder\.layer|layers)\.(\d+)\.(.+)")
-_BLOCK_NAMES = {
-    "attention.attention.": "attn.",
-    "attention.output.dense.": "attn.proj.",
-    "intermediate.dense.": "mlp.fc1.",
-    "output.dense.": "mlp.fc2.",
-    "attention.o_proj.": "attn.proj.",
-    "attention.q_proj.": "attn.query.",
-    "attention.k_proj.": "attn.key.",
-    "attention.v_proj.": "attn.value.",
-}
 _JOINED = {"attn.qkv": ("attn.query", "attn.key", "attn.value")}
 
 
@@ -53,4 +44,4 @@ def _timm_name(name: str) -> str:
     block = _BLOCK.fullmatch(name)
     if not block:
         return with_prefix_replaced(name, _NAMES)
-    return f"blocks.{block[1]}.{with_prefix_replaced(block[2], _BLOCK_NAMES)}"
+    return f"blocks.{block[1]}.{with_prefix_replaced(block[2], BLOCK_NAMES)}"

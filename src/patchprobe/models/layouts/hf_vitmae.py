@@ -26,7 +26,7 @@ _NAMES = {
     "decoder.": "",
 }
 _BLOCK = re.compile(r"(vit|decoder)\.(?:encoder\.layer|layers|decoder_layers|decoder_encoder\.layer)\.(\d+)\.(.+)")
-_BLOCK_NAMES = {
+BLOCK_NAMES = {
     "layernorm_before.": "norm1.",
     "layernorm_after.": "norm2.",
     "attention.attention.": "attn.",
@@ -77,7 +77,7 @@ def _official_name(name: str) -> str:
     if not block:
         return with_prefix_replaced(name, _NAMES)
     blocks = "decoder_blocks" if block[1] == "decoder" else "blocks"
-    return f"{blocks}.{block[2]}.{with_prefix_replaced(block[3], _BLOCK_NAMES)}"
+    return f"{blocks}.{block[2]}.{with_prefix_replaced(block[3], BLOCK_NAMES)}"
 
 
 def _pack_attention(tensors: Weights) -> Weights:

@@ -9,18 +9,15 @@ resized here as its formula would without that.
 from collections.abc import Mapping
 from typing import Any
 
-from patchprobe.models.layout import IMAGENET, Contents, entry, names_of, require, under, width
+from patchprobe.models.layout import IMAGENET, Contents, all_but, require, target_encoder, width
 
 # features: heads, of vit_huge and vit_giant
 _HEADS = {1280: 16, 1408: 16}
-_SET, _WRAPPER = "target_encoder", "module."
 
 
 def read_ijepa(file: Mapping[str, Any], key: str) -> Contents:
     """See :class:`patchprobe.models.layout.Layout`; context encoder, predictor and training state are left out."""
-    tensors = entry(file, _SET, "ijepa", key)
-    prefix = _WRAPPER if any(name.startswith(_WRAPPER) for name in tensors) else ""
-    encoder = under(tensors, prefix)
+    encoder, place = target_encoder(file, "ijepa", key)
     require(
         encoder,
         "ijepa",
@@ -28,11 +25,9 @@ def read_ijepa(file: Mapping[str, Any], key: str) -> Contents:
         present=["pos_embed", "patch_embed.proj.weight", "norm.weight"],
         absent=["cls_token", "mask_token", "head.weight"],
     )
-    place = f"{_SET}.{prefix}"
-    used = {f"{place}{name}" for name in encoder}
     return Contents(
         encoder,
-        left_out=tuple(name for name in names_of(file) if name not in used),
+        left_out=all_but(file, place, encoder),
         norm_eps=1e-6,
         position_embedding="vitmae",
         square=True,

@@ -8,19 +8,17 @@ without DINO's 0.1.
 from collections.abc import Mapping
 from typing import Any
 
-from patchprobe.models.layout import IMAGENET, Contents, entry, names_of, require, under, width
+from patchprobe.models.layout import IMAGENET, Contents, all_but, require, target_encoder, width
 
 # features: heads, of deit_small, deit_base and deit_large
 _HEADS = {384: 6, 768: 12, 1024: 16}
-_SET, _WRAPPER = "target_encoder", "module."
 _PROJECTOR = "fc."
 
 
 def read_msn(file: Mapping[str, Any], key: str) -> Contents:
     """See :class:`patchprobe.models.layout.Layout`; projector, student and prototypes are left out."""
-    tensors = entry(file, _SET, "msn", key)
-    prefix = _WRAPPER if any(name.startswith(_WRAPPER) for name in tensors) else ""
-    encoder = {name: value for name, value in under(tensors, prefix).items() if not name.startswith(_PROJECTOR)}
+    tensors, place = target_encoder(file, "msn", key)
+    encoder = {name: value for name, value in tensors.items() if not name.startswith(_PROJECTOR)}
     require(
         encoder,
         "msn",
@@ -28,11 +26,9 @@ def read_msn(file: Mapping[str, Any], key: str) -> Contents:
         present=["cls_token", "pos_embed", "patch_embed.proj.weight", "norm.weight"],
         absent=["mask_token", "blocks.0.ls1.gamma", "head.weight"],
     )
-    place = f"{_SET}.{prefix}"
-    used = {f"{place}{name}" for name in encoder}
     return Contents(
         encoder,
-        left_out=tuple(name for name in names_of(file) if name not in used),
+        left_out=all_but(file, place, encoder),
         norm_eps=1e-6,
         position_embedding="vitmae",
         square=True,

@@ -8,7 +8,7 @@ of its aggregation head is that of layout ``selfpatch-normed``.
 from collections.abc import Mapping
 from typing import Any
 
-from patchprobe.models.layout import IMAGENET, Contents, flat, require, teacher_backbone
+from patchprobe.models.layout import IMAGENET, Contents, require, teacher_or_flat
 
 # features: heads, of vit_tiny, vit_small and vit_base
 _HEADS = {192: 3, 384: 6, 768: 12}
@@ -16,10 +16,7 @@ _HEADS = {192: 3, 384: 6, 768: 12}
 
 def read_selfpatch(file: Mapping[str, Any], key: str) -> Contents:
     """See :class:`patchprobe.models.layout.Layout`; the student and the heads are left out."""
-    if "teacher" in file or "student" in file:
-        tensors, place, left_out = teacher_backbone(file, "selfpatch", key)
-    else:
-        tensors, place, left_out = flat(file, "selfpatch", key), None, ()
+    tensors, place, left_out = teacher_or_flat(file, "selfpatch", key)
     require(
         tensors,
         "selfpatch",
@@ -35,7 +32,7 @@ def read_selfpatch(file: Mapping[str, Any], key: str) -> Contents:
         square=True,
         normalisation=IMAGENET,
         heads=_HEADS.get(tensors["pos_embed"].shape[-1]),
-        taken=place,
+        taken=place or None,
     )
 
 
