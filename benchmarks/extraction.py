@@ -28,7 +28,7 @@ def run() -> list[Result]:
     model = load_model("vit", entry, checkpoint_root=Path(), input_size=_SIZE, device=device)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _make_tiles(folder / "tiles.zarr", _TILES[device])
+        make_tiles(folder / "tiles.zarr", _TILES[device])
         tiles = open_store(folder / "tiles.zarr")
         images = torch.from_numpy(tiles["image"].to_numpy()[0]).permute(0, 3, 1, 2).float().contiguous().to(device)
         images = images / 127.5 - 1
@@ -78,7 +78,8 @@ def run() -> list[Result]:
     ]
 
 
-def _make_tiles(store: Path, tiles: int) -> None:
+def make_tiles(store: Path, tiles: int) -> None:
+    """Write a store of ``tiles`` random tiles of 224 px, one level."""
     shape = (1, tiles, _SIZE, _SIZE, 3)
     with build_store(store, spec="{}", code="") as build:
         array = build.array("image", shape, (1, 32, *shape[2:]), np.uint8, ("level", "tile", "y", "x", "channel"))

@@ -10,17 +10,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from patchprobe.pretraining.cutting import CpuCutter, GpuCutter, Pixels
 from patchprobe.pretraining.images import Images
 from patchprobe.pretraining.objective import Batch, Views
 from patchprobe.seeds import generator
 
-# A class that covers less of a crop is not counted as present: it may be a few pixels at the border.
-MIN_SHARE = 0.01
 # Sides of a crop before it is resized to a square, as in torchvision's RandomResizedCrop.
 _ASPECT = (3 / 4, 4 / 3)
 # Factors of brightness, contrast and saturation (DINO's are 0.4, 0.4 and 0.2), for this share of the crops.
@@ -48,20 +46,22 @@ class CropOptions:
 
 @dataclass(frozen=True)
 class _Crops:
-    """Crops as they come from the images: uint8 (views * B, side, side, 3) and jitter factors (views * B, 3)."""
+    """Crops as they come from the images: (views * B, side, side, 3) in 0..255, and jitter factors (views * B, 3)."""
 
-    full: npt.NDArray[np.uint8]
-    local: npt.NDArray[np.uint8]
+    full: Pixels
+    local: Pixels
     full_factors: npt.NDArray[np.float32]
     local_factors: npt.NDArray[np.float32]
-    presence: npt.NDArray[np.float32] | None
+    presence: npt.NDArray[np.float32] | torch.Tensor | None
 
 
 class CropSampler:
-    """Draws the batches of one training run."""
+    """Draws the batches of one training run; on a GPU the images lie there, and crops are cut there."""
 
-    def __init__(self, images: Images, views: Views, options: CropOptions, *, seed: int) -> None:
-        self._images = images
+    def __init__(self, images: Images, views: Views, options: CropOptions, *, seed: int, device: str = "cpu") -> None:
+        self._count, *size = images.images.shape[:3]
+        self._size: tuple[int, ...] = tuple(size)
+        self._cutter = GpuCutter(images, device) if device.startswith("cuda") else CpuCutter(images)
         self._views = views
         self._options = options
         self._seed = seed
@@ -86,55 +86,29 @@ class CropSampler:
         full = [_boxes(rng, regions, low, high) for _ in range(views.full)]
         local = [_boxes(rng, regions, low / 2, high / 2) for _ in range(views.local)]
         return _Crops(
-            full=self._cut(numbers, full, side, rng),
-            local=self._cut(numbers, local, side // 2, rng),
+            full=self._cutter.cut(numbers, full, _mirrored(rng, numbers, full), side),
+            local=self._cutter.cut(numbers, local, _mirrored(rng, numbers, local), side // 2),
             full_factors=_factors(rng, len(numbers) * views.full),
             local_factors=_factors(rng, len(numbers) * views.local),
-            presence=self._presence(numbers, full[0]) if views.presence else None,
+            presence=self._cutter.presence(numbers, full[0], side) if views.presence else None,
         )
 
-    def _numbers(self, step: int) -> list[int]:
+    def _numbers(self, step: int) -> npt.NDArray[np.int64]:
         """Return the images of a step: the whole pool in a new order in each epoch, across the borders of batches."""
-        size, count = self._options.batch_size, len(self._images.images)
-        places = range(step * size, (step + 1) * size)
-        return [int(_order(self._seed, place // count, count)[place % count]) for place in places]
+        size, count = self._options.batch_size, self._count
+        places = np.arange(step * size, (step + 1) * size)
+        epochs = np.unique(places // count)
+        return np.concatenate([_order(self._seed, int(e), count)[places[places // count == e] % count] for e in epochs])
 
     def _regions(self, rng: np.random.Generator, n: int) -> npt.NDArray[np.int64]:
         """Return one box (top, left, rows, columns) in px for each image of a batch, that its crops lie in."""
-        height, width = self._images.images.shape[1:3]
+        height, width = self._size
         share = self._options.region
         if share is None:
             return np.tile((0, 0, height, width), (n, 1))
         side = max(1, round(share * min(height, width)))
         top, left = rng.integers(0, (height - side + 1, width - side + 1), (n, 2)).T
         return np.stack([top, left, np.full(n, side), np.full(n, side)], axis=1)
-
-    def _cut(
-        self, numbers: Sequence[int], boxes: Sequence[npt.NDArray[np.int64]], side: int, rng: np.random.Generator
-    ) -> npt.NDArray[np.uint8]:
-        """Return the crops of all views, one view after the other, half of them mirrored."""
-        cut = np.empty((len(boxes) * len(numbers), side, side, 3), np.uint8)
-        mirrored = rng.random(len(cut)) < 0.5
-        for place, (number, box) in enumerate((n, b) for view in boxes for n, b in zip(numbers, view, strict=True)):
-            top, left, rows, columns = box
-            crop = self._images.images[number, top : top + rows, left : left + columns]
-            # Pixel areas where the crop shrinks, so that nothing aliases.
-            method = cv2.INTER_AREA if min(rows, columns) > side else cv2.INTER_LINEAR
-            resized = cv2.resize(crop, (side, side), interpolation=method)
-            cut[place] = resized[:, ::-1] if mirrored[place] else resized
-        return cut
-
-    def _presence(self, numbers: Sequence[int], boxes: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Return (B, classes), 1 where a crop shows a class."""
-        classes = len(self._images.class_names)
-        present = np.zeros((len(numbers), classes), np.float32)
-        for row, number, (top, left, rows, columns) in zip(present, numbers, boxes, strict=True):
-            labels = self._images.labels[number]
-            if labels.ndim:
-                labels = labels[top : top + rows, left : left + columns]
-            shares = np.bincount(labels.ravel(), minlength=256)[:classes] / labels.size
-            row[shares >= MIN_SHARE] = 1
-        return present
 
 
 def _boxes(rng: np.random.Generator, regions: npt.NDArray[np.int64], low: float, high: float) -> npt.NDArray[np.int64]:
@@ -159,12 +133,12 @@ def to_batch(crops: _Crops, views: Views, mean: Sequence[float], std: Sequence[f
             (crops.local, crops.local_factors, views.local),
         )
     )
-    presence = None if crops.presence is None else torch.from_numpy(crops.presence).to(device)
+    presence = None if crops.presence is None else torch.as_tensor(crops.presence, device=device)
     return Batch(full, local, presence)
 
 
 def _to_views(
-    images: npt.NDArray[np.uint8],
+    images: Pixels,
     factors: npt.NDArray[np.float32] | None,
     number: int,
     mean: Sequence[float],
@@ -173,7 +147,7 @@ def _to_views(
 ) -> list[torch.Tensor]:
     if not number:
         return []
-    pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float().div_(255)
+    pixels = torch.as_tensor(images, device=device).permute(0, 3, 1, 2).float().div_(255)
     if factors is not None:
         pixels = jittered(pixels, torch.from_numpy(factors).to(device))
     channel = [torch.tensor(values, device=device).view(3, 1, 1) for values in (mean, std)]
@@ -193,6 +167,13 @@ def jittered(pixels: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     pixels = torch.lerp(middle, pixels, contrast).clamp_(0, 1)
     grey = (pixels * weights).sum(1, keepdim=True)
     return torch.lerp(grey.expand_as(pixels), pixels, saturation).clamp_(0, 1)
+
+
+def _mirrored(
+    rng: np.random.Generator, numbers: npt.NDArray[np.int64], views: Sequence[npt.NDArray[np.int64]]
+) -> npt.NDArray[np.bool_]:
+    """Return which crops of all views are mirrored, half of them."""
+    return rng.random(len(numbers) * len(views)) < 0.5
 
 
 def _factors(rng: np.random.Generator, n: int) -> npt.NDArray[np.float32]:

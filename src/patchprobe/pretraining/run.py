@@ -46,7 +46,7 @@ def pretrain(
     network = Network(architecture["name"], architecture["arguments"], architecture["input_size"])
     objective = build_objective(name, network, len(images.class_names), training["options"])
     options = CropOptions(training["batch_size"], architecture["input_size"], tuple(spec["crop"]), spec["region"])
-    sampler = CropSampler(images, objective.views, options, seed=spec["seed"])
+    sampler = CropSampler(images, objective.views, options, seed=spec["seed"], device=device)
     plan = Plan(
         training["steps"], training["learning_rate"], training["weight_decay"], spec["warmup"], spec["save_every"]
     )
