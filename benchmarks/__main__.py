@@ -18,19 +18,15 @@ OUTPUT = Path("results/bench.json")
 
 def main(names: list[str]) -> None:
     """Run and report."""
-    modules = {
-        module.name: importlib.import_module(f"benchmarks.{module.name}")
-        for module in pkgutil.iter_modules(benchmarks.__path__)
-        if module.name != "__main__"
-    }
+    found = [module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name != "__main__"]
+    if unknown := sorted(set(names) - set(found)):
+        sys.exit(f"no benchmark {', '.join(unknown)}; there are: {', '.join(found)}")
+    modules = {name: importlib.import_module(f"benchmarks.{name}") for name in names or found}
     available = {name: module for name, module in modules.items() if hasattr(module, "run")}
-    unknown = sorted(set(names) - set(available))
-    if unknown:
-        sys.exit(f"no benchmark {', '.join(unknown)}; there are: {', '.join(available)}")
     # Advice on the probes' settings is for runs whose scores count.
     logging.getLogger("patchprobe").setLevel(logging.ERROR)
     rows = []
-    for name in names or available:
+    for name in available:
         print(f"{name} ...", file=sys.stderr, flush=True)
         rows += [{**asdict(result), "ratio": result.ratio} for result in available[name].run()]
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)

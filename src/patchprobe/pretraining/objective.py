@@ -50,11 +50,14 @@ class Objective(nn.Module, ABC):
     """A network in training, with all that the objective adds to it: heads, decoder, teacher, centres.
 
     ``options_type`` is the dataclass of its options. ``state_dict`` holds everything that has to survive a resume. Random numbers are drawn from torch's and Python's
-    global generators, which the training loop seeds anew before each step.
+    global generators, which the training loop seeds anew before each step. ``recordable`` says that its loss is the same
+    kernels in every step, none waits for a number of the GPU, and nothing but gradients is kept from it, so that a GPU can
+    replay it.
     """
 
     views: ClassVar[Views]
     options_type: ClassVar[type]
+    recordable: ClassVar[bool] = False
 
     def __init__(self, network: Network) -> None:
         super().__init__()

@@ -19,6 +19,7 @@ from lightly.utils.scheduler import cosine_warmup_schedule
 
 from patchprobe.errors import ModelError
 from patchprobe.pretraining.crops import CropSampler, to_batch
+from patchprobe.pretraining.gradients import Gradients
 from patchprobe.pretraining.hardware import has_bf16
 from patchprobe.pretraining.objective import Objective
 from patchprobe.pretraining.snapshots import Snapshots
@@ -77,7 +78,8 @@ def train(
     Saves a snapshot every ``plan.save_every`` steps and at the end. Raises ModelError if the loss is not finite.
     """
     objective.to(device).train()
-    optimizer = torch.optim.AdamW(_groups(objective, plan.weight_decay), lr=plan.learning_rate, betas=_BETAS)
+    groups = _groups(objective, plan.weight_decay)
+    optimizer = torch.optim.AdamW(groups, lr=plan.learning_rate, betas=_BETAS, fused=device.startswith("cuda"))
     losses: list[float] = []
     seconds = 0.0
     if state := snapshots.load(device):
@@ -90,13 +92,13 @@ def train(
     if first:
         print(f"resuming: {first} of {plan.steps} steps are done", file=sys.stderr)
     bar = Progress(total=plan.steps, initial=first, desc=name, unit="step", file=sys.stderr)
+    gradients = Gradients(objective, torch.bfloat16 if precision == "bf16" else None, device)
     with _deterministic(threads), bar as progress:
+        # Before other threads make batches: what they ask of the GPU would disturb the recording.
+        gradients.record(lambda: to_batch(sampler.crops(first), objective.views, network.mean, network.std, device))
         for step, crops in enumerate(sampler.batches(first, plan.steps), start=first):
             _seed_step(seed, name, step)
-            batch = to_batch(crops, objective.views, network.mean, network.std, device)
-            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16"):
-                loss = objective.loss(batch)
-            losses.append(loss.item())
+            losses.append(gradients(to_batch(crops, objective.views, network.mean, network.std, device)).item())
             if not math.isfinite(losses[-1]):
                 raise ModelError(
                     f"pretraining.objectives.{name}: the loss is {losses[-1]} at step {step + 1}; set a smaller "
@@ -104,11 +106,9 @@ def train(
                 )
             for group in optimizer.param_groups:
                 group["lr"] = rates[step]
-            loss.backward()
             torch.nn.utils.clip_grad_norm_(objective.parameters(), _CLIP)
             objective.before_step(step, plan.steps)
             optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
             objective.after_step(step, plan.steps)
             progress.set_postfix_str(f"loss {losses[-1]:.3f}", refresh=False)
             progress.update()

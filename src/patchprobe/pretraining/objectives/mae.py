@@ -13,7 +13,7 @@ from lightly.models.utils import initialize_2d_sine_cosine_positional_embedding
 from timm.models.vision_transformer import Block
 from torch import nn
 
-from patchprobe.pretraining.masking import random_mask
+from patchprobe.pretraining.masking import masked_patches, random_mask
 from patchprobe.pretraining.network import Network
 from patchprobe.pretraining.objective import Batch, Objective, Views
 
@@ -33,6 +33,7 @@ class MaskedAutoencoder(Objective):
 
     views = Views(full=1)
     options_type = Options
+    recordable = True
 
     def __init__(self, network: Network, classes: int, options: Options) -> None:
         super().__init__(network)
@@ -45,14 +46,14 @@ class MaskedAutoencoder(Objective):
         mask = random_mask(len(images), self.network.grid, self.mask_ratio, device=images.device)
         # Sorted stably: visible patches first, both in row-major order.
         order = mask.int().argsort(dim=1, stable=True)
-        visible = int((~mask[0]).sum())
+        visible = mask.shape[1] - masked_patches(self.network.grid, self.mask_ratio)
         patches = self.network.embed(images)
         patches = patches + self.network.positions(patches.shape[1])
         rows = torch.arange(len(images), device=images.device)[:, None]
         tokens = self.network.encode(patches[rows, order[:, :visible]])
         predicted = self.pixels(tokens, order.argsort(dim=1))[:, 1:].float()
         error = (predicted - normalised_patches(self.network.patchify(images))).square().mean(dim=-1)
-        return error[mask].mean()
+        return (error * mask).sum() / mask.sum()
 
     def decoder(self) -> dict[str, torch.Tensor]:
         """Return the decoder's weights by the names of the official code."""

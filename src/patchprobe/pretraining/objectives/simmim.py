@@ -30,6 +30,7 @@ class SimMIM(Objective):
 
     views = Views(full=1)
     options_type = Options
+    recordable = True
 
     def __init__(self, network: Network, classes: int, options: Options) -> None:
         super().__init__(network)

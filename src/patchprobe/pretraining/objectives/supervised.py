@@ -23,6 +23,7 @@ class Supervised(Objective):
 
     views = Views(full=1, jitter=True, presence=True)
     options_type = Options
+    recordable = True
 
     def __init__(self, network: Network, classes: int, options: Options) -> None:
         super().__init__(network)
