@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from pretraining_data import SIDE, build, sampler
+from pretraining_data import OBJECTIVES, SIDE, build
 
 from patchprobe.pretraining.crops import CropOptions, CropSampler
 from patchprobe.pretraining.cutting import CpuCutter, GpuCutter
 from patchprobe.pretraining.images import Images
-from patchprobe.pretraining.objective import Views
+from patchprobe.pretraining.objective import Views, open_objective
 from patchprobe.pretraining.snapshots import open_snapshots
 from patchprobe.pretraining.training import Plan, train
 
@@ -90,20 +90,30 @@ def test_a_gpu_sees_the_crops_that_a_processor_sees(images):
     np.testing.assert_array_equal(cpu.presence, gpu.presence.cpu().numpy())
 
 
+def losses_on_gpu(name, images, folder, objective):
+    crops = CropSampler(images, objective.views, CropOptions(8, SIDE, (0.5, 0.9)), seed=0, device="cuda")
+    plan = Plan(60, learning_rate=1e-3, weight_decay=0.05, warmup=0.1, save_every=1000)
+    with open_snapshots(folder, name, "spec") as snapshots:
+        return train(
+            objective, crops, plan, snapshots, name=name, seed=0, device="cuda", precision="bf16", threads=1
+        ).losses
+
+
 @pytest.mark.requires_gpu
 @needs_gpu
-@pytest.mark.parametrize("name", ["supervised", "dino", "ibot", "mae", "simmim"])
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_training_on_a_gpu_is_repeated_bit_for_bit_and_learns(images, name, tmp_path):
-    courses = []
-    for folder in ("a", "b"):
-        objective = build(name)
-        crops = CropSampler(images, objective.views, sampler(images, objective)._options, seed=0, device="cuda")
-        plan = Plan(60, learning_rate=1e-3, weight_decay=0.05, warmup=0.1, save_every=1000)
-        with open_snapshots(tmp_path / folder, name, "spec") as snapshots:
-            course = train(
-                objective, crops, plan, snapshots, name=name, seed=0, device="cuda", precision="bf16", threads=1
-            )
-        courses.append(course.losses)
-    assert courses[0] == courses[1]
+    first, second = (losses_on_gpu(name, images, tmp_path / folder, build(name)) for folder in ("a", "b"))
+    assert first == second
     if name in ("supervised", "mae", "simmim"):
-        assert np.mean(courses[0][-10:]) < np.mean(courses[0][:10])
+        assert np.mean(first[-10:]) < np.mean(first[:10])
+
+
+@pytest.mark.requires_gpu
+@needs_gpu
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if open_objective(name).recordable])
+def test_recorded_steps_are_those_taken_one_by_one(images, name, tmp_path, monkeypatch):
+    recorded = losses_on_gpu(name, images, tmp_path / "recorded", build(name))
+    objective = build(name)
+    monkeypatch.setattr(type(objective), "recordable", False)
+    np.testing.assert_allclose(losses_on_gpu(name, images, tmp_path / "eager", objective), recorded, rtol=1e-3)
