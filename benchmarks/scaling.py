@@ -34,7 +34,7 @@ STAGES = {
     "retrieval": ("patch_retrieval", "aerial", 2),
     "tracking": ("tracking", "videos", 1),
 }
-_UNITS = {"streets": 6, "aerial": 5, "videos": 3}
+_UNITS = {"streets": 4, "aerial": 4, "videos": 2}
 _TARGETS = {
     "streets": "results/{name}/patch_classification/vit.noise.parquet",
     "aerial": "results/{name}/patch_retrieval/vit.parquet",
@@ -93,7 +93,7 @@ def measure(folder: Path) -> pd.DataFrame:
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "scaling.json", json.dumps(config(), indent=1) + "\n")
     targets = [_TARGETS[kind].format(name=f"{kind}{times}") for kind in _UNITS for times in TIMES]
-    command = [sys.executable, "-m", "patchprobe.run.launcher", "--snakefile", str(ROOT / "Snakefile")]
+    command = [str(Path(sys.executable).with_name("snakemake")), "--snakefile", str(ROOT / "Snakefile")]
     options = [
         "--directory",
         str(folder),
