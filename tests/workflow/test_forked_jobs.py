@@ -75,6 +75,14 @@ def test_a_job_sees_its_own_process(server, tmp_path):
     assert text.splitlines()[1] == "False" and job.returncode == 3
 
 
+def test_nothing_behind_the_first_line_runs_in_the_process_that_waits(server, tmp_path):
+    path = tmp_path / "job.py"
+    path.write_text(forkserver.FIRST_LINE + "open('ran', 'a').write('once ')\n")
+    job = launch(server, path, cwd=tmp_path)
+    job.communicate(timeout=60)
+    assert job.returncode == 0 and (tmp_path / "ran").read_text() == "once "
+
+
 def test_an_exception_is_shown_and_fails_the_job(server, tmp_path):
     job = launch(server, script(tmp_path, "raise ValueError('seen')\n"))
     text, _ = job.communicate(timeout=60)
@@ -106,7 +114,10 @@ def test_without_a_server_a_job_runs_by_itself(tmp_path):
 
 
 def test_a_run_with_forked_jobs_has_the_results_of_one_without(project, tmp_path):
-    project.snakemake(*LINE)
+    project.snakemake("--skip-script-cleanup", *LINE)
+    # Before anything that Snakemake puts in front of a script is imported.
+    scripts = [path.read_text() for path in project.folder.glob(".snakemake/scripts/*.py")]
+    assert scripts and all(text.startswith(forkserver.FIRST_LINE.partition("'")[0]) for text in scripts)
     plain = project.copy(tmp_path / "plain")
     config = plain.config() | {"fork_jobs": False}
     plain.write_config(config)
