@@ -69,7 +69,7 @@ def test_a_job_sees_its_own_process(server, tmp_path):
         "raise SystemExit(3)\n",
     )
     job = launch(server, path, cwd=tmp_path)
-    text, _ = job.communicate(timeout=60)
+    text, _ = job.communicate(timeout=300)
     folder, word, own, threads, parent = text.splitlines()[0].split()
     assert (folder, word, own, threads) == (str(tmp_path), "word", "yes", "1") and int(parent) != os.getpid()
     assert text.splitlines()[1] == "False" and job.returncode == 3
@@ -79,19 +79,19 @@ def test_nothing_behind_the_first_line_runs_in_the_process_that_waits(server, tm
     path = tmp_path / "job.py"
     path.write_text(forkserver.FIRST_LINE + "open('ran', 'a').write('once ')\n")
     job = launch(server, path, cwd=tmp_path)
-    job.communicate(timeout=60)
+    job.communicate(timeout=300)
     assert job.returncode == 0 and (tmp_path / "ran").read_text() == "once "
 
 
 def test_an_exception_is_shown_and_fails_the_job(server, tmp_path):
     job = launch(server, script(tmp_path, "raise ValueError('seen')\n"))
-    text, _ = job.communicate(timeout=60)
+    text, _ = job.communicate(timeout=300)
     assert "ValueError: seen" in text and job.returncode == 1
 
 
 def test_a_job_killed_by_a_signal_says_so(server, tmp_path):
     job = launch(server, script(tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"))
-    job.communicate(timeout=60)
+    job.communicate(timeout=300)
     assert job.returncode == -signal.SIGKILL
 
 
@@ -109,7 +109,7 @@ def test_the_fork_dies_with_the_process_that_waits_for_it(server, tmp_path):
 
 def test_without_a_server_a_job_runs_by_itself(tmp_path):
     job = launch(str(tmp_path / "nowhere" / "socket"), script(tmp_path, "print('by myself')\n"))
-    text, _ = job.communicate(timeout=60)
+    text, _ = job.communicate(timeout=300)
     assert "by myself" in text and job.returncode == 0
 
 
