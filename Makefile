@@ -34,10 +34,11 @@ quickstart: env
 	echo "Run $$((ran - began)) s, report $$(($$(date +%s) - ran)) s, without installation." && \
 	echo "The report is $(CURDIR)/quickstart/results/report.zip: unpack it and open report/report.html"
 
-# Two workers with a thread each: much of the time is Snakemake's, which is one thread.
+# Two workers with a thread each: much of the time is Snakemake's, which is one thread. They take files in the order of
+# tests/conftest.py, the long ones first, so that both end at about the same time.
 test: env
 	@-$(MAKE) --no-print-directory browser
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # Chromium, in which the tests use the pages of the report; PATCHPROBE_BROWSER names another one.
 browser:

@@ -8,6 +8,8 @@ from pathlib import Path
 from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
 from snakemake.io import flag
+from snakemake.scheduling.job_scheduler import JobScheduler
+from snakemake.script import PythonScript
 from snakemake.settings.enums import RerunTrigger
 from snakemake.utils import update_config
 
@@ -28,7 +30,7 @@ from patchprobe.downloads.addresses import check_mirror  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
 from patchprobe.neighbors import cluster  # noqa: E402
 from patchprobe.run import failures, forkserver, lock, planning, preflight  # noqa: E402
-from patchprobe.run import provenance, stage_times  # noqa: E402
+from patchprobe.run import provenance, rounds, stage_times  # noqa: E402
 from patchprobe.run.devices import resolve_device  # noqa: E402
 from patchprobe.run.unmade import unmade  # noqa: E402
 
@@ -49,6 +51,9 @@ except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 cluster.announce(config["dask_scheduler"])
+
+KNOWN_CODE = Path(".snakemake/patchprobe-code.json")
+provenance.recall(KNOWN_CODE)
 
 DATASETS = sorted(config["datasets"])
 GENERATED = [name for name in DATASETS if config["datasets"][name]["generate"]]
@@ -110,6 +115,7 @@ async def check_incomplete(dag):
         if any(job.rule.name in ("fetch_data", "fetch_checkpoint") for job in dag.jobs):
             look_at_mirror()
         current.append(planning.Planning(dag))
+        provenance.remember(KNOWN_CODE)
         if workflow.dryrun:
             say_what_is_of_the_paper(dag)
             say_what_would_be_fetched(dag)
@@ -132,6 +138,7 @@ snakemakes_check_incomplete = getattr(DAG.check_incomplete, "wrapped", DAG.check
 snakemakes_clean = getattr(DAG.clean, "wrapped", DAG.clean)
 check_incomplete.wrapped, clean.wrapped = snakemakes_check_incomplete, snakemakes_clean
 DAG.check_incomplete, DAG.clean = check_incomplete, clean
+rounds.one_timer(JobScheduler)
 
 
 def say_what_is_of_the_paper(dag):
@@ -157,6 +164,24 @@ def look_at_mirror():
         check_mirror(config["mirror"])
     except PatchprobeError as error:
         raise WorkflowError(str(error)) from None
+
+
+def needless_libraries(rules_to_run):
+    """What takes seconds to import and no job of this run asks for."""
+    networks = any(entry["source"] != "pixels" for entry in config["models"].values())
+    asked = {"timm": networks, "sklearn.cluster": "overclustering" in rules_to_run}
+    return [library for library, wanted in asked.items() if not wanted]
+
+
+def hand_over_first():
+    """Let scripts be handed over before what Snakemake writes in front of them, for which the process that waits would
+    import much of Snakemake."""
+    write = PythonScript.write_script
+
+    def write_script(script, preamble, file):
+        write(script, forkserver.FIRST_LINE + preamble, file)
+
+    PythonScript.write_script = write_script
 
 
 def hold_folder():
@@ -186,10 +211,12 @@ def start_run():
         preflight.check_times(given, now=max(time.time(), lock_time()))
         here = workflow.executor_plugin.common_settings.local_exec
         rules_to_run = {job.rule.name for job in jobs}
+        if here and config["fork_jobs"]:
+            # Its imports and the checks take some seconds each, side by side.
+            forkserver.start(Path(".snakemake"), needless=needless_libraries(rules_to_run))
+            hand_over_first()
         preflight.check(config, device=config["device"] if here else "cpu", rules=rules_to_run)
         current[-1].begin(job.output[0] for job in jobs if job.output)
-        if here and config["fork_jobs"]:
-            forkserver.start(Path(".snakemake"))
     except PatchprobeError as error:
         raise WorkflowError(str(error)) from None
 

@@ -9,6 +9,20 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+# Folders and files whose tests take minutes, in the order in which workers are to begin them.
+LONG = ("workflow/test_quickstart.py", "workflow", "golden")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put long tests first, so that at the end of a run there are short files to share among workers."""
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    path = item.path.relative_to(REPOSITORY / "tests").as_posix()
+    return next((rank for rank, start in enumerate(LONG) if f"{path}/".startswith(f"{start}/")), len(LONG))
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the checkout."""

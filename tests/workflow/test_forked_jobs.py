@@ -69,21 +69,29 @@ def test_a_job_sees_its_own_process(server, tmp_path):
         "raise SystemExit(3)\n",
     )
     job = launch(server, path, cwd=tmp_path)
-    text, _ = job.communicate(timeout=60)
+    text, _ = job.communicate(timeout=300)
     folder, word, own, threads, parent = text.splitlines()[0].split()
     assert (folder, word, own, threads) == (str(tmp_path), "word", "yes", "1") and int(parent) != os.getpid()
     assert text.splitlines()[1] == "False" and job.returncode == 3
 
 
+def test_nothing_behind_the_first_line_runs_in_the_process_that_waits(server, tmp_path):
+    path = tmp_path / "job.py"
+    path.write_text(forkserver.FIRST_LINE + "open('ran', 'a').write('once ')\n")
+    job = launch(server, path, cwd=tmp_path)
+    job.communicate(timeout=300)
+    assert job.returncode == 0 and (tmp_path / "ran").read_text() == "once "
+
+
 def test_an_exception_is_shown_and_fails_the_job(server, tmp_path):
     job = launch(server, script(tmp_path, "raise ValueError('seen')\n"))
-    text, _ = job.communicate(timeout=60)
+    text, _ = job.communicate(timeout=300)
     assert "ValueError: seen" in text and job.returncode == 1
 
 
 def test_a_job_killed_by_a_signal_says_so(server, tmp_path):
     job = launch(server, script(tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"))
-    job.communicate(timeout=60)
+    job.communicate(timeout=300)
     assert job.returncode == -signal.SIGKILL
 
 
@@ -101,12 +109,15 @@ def test_the_fork_dies_with_the_process_that_waits_for_it(server, tmp_path):
 
 def test_without_a_server_a_job_runs_by_itself(tmp_path):
     job = launch(str(tmp_path / "nowhere" / "socket"), script(tmp_path, "print('by myself')\n"))
-    text, _ = job.communicate(timeout=60)
+    text, _ = job.communicate(timeout=300)
     assert "by myself" in text and job.returncode == 0
 
 
 def test_a_run_with_forked_jobs_has_the_results_of_one_without(project, tmp_path):
-    project.snakemake(*LINE)
+    project.snakemake("--skip-script-cleanup", *LINE)
+    # Before anything that Snakemake puts in front of a script is imported.
+    scripts = [path.read_text() for path in project.folder.glob(".snakemake/scripts/*.py")]
+    assert scripts and all(text.startswith(forkserver.FIRST_LINE.partition("'")[0]) for text in scripts)
     plain = project.copy(tmp_path / "plain")
     config = plain.config() | {"fork_jobs": False}
     plain.write_config(config)

@@ -96,7 +96,7 @@ def test_ends_with_its_report_and_the_same_bytes_after_three_kills(repository, t
             stderr=subprocess.DEVNULL,
         )
         try:
-            run.wait(moments.uniform(4, 30))
+            run.wait(moments.uniform(4, 18))
         except subprocess.TimeoutExpired:
             os.killpg(run.pid, signal.SIGKILL)
             run.wait()

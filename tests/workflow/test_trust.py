@@ -13,6 +13,9 @@ from projects import TINY, environment, make_project
 
 pytestmark = pytest.mark.workflow
 
+# Forked where no process of a job is looked for, which saves the imports of each.
+FORKED = ("--cores", "2", "--config", "fork_jobs=True", "threads=1", "--")
+
 
 def change(project, *keys, value):
     config = project.config()
@@ -89,7 +92,7 @@ def test_a_store_without_its_manifest_is_made_again(project):
     manifest = project.folder / "results/streets/features/pixels-b/noise.manifest.json"
     before = manifest.read_bytes()
     manifest.unlink()
-    done = project.snakemake("--cores", "2")
+    done = project.snakemake(*FORKED, "all")
     assert "results/streets/features/pixels-b/noise.zarr is stale: a part of it is missing" in done.stdout
     assert manifest.read_bytes() == before
 
@@ -128,7 +131,7 @@ def test_outputs_are_not_deleted_while_a_run_works(repository, tmp_path):
     assert project.snakemake("--cores", "1", "--delete-all-output").returncode == 0 and not made.exists()
 
 
-TABLE = ("--cores", "1", "results/tables/patch_classification.csv")
+TABLE = "results/tables/patch_classification.csv"
 
 
 def job_of(project, rule):
@@ -148,7 +151,7 @@ def test_a_job_that_outlived_its_run_does_not_overwrite_a_later_run(project, rul
     # The job's own spec is the same in both runs: only the tokens that it reads are others.
     change(project, "models", "pixels-b", "patch_size", value=4)
     run = subprocess.Popen(
-        project.command(*TABLE),
+        project.command("--cores", "1", TABLE),
         cwd=project.folder,
         env=environment(),
         stdout=subprocess.DEVNULL,
@@ -168,7 +171,7 @@ def test_a_job_that_outlived_its_run_does_not_overwrite_a_later_run(project, rul
     run.wait(30)
     try:
         change(project, "models", "pixels-b", "patch_size", value=8)
-        project.snakemake(*TABLE)
+        project.snakemake(*FORKED, TABLE)
         tables = project.tables()
         assert tables != before
     finally:
@@ -176,10 +179,10 @@ def test_a_job_that_outlived_its_run_does_not_overwrite_a_later_run(project, rul
     while Path(f"/proc/{orphan}").exists():
         time.sleep(0.05)
     assert project.tables() == tables
-    assert "Nothing to be done" in project.snakemake(*TABLE).stdout
+    assert "Nothing to be done" in project.snakemake("--cores", "1", TABLE).stdout
     assert project.tables() == tables
     shutil.rmtree(project.folder / ".snakemake")
-    assert not project.plan(TABLE[-1])
+    assert not project.plan(TABLE)
 
 
 def started(process):

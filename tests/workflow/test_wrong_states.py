@@ -112,7 +112,8 @@ def test_damaged_results_are_named_and_made_again(project, damaged):
     whole = {path: (project.folder / path).read_bytes() for path in damaged}
     for path, (content, _) in damaged.items():
         (project.folder / path).write_bytes(content)
-    text = project.snakemake("--cores", "2", *(target for _, target in damaged.values())).stdout
+    targets = [target for _, target in damaged.values()]
+    text = project.snakemake("--cores", "2", "--config", "fork_jobs=True", "threads=1", "--", *targets).stdout
     assert text.count("is stale: it was changed since it was made") == len(damaged)
     assert {path: (project.folder / path).read_bytes() for path in damaged} == whole
 

@@ -2,9 +2,10 @@
 
 Importing timm takes several seconds of processor time, so that a run of many small jobs is mostly imports. The server is
 started with a run (:func:`start`) and ends with it, since it reads the end of its standard input. A job's script begins
-with :func:`hand_over`: if there is a server, it forks a process that runs the script in the same folder, with the same
-environment, output and arguments, and the process that Snakemake started only waits for it. If that one is killed,
-so is the fork. The server imports libraries alone, never this package, so that each job sees the code as it is.
+with :func:`hand_over`, as its first line (:data:`FIRST_LINE`) or where it stands in the script: if there is a server, it
+forks a process that runs the script in the same folder, with the same environment, output and arguments, and the process
+that Snakemake started only waits for it. If that one is killed, so is the fork. The server imports libraries alone, never
+this package, so that each job sees the code as it is.
 
 Whoever may use the socket runs code as the server's user, and a job's environment may hold tokens. So the socket is
 private, and each end makes sure that the other one is of its own user.
@@ -28,6 +29,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 ADDRESS = "PATCHPROBE_FORKSERVER"
@@ -36,13 +38,18 @@ LIBRARIES = (
     "snakemake.script",
     "numpy",
     "pandas",
+    "pandas.io.formats.style",
+    "pyarrow.dataset",
     "pyarrow.parquet",
     "xarray",
     "zarr",
     "dask.array",
     "dask.threaded",
+    "distributed",  # by dask, when it first computes something
     "threadpoolctl",
     "scipy.linalg.cython_blas",
+    "scipy.ndimage",
+    "sklearn.cluster",
     "tqdm",
     "PIL.Image",
     "cv2",
@@ -53,19 +60,25 @@ LIBRARIES = (
     "torch",
     "timm",
 )
+# What a script begins with that is to be handed over before it imports anything.
+FIRST_LINE = (
+    f"import sys; sys.path.insert(0, {str(Path(__file__).resolve().parents[2])!r}); "
+    "from patchprobe.run.forkserver import hand_over; hand_over()\n"
+)
 _LENGTH = 8  # bytes of the length before a request
 _LONGEST = 1 << 26  # of requests, many times what arguments and an environment may have
 _running: list[subprocess.Popen[bytes]] = []
 
 
-def start(folder: Path) -> None:
+def start(folder: Path, *, needless: Iterable[str] = ()) -> None:
     """Start a server for the jobs of this process, which find it by the environment; it ends when this process does.
 
-    Its socket is in ``folder``; jobs that ask before all libraries are imported wait.
+    Its socket is in ``folder``; jobs that ask before all libraries are imported wait. It leaves out the ``needless`` ones
+    of :data:`LIBRARIES`, which no job of the run imports.
     """
     address = folder.resolve() / "patchprobe-forkserver.socket"
     address.unlink(missing_ok=True)
-    command = [sys.executable, __file__, str(address)]
+    command = [sys.executable, __file__, str(address), *needless]
     _running.append(
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, preexec_fn=_ignore_interrupts)
     )
@@ -111,13 +124,13 @@ def hand_over() -> None:
     os._exit(status)
 
 
-def serve(address: str) -> None:
-    """Import the libraries, then fork a process for each request, until standard input ends."""
+def serve(address: str, needless: Collection[str] = ()) -> None:
+    """Import the libraries but the ``needless`` ones, then fork a process for each request, until standard input ends."""
     with socket.socket(socket.AF_UNIX) as listener:
         _bind(listener, address)
         listener.listen(64)
         threading.Thread(target=_end_with_the_run, args=(address,), daemon=True).start()
-        _import_libraries()
+        _import_libraries(needless)
         # So that nobody has to wait for the forks that attend to jobs.
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         while True:
@@ -131,15 +144,18 @@ def serve(address: str) -> None:
             client.close()
 
 
-def _import_libraries() -> None:
+def _import_libraries(needless: Collection[str]) -> None:
     # Asked for devices in the other way, CUDA would be initialised here and of no use in forks.
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
-    for library in LIBRARIES:
+    for library in (library for library in LIBRARIES if library not in needless):
         try:
             importlib.import_module(library)
         except ImportError:
             # Then the job that needs it says so.
             print(f"forkserver: {library} cannot be imported", file=sys.stderr)
+    if xarray := sys.modules.get("xarray"):
+        # Else each job looks through all installed packages for what makes its arrays lazy.
+        xarray.Dataset({"x": ("x", [0])}).chunk()
     # The first pass over objects would copy all their pages in each fork.
     gc.collect()
     gc.freeze()
@@ -273,4 +289,4 @@ class _in_folder_of:  # noqa: N801
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], sys.argv[2:])

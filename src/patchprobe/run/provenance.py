@@ -2,9 +2,13 @@
 
 Snakemake compares params by value only, ignores what it cannot represent and never looks into the library, so each
 rule carries two strings made here: a result is stale exactly when one of them, or an input, has changed.
+
+Parsing some hundred modules takes half a second of every start, so what was read of a file is remembered by the digest of
+its bytes (:func:`recall`, :func:`remember`).
 """
 
 import ast
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +17,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from patchprobe.errors import StoreError
+from patchprobe.files import file_sha256, write_atomic
+
 PACKAGE = "patchprobe"
+_MOST_REMEMBERED = 4000  # files; what is not used any more is forgotten then
+# What was read of files by the SHA-256 of their bytes: from an earlier run, and in this process.
+_recalled: dict[str, "_Code"] = {}
+_used: dict[str, "_Code"] = {}
 
 
 def canonical(values: Mapping[str, Any]) -> str:
@@ -41,12 +52,39 @@ def code_digest(script: Path, source: Path, modules: Iterable[str] = ()) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
+def recall(path: Path) -> None:
+    """Take from a file what :func:`remember` wrote there; nothing where it is damaged or of another version of this module."""
+    _recalled.clear()
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        kept = json.loads(path.read_bytes())
+        if kept["reader"] == file_sha256(Path(__file__)):
+            found = {sha256: _Code(*values) for sha256, values in kept["files"].items()}
+            _recalled.update(found if all(map(_is_code, found.values())) else {})
+
+
+def remember(path: Path) -> None:
+    """Write to a file what is known of code, if there is anything new; where that cannot be written, nothing is lost."""
+    if _used.keys() <= _recalled.keys():
+        return
+    kept = _used if len(_recalled) > _MOST_REMEMBERED else _recalled | _used
+    files = {sha256: [code.meaning, code.imports] for sha256, code in kept.items()}
+    with contextlib.suppress(StoreError, OSError):
+        write_atomic(path, json.dumps({"reader": file_sha256(Path(__file__)), "files": files}), lasting=False)
+
+
 @dataclass(frozen=True)
 class _Code:
-    """A digest of what a file does, and its import statements."""
+    """A digest of what a file does, and its imports: the level and module of ``from`` (0 and empty for ``import``), and names."""
 
     meaning: str
-    imports: Sequence[ast.Import | ast.ImportFrom]
+    imports: Sequence[tuple[int, str, Sequence[str]]]
+
+
+def _is_code(code: _Code) -> bool:
+    return isinstance(code.meaning, str) and all(
+        isinstance(level, int) and isinstance(module, str) and all(isinstance(name, str) for name in names)
+        for level, module, names in code.imports
+    )
 
 
 def _closure(names: Iterable[str], source: Path) -> dict[str, Path]:
@@ -72,13 +110,13 @@ def _module_file(name: str, source: Path) -> Path | None:
 
 def _imports(path: Path, package: str) -> list[str]:
     names: list[str] = []
-    for node in _read(path).imports:
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
+    for level, module, imported in _read(path).imports:
+        if not (level or module):
+            names += imported
         else:
-            above = package.rsplit(".", node.level - 1)[0] if node.level > 1 else package
-            base = f"{above}.{node.module or ''}".rstrip(".") if node.level else node.module or ""
-            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+            above = package.rsplit(".", level - 1)[0] if level > 1 else package
+            base = f"{above}.{module}".rstrip(".") if level else module
+            names += [base, *(f"{base}.{name}" for name in imported)]
     return [name for name in names if name.split(".")[0] == PACKAGE]
 
 
@@ -88,8 +126,20 @@ def _read(path: Path) -> _Code:
 
 @cache
 def _parsed(path: Path, _modified: int) -> _Code:
-    tree = ast.parse(path.read_text())
-    imports = list(_running_imports(tree))
+    content = path.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    _used[sha256] = code = _recalled.get(sha256) or _parse(content.decode())
+    return code
+
+
+def _parse(text: str) -> _Code:
+    tree = ast.parse(text)
+    imports = [
+        (node.level, node.module or "", [alias.name for alias in node.names])
+        if isinstance(node, ast.ImportFrom)
+        else (0, "", [alias.name for alias in node.names])
+        for node in _running_imports(tree)
+    ]
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
             node

@@ -1,8 +1,11 @@
+import json
+import os
 import subprocess
 import sys
 
 import pytest
 
+from patchprobe.run import provenance
 from patchprobe.run.provenance import canonical, code_digest, spec_hash
 
 
@@ -67,6 +70,75 @@ def test_modules_found_by_name_count_only_when_named(tree):
     (tree / "src" / "patchprobe" / "plugin.py").write_text("x = 2\n")
     assert digest(tree) == plain
     assert digest(tree, "patchprobe.plugin") != named
+
+
+@pytest.fixture
+def forgetful(monkeypatch):
+    """Return a function that lets this process know no more than one that starts."""
+
+    def forget():
+        monkeypatch.setattr(provenance, "_recalled", {})
+        monkeypatch.setattr(provenance, "_used", {})
+        provenance._parsed.cache_clear()
+
+    forget()
+    yield forget
+    provenance._parsed.cache_clear()
+
+
+def test_what_is_remembered_of_code_gives_the_same_digest_without_parsing(tree, forgetful, monkeypatch):
+    before, kept = digest(tree), tree / "kept/code.json"
+    provenance.remember(kept)
+    forgetful()
+    provenance.recall(kept)
+    monkeypatch.setattr(provenance, "_parse", lambda text: pytest.fail(f"parsed again: {text}"))
+    assert digest(tree) == before
+
+
+def test_what_is_remembered_is_of_the_bytes_and_not_of_the_file(tree, forgetful):
+    """An edit that keeps size and time of a file counts, and its revert restores."""
+    kept, path = tree / "code.json", tree / "src/patchprobe/c.py"
+    before, facts = digest(tree), path.stat()
+    provenance.remember(kept)
+    for text, same in (("h = 2\n", False), ("h = 1\n", True)):
+        path.write_text(text)
+        os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+        forgetful()
+        provenance.recall(kept)
+        assert (digest(tree) == before) == same
+        provenance.remember(kept)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "[]",
+        lambda text: text.replace('"reader": "', '"reader": "0'),
+        lambda text: json.dumps(json.loads(text) | {"files": [1]}),
+        lambda text: json.dumps(json.loads(text) | {"files": {key: [1, 2] for key in json.loads(text)["files"]}}),
+        lambda text: json.dumps(
+            json.loads(text) | {"files": {key: ["0", [[0, "", [1]]]] for key in json.loads(text)["files"]}}
+        ),
+    ],
+    ids=["half", "no mapping", "of another version", "files no mapping", "no imports", "imports of another kind"],
+)
+def test_what_is_damaged_is_not_recalled(tree, forgetful, damage):
+    before, kept = digest(tree), tree / "code.json"
+    provenance.remember(kept)
+    kept.write_text(damage(kept.read_text()))
+    forgetful()
+    provenance.recall(kept)
+    assert not provenance._recalled and digest(tree) == before
+
+
+def test_a_place_that_takes_no_file_is_no_error(tree, forgetful):
+    (tree / "file").write_text("")
+    digest(tree)
+    provenance.remember(tree / "file/code.json")
+    provenance.recall(tree / "file/code.json")
+    provenance.recall(tree / "absent.json")
+    assert not provenance._recalled
 
 
 def test_place_of_the_checkout_does_not_count(tree, tmp_path_factory):
