@@ -64,7 +64,7 @@ def test_a_scheduler_that_does_not_answer(schema, monkeypatch, rule):
     monkeypatch.setenv(cluster.ADDRESS, "tcp://127.0.0.1:9")
     monkeypatch.setattr(cluster, "_PATIENCE", 1)
     filled = validate(CONFIG, schema)
-    check(filled, device="cpu", rules={"tile", "global_context"})
+    check(filled, device="cpu", rules={"tile"})
     with pytest.raises(ConfigError, match=r"dask_scheduler: no scheduler answers at tcp://127\.0\.0\.1:9"):
         check(filled, device="cpu", rules={rule})
 
