@@ -72,10 +72,7 @@ def compute(
 def _run(code: str, function: Callable[..., Any], handle: Any, *item: Any) -> tuple[Any, list[tuple[str, int, str]]]:
     """Compute one task on a worker; return its result and what was logged, by logger, level and text."""
     if code != own_code():
-        raise ConfigError(
-            "dask.scheduler: a worker runs other code of patchprobe than this job; start the scheduler and its workers in the "
-            "environment of this run, and again after the code changes"
-        )
+        raise _other_code()
     shared = None if handle is None else handle.load()
     records = _Records()
     logger = logging.getLogger(_LIBRARY)
@@ -187,3 +184,15 @@ def _result(watch: _Watch, future: Any) -> tuple[Any, list[tuple[str, int, str]]
             raise error from None
         except CancelledError:
             raise connection.gone() from None
+        except RuntimeError as error:
+            # In dask's words, before any worker has seen the task.
+            if "deserialization of the task graph" in str(error):
+                raise _other_code() from error
+            raise
+
+
+def _other_code() -> ConfigError:
+    return ConfigError(
+        "dask.scheduler: the scheduler or a worker runs other code than this job; start both in the environment of this run, and "
+        "again when its code has changed"
+    )

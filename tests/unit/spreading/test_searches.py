@@ -1,39 +1,24 @@
-"""Searches on the workers of a dask cluster, processes of their own, and what is said when it is not there."""
+"""Searches on workers, processes of their own: the same neighbours, digit for digit, also when a worker is killed."""
 
 import os
+import signal
+import threading
+import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from distributed import LocalCluster
+from conftest import SETTINGS
+from spread_work import processes, slow
 
-from patchprobe.errors import ConfigError
+from patchprobe.errors import DataError, ModelError
 from patchprobe.neighbors.blocks import search_blocks
-from patchprobe.neighbors.cluster import ADDRESS, announce
 from patchprobe.neighbors.memory_bank import MemoryBank
 from patchprobe.neighbors.sweep_bank import SweepBank
+from patchprobe.spreading import cluster, staging
 from patchprobe.stores.reading import open_store
 from patchprobe.stores.writing import build_store
-
-
-@pytest.fixture(scope="module")
-def scheduler(tmp_path_factory):
-    """The address of a scheduler with two workers, in another folder than this process."""
-    folder = str(tmp_path_factory.mktemp("workers"))
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", local_directory=folder
-    ) as cluster:
-        yield cluster.scheduler_address
-
-
-@pytest.fixture
-def announced(scheduler, monkeypatch):
-    monkeypatch.setenv(ADDRESS, "")  # so that what is announced ends with the test
-    announce(scheduler)
-
-
-def brute_force(bank, queries):
-    return np.array([np.square(query - bank).sum(axis=1).argmin() for query in queries.astype(np.float64)])
 
 
 def store(folder, tokens):
@@ -46,48 +31,114 @@ def store(folder, tokens):
     return open_store(Path("tokens.zarr")).tokens
 
 
-def test_workers_read_the_store_and_find_what_one_process_finds(announced, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def here(search):
+    """What a search finds in this process."""
+    announced = os.environ.pop(cluster.ANNOUNCED)
+    try:
+        return search()
+    finally:
+        os.environ[cluster.ANNOUNCED] = announced
+
+
+def assert_same_bytes(found, expected):
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes())
+
+
+def brute_force(bank, queries):
+    return np.array([np.square(query - bank).sum(axis=1).argmin() for query in queries.astype(np.float64)])
+
+
+def test_workers_read_the_store_and_find_what_one_process_finds(announced, tmp_path):
     rng = np.random.default_rng(0)
     bank, queries = rng.standard_normal((300, 16)), rng.standard_normal((6, 10, 16)).astype(np.float32)
     lazy, done = store(tmp_path, queries), []
-    indices, _ = MemoryBank(bank).search([lazy[:3], lazy[3:]], threads=1, progress=done.append)
-    np.testing.assert_array_equal(indices, brute_force(bank, queries.reshape(-1, 16)))
-    assert sum(done) == 60
+    search = partial(MemoryBank(bank).search, [lazy[:3], lazy[3:]], threads=1)
+    found = search(progress=done.append)
+    np.testing.assert_array_equal(found[0], brute_force(bank, queries.reshape(-1, 16)))
+    assert_same_bytes(found, here(search))
+    assert done == [30, 30]
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_all_searches_find_the_same_bytes(announced, metric):
+    rng = np.random.default_rng(1)
+    # A bank that repeats rows, enough queries for lower bounds, blocks of several sizes, one a large array in memory.
+    bank = np.repeat(rng.standard_normal((1500, 32)) * np.geomspace(10, 0.1, 32), 2, axis=0).astype(np.float16)
+    blocks = [rng.standard_normal(shape) * np.geomspace(10, 0.1, 32) for shape in ((9000, 32), (10, 7, 32), (1, 32))]
+    groups = [rng.integers(0, 12, block.shape[:-1]) for block in blocks]
+    tokens = MemoryBank(bank, metric=metric, groups=np.arange(3000) // 300)
+
+    def search():
+        overall, outside = tokens.search_outside(blocks, groups, threads=2, k=3, outside_k=2)
+        return [*tokens.search(blocks, threads=2, k=5), *overall, *outside]
+
+    assert_same_bytes(search(), here(search))
 
 
 def test_the_sweep_is_spread_too(announced):
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(2)
     bank, queries = rng.standard_normal((200, 12)), rng.standard_normal((50, 12))
-    found = SweepBank(bank, np.arange(12), [0, 4]).search([queries[:20], queries[20:]], threads=1)
+    sweep = SweepBank(bank, np.arange(12), [0, 4])
+    search = partial(sweep.search, [queries[:20], queries[20:]], threads=1)
+    found = search()
     np.testing.assert_array_equal(found[4], brute_force(bank[:, 4:], queries[:, 4:]))
+    assert_same_bytes([*found.values()], [*here(search).values()])
 
 
 def test_the_work_is_done_by_the_workers(announced):
-    here = os.getpid()
-
-    def search(queries):
-        return (np.full(len(queries), os.getpid()),)
-
     options = {"features": 3, "threads": 1, "query_block": 5, "progress": None}
     blocks = [np.zeros((5, 3)), np.zeros((5, 3))]
-    away = np.concatenate([part[0] for part in search_blocks(search, blocks, **options, portable=True)])
-    assert here not in away
-    kept = np.concatenate([part[0] for part in search_blocks(search, blocks, **options, portable=False)])
-    assert set(kept) == {here}
+    away = search_blocks(MemoryBank(np.eye(3)), processes, blocks, **options, portable=True)
+    assert os.getpid() not in np.concatenate([part[0] for part in away])
+    kept = search_blocks(MemoryBank(np.eye(3)), processes, blocks, **options, portable=False)
+    assert set(np.concatenate([part[0] for part in kept])) == {os.getpid()}
 
 
-def test_an_address_where_nobody_answers(monkeypatch):
-    monkeypatch.setattr("patchprobe.neighbors.cluster._PATIENCE", "1s")
-    monkeypatch.setenv(ADDRESS, "tcp://127.0.0.1:9")
-    with pytest.raises(
-        ConfigError, match=r"dask_scheduler: no scheduler answers at tcp://127.0.0.1:9 .*dask_scheduler: null"
-    ):
-        MemoryBank(np.eye(4)).search([np.eye(4)], threads=1)
+def test_an_error_of_a_block_comes_back_as_it_is(announced):
+    bank = MemoryBank(np.eye(4), groups=[0, 0, 0, 1])
+    with pytest.raises(ModelError, match="queries: some tokens are infinite"):
+        bank.search([np.full((3, 4), np.nan)], threads=1)
+    with pytest.raises(DataError, match="fewer than 2 bank rows lie outside it"):
+        bank.search_outside([np.eye(4)], [np.zeros(4, int)], threads=1, k=2)
 
 
-def test_a_scheduler_without_workers(monkeypatch):
-    with LocalCluster(n_workers=0, dashboard_address=":0") as empty:
-        monkeypatch.setenv(ADDRESS, empty.scheduler_address)
-        with pytest.raises(ConfigError, match=r"the scheduler at .* has no workers; start"):
-            MemoryBank(np.eye(4)).search([np.eye(4)], threads=1)
+def test_the_bank_is_laid_out_once_and_removed_with_it(announced, tmp_path):
+    bank = MemoryBank(np.eye(64))
+    for _ in range(2):
+        bank.search([np.eye(64)], threads=1)
+    (file,) = (tmp_path / staging.FOLDER).iterdir()
+    connection = cluster.connected()
+    holding = connection.client.run(lambda: list(__import__("patchprobe.spreading.staging").spreading.staging._held))
+    assert str(file) in [path for paths in holding.values() for path in paths]
+    del bank
+    assert not file.exists()
+
+
+def test_a_worker_that_is_killed_changes_nothing(announced):
+    """Both are killed while they search, one after the other; each is replaced, and maps the bank again."""
+    rng = np.random.default_rng(3)
+    bank, blocks = MemoryBank(rng.standard_normal((500, 8))), [rng.standard_normal((4, 8)) for _ in range(40)]
+    search = partial(search_blocks, bank, slow, blocks, features=8, threads=2, query_block=4, portable=True)
+    expected = here(partial(search, progress=None))
+    client = cluster.connected().client
+    before = set(client.run(os.getpid).values())
+    killed, done = [], []
+
+    def kill():
+        for pid in sorted(before):
+            while len(done) < 4 + 6 * len(killed):
+                time.sleep(0.02)
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    found = search(progress=done.append)
+    killer.join()
+    assert set(killed) == before
+    assert_same_bytes([part[0] for part in found], [part[0] for part in expected])
+    assert sum(done) == 160
+    client.wait_for_workers(SETTINGS["workers"], timeout=30)
+    assert not before & set(client.run(os.getpid).values())
