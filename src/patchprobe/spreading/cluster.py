@@ -155,6 +155,8 @@ def _connect(settings: dict[str, Any], text: str) -> Connection:
 
     if settings["address"] is None:
         settings["address"] = _own_scheduler(settings)
+    # What it says of a lost scheduler is a traceback; the error that follows says what to do.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     address = settings["address"]
     own = settings["scheduler"] in (DISTRIBUTED, SLURM)
     try:
