@@ -133,7 +133,7 @@ def test_a_worker_that_is_killed_changes_nothing(announced):
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)
 
-    killer = threading.Thread(target=kill)
+    killer = threading.Thread(target=kill, daemon=True)
     killer.start()
     found = search(progress=done.append)
     killer.join()
