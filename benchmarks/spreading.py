@@ -16,6 +16,7 @@ from patchprobe.neighbors.blocks import slices
 from patchprobe.neighbors.memory_bank import MemoryBank
 from patchprobe.spreading import cluster, server, staging
 
+_ROOT = str(Path(__file__).resolve().parents[1])
 _WORKERS = 2
 _ROWS = 512
 _SETTINGS = {"scheduler": "distributed", "workers": _WORKERS, "memory_mb": 4000, "patience": 60, "slurm": {}}
@@ -69,6 +70,8 @@ def _workers() -> Iterator[Any]:
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
+        # Workers import this file.
+        os.environ["PYTHONPATH"] = os.pathsep.join([_ROOT, *filter(None, [os.environ.get("PYTHONPATH")])])
         try:
             cluster.announce(_SETTINGS, address=server.start(_SETTINGS, Path(folder) / "dask.log"))
             connection = cluster.connected()
@@ -94,7 +97,7 @@ def _found_by_workers(bank: MemoryBank, blocks: list[Any]) -> Any:
 
 def _by_file(client: Any, bank: MemoryBank) -> None:
     handle = staging.write(bank)
-    _touched_by_all(client, {"path": str(handle.path)}, _touch_file)
+    client.run(_touch_file, str(handle.path))
 
 
 def _by_scatter(client: Any, bank: MemoryBank) -> None:
@@ -113,10 +116,6 @@ def _by_graph(client: Any, bank: MemoryBank) -> None:
     tasks = [dask.delayed(_touch, pure=False)(held) for _ in workers]
     futures = [client.compute(task, workers=[name]) for task, name in zip(tasks, workers, strict=True)]
     client.gather(futures)
-
-
-def _touched_by_all(client: Any, arguments: dict[str, str], function: Any) -> None:
-    client.run(function, **arguments)
 
 
 def _touch(bank: MemoryBank) -> float:

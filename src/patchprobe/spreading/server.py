@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,14 @@ from typing import Any
 from patchprobe.errors import ConfigError
 from patchprobe.spreading.cluster import ANNOUNCED, SLURM
 
+# A worker at its limit is replaced, and a task that ends four of them fails. Without this it would write to disk or stop taking work,
+# and nothing would go on.
+_MEMORY = {
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": 0.95,
+}
 _running: list[subprocess.Popen[str]] = []
 
 
@@ -98,17 +107,7 @@ def _ignore_interrupts() -> None:
 def _cluster(settings: Mapping[str, Any], folder: str) -> Any:
     import dask
 
-    # A worker at its limit is replaced, and a task that ends four of them fails. Without this it would write to disk or stop taking work,
-    # and nothing would go on.
-    dask.config.set(
-        {
-            "distributed.worker.memory.target": False,
-            "distributed.worker.memory.spill": False,
-            "distributed.worker.memory.pause": False,
-            "distributed.worker.memory.terminate": 0.95,
-            "distributed.scheduler.allowed-failures": 3,
-        }
-    )
+    dask.config.set({"distributed.scheduler.allowed-failures": 3, **_MEMORY})
     if settings["scheduler"] == SLURM:
         return _slurm_cluster(settings)
     from distributed import LocalCluster
@@ -128,7 +127,9 @@ def _slurm_cluster(settings: Mapping[str, Any]) -> Any:
     from dask_jobqueue import SLURMCluster
 
     own = settings["slurm"]
-    library = str(Path(__file__).parents[2])
+    library = shlex.quote(str(Path(__file__).parents[2]))
+    # As dask reads settings from the environment.
+    memory = [f"export DASK_{key.upper().replace('.', '__')}={value}" for key, value in _MEMORY.items()]
     cluster = SLURMCluster(
         queue=own["partition"],
         account=own["account"],
@@ -140,7 +141,7 @@ def _slurm_cluster(settings: Mapping[str, Any]) -> Any:
         python=sys.executable,
         job_name="patchprobe-dask",
         job_extra_directives=list(own["directives"]),
-        job_script_prologue=[f"export PYTHONPATH={library}"],
+        job_script_prologue=[f"export PYTHONPATH={library}", *memory],
         log_directory="logs/dask",
         local_directory="/tmp",
     )

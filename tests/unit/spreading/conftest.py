@@ -7,7 +7,7 @@ import pytest
 
 from patchprobe.spreading import cluster, server
 
-SETTINGS = {"scheduler": "distributed", "workers": 2, "memory_mb": 1500, "patience": 20, "slurm": {}}
+SETTINGS = {"scheduler": "distributed", "workers": 2, "memory_mb": 1500, "patience": 60, "slurm": {}}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -49,7 +49,7 @@ def regressed(shared, kept):
 
 def swallow(shared, megabytes):
     held = np.ones(megabytes * 125_000)
-    time.sleep(20)
+    time.sleep(60)
     return held[0]
 
 

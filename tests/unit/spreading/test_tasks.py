@@ -132,7 +132,7 @@ def test_a_bank_that_no_worker_can_hold(announced, monkeypatch):
 def test_a_task_that_needs_more_memory_than_a_worker_may_have(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(cluster.ANNOUNCED, "")
-    settings = SETTINGS | {"workers": 1, "memory_mb": 500}
+    settings = SETTINGS | {"workers": 1, "memory_mb": 500, "patience": 120}
     cluster.announce(settings, address=server.start(settings, tmp_path / "dask.log"))
     with pytest.raises(
         ConfigError, match=r"the same task ended four workers.* see logs/dask.log, and set dask.memory_mb higher"
@@ -199,6 +199,22 @@ def test_slurm_without_dask_jobqueue(monkeypatch):
     monkeypatch.setattr(server, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="slurm needs dask-jobqueue, which is not installed: run `make dask`"):
         server.start(SETTINGS | {"scheduler": "slurm"})
+
+
+def test_jobs_of_slurm_as_they_are_submitted():
+    jobqueue = pytest.importorskip("dask_jobqueue", reason="needs dask-jobqueue (make dask)")
+    own = {"partition": "cpu", "account": None, "runtime": 250, "interface": "lo", "directives": ["--qos=long"]}
+    with pytest.MonkeyPatch.context() as patch:
+        asked = []
+        patch.setattr(jobqueue.SLURMCluster, "scale", lambda self, jobs=0: asked.append(jobs))
+        made = server._slurm_cluster(SETTINGS | {"workers": 5, "slurm": own})
+        script, address = made.job_script(), made.scheduler_address
+        made.close()
+    assert asked[0] == 5
+    for line in ("#SBATCH -p cpu", "#SBATCH -t 04:10:00", "#SBATCH --cpus-per-task=1", "#SBATCH --qos=long"):
+        assert line in script.splitlines()
+    assert "export DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE=False" in script
+    assert f"distributed.cli.dask_worker {address} " in script and "--nthreads 1" in script
 
 
 def test_the_workers_end_with_who_started_them(tmp_path):
