@@ -16,8 +16,8 @@ from patchprobe.errors import ConfigError, PatchprobeError
 from patchprobe.spreading.cluster import Connection, connected, inside_task, own_code
 from patchprobe.spreading.staging import staged
 
-BASE_MB = 400
-"""What a worker needs beside the banks it maps: Python with the libraries, and the blocks at work."""
+BASE_MB = 700
+"""What a worker needs beside the banks it maps: Python with the libraries (where torch is among them), and the blocks at work."""
 
 _LIBRARY = "patchprobe"
 _LOOK = 1.0  # seconds between looks at the scheduler
@@ -34,7 +34,7 @@ def in_order(
 ) -> list[Any]:
     """Return ``function(shared, *item)`` for every item, in their order; what they log is logged here.
 
-    ``shared`` reaches each worker once and has to be an object that allows weak references, not a bare list or tuple; it is read-only there. Without a scheduler, or if not to be
+    ``shared`` reaches each worker once, where its arrays are read-only. Without a scheduler, or if not to be
     ``spread``, the items are taken one after another in this process. ``done`` is called after each. Raises what a task raises,
     and ConfigError where the scheduler or its workers do not last.
     """
