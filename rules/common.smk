@@ -203,7 +203,9 @@ def start_run():
 def start_dask(here, rules):
     """Start the workers that evaluations of this run are spread over; jobs on other machines start their own there."""
     kind = config["dask"]["scheduler"]
-    if preflight.spread_rules() & set(rules) and (kind == cluster.SLURM or (kind == cluster.DISTRIBUTED and here)):
+    if preflight.spread_rules() & set(rules) and (
+        kind == cluster.SLURM or (kind == cluster.DISTRIBUTED and here)
+    ):
         cluster.announce(config["dask"], address=server.start(config["dask"], Path("logs/dask.log")))
         preflight.check_scheduler()
 
