@@ -4,7 +4,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo quickstart test browser lint docs bench verify env slurm lock clean
+.PHONY: demo quickstart test browser lint docs bench verify env slurm dask lock clean
 
 env: .venv/installed
 
@@ -79,6 +79,10 @@ verify: env
 # it delays every call of Snakemake by ten seconds.
 slurm: env
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/slurm.txt
+
+# dask-jobqueue, whose workers are jobs of a queue, and bokeh, which draws the dashboard.
+dask: env
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dask.txt
 
 lock:
 	requirements/compile

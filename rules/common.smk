@@ -28,11 +28,11 @@ from patchprobe.config.validation import load_schema, validate  # noqa: E402
 from patchprobe.datasets.released import MARKER  # noqa: E402
 from patchprobe.downloads.addresses import check_mirror  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
-from patchprobe.neighbors import cluster  # noqa: E402
 from patchprobe.run import failures, forkserver, lock, planning, preflight  # noqa: E402
 from patchprobe.run import provenance, rounds, stage_times  # noqa: E402
 from patchprobe.run.devices import resolve_device  # noqa: E402
 from patchprobe.run.unmade import unmade  # noqa: E402
+from patchprobe.spreading import cluster, server, staging  # noqa: E402
 
 try:
     # Read again, since Snakemake's own reading forgets keys and takes numbers for text. A workflow that has this one as a
@@ -50,7 +50,11 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
-cluster.announce(config["dask_scheduler"])
+# Jobs know the address of a scheduler that their run has started by the environment.
+if workflow.is_main_process:
+    cluster.announce(config["dask"])
+else:
+    cluster.announce_once(config["dask"])
 
 KNOWN_CODE = Path(".snakemake/patchprobe-code.json")
 provenance.recall(KNOWN_CODE)
@@ -216,9 +220,21 @@ def start_run():
             forkserver.start(Path(".snakemake"), needless=needless_libraries(rules_to_run))
             hand_over_first()
         preflight.check(config, device=config["device"] if here else "cpu", rules=rules_to_run)
+        staging.clear()
+        start_dask(here, rules_to_run)
         current[-1].begin(job.output[0] for job in jobs if job.output)
     except PatchprobeError as error:
         raise WorkflowError(str(error)) from None
+
+
+def start_dask(here, rules):
+    """Start the workers that evaluations of this run are spread over; jobs on other machines start their own there."""
+    kind = config["dask"]["scheduler"]
+    if preflight.spread_rules() & set(rules) and (
+        kind == cluster.SLURM or (kind == cluster.DISTRIBUTED and here)
+    ):
+        cluster.announce(config["dask"], address=server.start(config["dask"], Path("logs/dask.log")))
+        preflight.check_scheduler()
 
 
 def end_run():

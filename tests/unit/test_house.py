@@ -15,6 +15,7 @@ PACKAGE = SOURCE / "patchprobe"
 # Each may import what stands before it; "" are the modules that lie in no package.
 FLOORS = (
     "",
+    "spreading",
     "stores",
     "downloads",
     "neighbors",

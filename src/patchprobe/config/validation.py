@@ -19,6 +19,10 @@ from patchprobe.errors import ConfigError, suggestion
 from patchprobe.models.registered import FOLDER, resolve
 
 _LIBRARY = Path(__file__).parents[1]
+# Keys of earlier versions, and what to write in their place.
+_REPLACED = {
+    "dask_scheduler": "write `dask: {scheduler: tcp://…}` in its place, or `dask: {scheduler: threads}` for null"
+}
 
 
 def load_schema(path: Path) -> dict[str, Any]:
@@ -119,6 +123,9 @@ def _messages(error: jsonschema.ValidationError) -> Iterator[str]:
     if error.validator == "additionalProperties":
         allowed = sorted(schema.get("properties", {}))
         for name in sorted(set(instance) - set(allowed)):
+            if prefix + name in _REPLACED:
+                yield f"key {prefix}{name} is not read any more: {_REPLACED[prefix + name]}"
+                continue
             hint = suggestion(name, allowed, f"allowed are {', '.join(allowed)}", prefix=prefix, cutoff=0.5)
             yield f"unknown key {prefix}{name}: {hint}"
     elif error.validator == "required":

@@ -1,8 +1,7 @@
 """Query blocks spread over workers, and the checks that every search of them needs."""
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import dask
@@ -12,12 +11,17 @@ from dask.base import get_scheduler
 from threadpoolctl import threadpool_limits
 
 from patchprobe.errors import DataError, ModelError
-from patchprobe.neighbors.cluster import connected
+from patchprobe.spreading.cluster import connected
+from patchprobe.spreading.staging import Mapped, staged
+from patchprobe.spreading.tasks import compute
 
 Found = tuple[npt.NDArray[Any], ...]
+_PIECE = 4096  # rows of an array in memory that one task of a worker searches for
+_LARGE = 1 << 20  # bytes from which an array goes to workers as a file
 
 
 def search_blocks(
+    bank: object,
     search: Callable[..., Found],
     blocks: Iterable[Any],
     *beside: Iterable[Any],
@@ -27,17 +31,27 @@ def search_blocks(
     progress: Callable[[int], object] | None,
     portable: bool,
 ) -> list[Found]:
-    """Return in order what ``search`` finds for every ``query_block`` rows of the blocks.
+    """Return in order what ``search`` finds in ``bank`` for every ``query_block`` rows of the blocks.
 
-    A block is an array (..., features) or something lazy that becomes one where it is searched: ``search`` gets rows
-    of it, float64 (rows, features), and the same rows of its companion in every iterable of ``beside``.
+    A block is an array (..., features) or something lazy that becomes one where it is searched: ``search`` gets the bank, rows
+    of the block, float64 (rows, features), and the same rows of its companion in every iterable of ``beside``.
     The blocks are spread over ``threads`` threads with one BLAS thread each or, where the configuration names a cluster
-    (:mod:`patchprobe.neighbors.cluster`) or dask has a scheduler set (``dask.config.set(scheduler=...)``), over its workers,
-    unless ``search`` is not ``portable`` because it holds a GPU; ``progress`` then hears of all queries at the end. Raises ModelError for queries that are not finite or have another
+    (:mod:`patchprobe.spreading.cluster`), over its workers, which the bank reaches once each, or where dask has a scheduler set
+    (``dask.config.set(scheduler=...)``), over those of that one; a bank that is not ``portable`` because it is on a GPU stays here.
+    ``progress`` hears of the queries of each block, of a scheduler that is set at the end. Raises ModelError for queries that are not finite or have another
     number of features, ConfigError for a cluster that is not there.
     """
-    with connected() if portable else contextlib.nullcontext():
-        return _spread(search, blocks, beside, features, threads, query_block, progress)
+    options = (search, features, query_block)
+    connection = connected() if portable else None
+    if connection is None:
+        return _spread_here(bank, options, blocks, beside, threads, progress)
+
+    def report(parts: list[Found]) -> None:
+        if progress is not None:
+            progress(sum(len(part[0]) for part in parts))
+
+    items = ((*options, block, companions, None) for block, companions in _pieces(blocks, beside))
+    return [part for parts in compute(connection, _search_block, bank, items, done=report) for part in parts]
 
 
 def slices(length: int, step: int) -> list[slice]:
@@ -71,25 +85,35 @@ def not_finite(what: str) -> ModelError:
     )
 
 
-def _spread(
-    search: Callable[..., Found],
+def _pieces(blocks: Iterable[Any], beside: Sequence[Iterable[Any]]) -> Iterator[tuple[Any, list[Any]]]:
+    """Yield blocks and their companions for workers: arrays in memory by some rows, large ones as files."""
+    for block, *companions in zip(blocks, *beside, strict=True):
+        if type(block) is not np.ndarray or block.ndim < 2:
+            yield block, companions
+            continue
+        rows = block.reshape(-1, block.shape[-1])
+        columns = [np.asarray(companion).reshape(-1) for companion in companions]
+        for part in slices(len(rows), _PIECE):
+            piece = np.ascontiguousarray(rows[part])
+            yield staged(piece) if piece.nbytes > _LARGE else piece, [column[part] for column in columns]
+
+
+def _spread_here(
+    bank: object,
+    options: tuple[Callable[..., Found], int, int],
     blocks: Iterable[Any],
     beside: Sequence[Iterable[Any]],
-    features: int,
     threads: int,
-    query_block: int,
     progress: Callable[[int], object] | None,
 ) -> list[Found]:
     configured = get_scheduler()
     # A lock cannot travel to another process.
     report = _one_at_a_time(progress) if progress is not None and configured is None else None
-
-    # The searcher, with its bank, is one value of the graph: a cluster sends it to each worker once.
-    searcher = dask.delayed(search, pure=False, traverse=False)
+    # The bank is one value of the graph: another scheduler sends it to each worker once.
+    held = dask.delayed(bank, pure=False, traverse=False)
     task = dask.delayed(_search_block, pure=False, traverse=False)
     tasks = [
-        task(searcher, block, companions, features, query_block, report)
-        for block, *companions in zip(blocks, *beside, strict=True)
+        task(held, *options, block, companions, report) for block, *companions in zip(blocks, *beside, strict=True)
     ]
     local = {"scheduler": "threads", "num_workers": threads} if configured is None else {}
     # Around all blocks too: limits that threads set and lift in turn would undo each other.
@@ -101,14 +125,15 @@ def _spread(
 
 
 def _search_block(
+    bank: object,
     search: Callable[..., Found],
-    block: Any,
-    companions: Sequence[Any],
     features: int,
     query_block: int,
+    block: Any,
+    companions: Sequence[Any],
     report: Callable[[int], None] | None,
 ) -> list[Found]:
-    queries = np.asarray(block)
+    queries = np.asarray(block.load(keep=False) if isinstance(block, Mapped) else block)
     queries = queries.reshape(-1, queries.shape[-1])
     check_matrix(queries, "queries")
     if queries.shape[1] != features:
@@ -123,7 +148,7 @@ def _search_block(
             part = queries[rows].astype(np.float64)
             if not np.isfinite(part).all():
                 raise not_finite("queries")
-            found.append(search(part, *(column[rows] for column in columns)))
+            found.append(search(bank, part, *(column[rows] for column in columns)))
             if report is not None:
                 report(len(part))
     return found

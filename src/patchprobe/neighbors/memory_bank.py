@@ -29,6 +29,7 @@ pass: see :mod:`patchprobe.neighbors.bounds`. They change no answer.
 
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -39,6 +40,7 @@ from patchprobe.neighbors.arrays import CpuArrays, arrays_on
 from patchprobe.neighbors.blocks import check_bank, search_blocks, slices
 from patchprobe.neighbors.bounds import SAMPLE, LowerBounds, choose_axes
 from patchprobe.neighbors.candidates import Pairs, round_up
+from patchprobe.neighbors.cosine import directions
 from patchprobe.neighbors.duplicates import first_occurrences
 from patchprobe.neighbors.groups import Groups
 from patchprobe.neighbors.ranking import Ranking
@@ -145,13 +147,9 @@ class MemoryBank:
         features than the bank, DataError for a ``k`` above the number of bank rows.
         """
         self._check_k(k)
-
-        def search(queries: npt.NDArray[np.float64]) -> Neighbors:
-            (ranking,) = self._nearest(queries, (k,))
-            return ranking.index, ranking.distance
-
         found = search_blocks(
-            search,
+            self,
+            partial(_overall, k=k),
             blocks,
             features=self.features,
             threads=threads,
@@ -181,18 +179,9 @@ class MemoryBank:
         outside_k = k if outside_k is None else outside_k
         self._check_k(k)
         self._check_k(outside_k)
-
-        def search(queries: npt.NDArray[np.float64], own: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
-            overall, outside = self._nearest(queries, (k, outside_k), self._groups.number(own))
-            if np.isinf(outside.distance).any():
-                group = own[np.isinf(outside.distance).any(axis=1)][0]
-                raise DataError(
-                    f"group {group!r}: fewer than {outside_k} bank rows lie outside it; take more training images"
-                )
-            return overall.index, overall.distance, outside.index, outside.distance
-
         found = search_blocks(
-            search,
+            self,
+            partial(_outside, k=k, outside_k=outside_k),
             blocks,
             groups,
             features=self.features,
@@ -213,7 +202,7 @@ class MemoryBank:
     def _exact(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
         """Return bank rows as the metric sees them."""
         tokens = self._tokens[rows].astype(np.float64)
-        return _directions(tokens, axis=0) if self._metric == "cosine" else tokens
+        return directions(tokens, axis=0) if self._metric == "cosine" else tokens
 
     def _centred(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
         return (self._exact(rows) - self._mean) * self._scale
@@ -230,7 +219,7 @@ class MemoryBank:
     ) -> list[Ranking]:
         """Search one block of queries (Q, K): overall and, if ``own`` numbers their groups, outside these, so many of each."""
         if self._metric == "cosine":
-            queries = _directions(queries, axis=1)
+            queries = directions(queries, axis=1)
         # A CPU looks through all rows outside once, and through the few of the own group beside them; for a GPU many small
         # products are dearer than a second look at each large one.
         at_once = own is None or not isinstance(self._arrays, CpuArrays)
@@ -381,20 +370,23 @@ class MemoryBank:
         return rank
 
 
+# Functions of the bank, so that one file of it serves all searches on workers.
+def _overall(bank: MemoryBank, queries: npt.NDArray[np.float64], *, k: int) -> Neighbors:
+    (ranking,) = bank._nearest(queries, (k,))
+    return ranking.index, ranking.distance
+
+
+def _outside(
+    bank: MemoryBank, queries: npt.NDArray[np.float64], own: npt.NDArray[Any], *, k: int, outside_k: int
+) -> tuple[npt.NDArray[Any], ...]:
+    overall, outside = bank._nearest(queries, (k, outside_k), bank._groups.number(own))
+    if np.isinf(outside.distance).any():
+        group = own[np.isinf(outside.distance).any(axis=1)][0]
+        raise DataError(f"group {group!r}: fewer than {outside_k} bank rows lie outside it; take more training images")
+    return overall.index, overall.distance, outside.index, outside.distance
+
+
 def _joined(found: list[tuple[npt.NDArray[Any], ...]], k: int) -> Neighbors:
     index = np.concatenate([np.empty((0, k), np.int64), *(part[0] for part in found)])
     distance = np.concatenate([np.empty((0, k)), *(part[1] for part in found)])
     return (index[:, 0], distance[:, 0]) if k == 1 else (index, distance)
-
-
-def _directions(tokens: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:
-    """Return tokens divided by their length, with two more features.
-
-    They are 0 but for tokens of zeros, which get a 1 in the one that ``axis`` names: bank and queries different ones,
-    so that these tokens are orthogonal to all.
-    """
-    norms = np.sqrt(np.square(tokens).sum(axis=1))
-    found = np.zeros((len(tokens), tokens.shape[1] + 2))
-    found[:, :-2] = tokens / np.where(norms > 0, norms, 1)[:, None]
-    found[norms == 0, tokens.shape[1] + axis] = 1
-    return found

@@ -76,7 +76,8 @@ class SweepBank:
         Blocks are arrays (..., K) of all features; the arguments are those of ``MemoryBank.search``.
         """
         found = search_blocks(
-            self._nearest,
+            self,
+            SweepBank._nearest,
             blocks,
             features=self._tokens.shape[1],
             threads=threads,

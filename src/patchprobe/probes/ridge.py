@@ -31,7 +31,7 @@ class Ridge:
 
     def predict(self, tokens: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Return predictions (n, targets) of tokens (n, features)."""
-        return tokens.astype(np.float64) @ self.weights + self.intercept
+        return np.ascontiguousarray(tokens, np.float64) @ self.weights + self.intercept
 
 
 def fit_ridge(
@@ -42,7 +42,8 @@ def fit_ridge(
     ``images`` (n,) tells which rows are left out together. Of equal errors the larger penalty is taken. From a single
     image the middle penalty is taken, and logged.
     """
-    tokens = tokens.astype(np.float64)
+    # The digits of sums depend on how an array lies in memory.
+    tokens, targets = np.ascontiguousarray(tokens, np.float64), np.ascontiguousarray(targets)
     mean, level = tokens.mean(axis=0), targets.mean(axis=0)
     left, singular, right = np.linalg.svd(tokens - mean, full_matrices=False)
     unit = max(float(np.square(singular).sum()) / tokens.shape[1], np.finfo(np.float64).tiny)

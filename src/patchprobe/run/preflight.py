@@ -69,25 +69,26 @@ def check(config: Mapping[str, Any], *, device: str, rules: Collection[str] = ()
     """Open every data set, corruption and objective's options of a validated configuration, and see that ``device`` is there.
 
     ``rules`` are those that are going to run: where models are looked at, variants have to leave them features, and where
-    neighbours are searched, a dask scheduler has to answer. Raises ConfigError, DataError, DeviceError or ModelError with
+    something is spread over workers, a dask scheduler that is named has to answer. Raises ConfigError, DataError, DeviceError or ModelError with
     the message that the job would end with.
     """
     # Imported here, since the workflow imports this module on every parse and runs it once.
-    from patchprobe.analyses.declaring import analyses
     from patchprobe.config.downloads import awaited_root
     from patchprobe.corruptions.corruption import open_corruption
     from patchprobe.datasets.dataset import open_dataset
     from patchprobe.datasets.demo.generators import open_generator
-    from patchprobe.neighbors import cluster
     from patchprobe.run.devices import check_device
+    from patchprobe.spreading import cluster, server
 
     check_device(device)
     if {"inspect_model", "extract", "image_knn"} & set(rules):
         for name, entry in config["models"].items():
             check_variants(name, entry)
-    if {"patch_classification", *(a.name for a in analyses() if a.searches)} & set(rules):
-        with cluster.connected():
-            pass
+    settings = cluster.announced()
+    if settings is not None and spread_rules() & set(rules):
+        server.check(settings)
+        if settings["address"] is not None:
+            check_scheduler()
     corruptions = {kind: open_corruption(kind, entry) for kind, entry in config["corruptions"].items()}
     _check_within_tiles(config, {kind for kind, one in corruptions.items() if one.geometric and one.apply == "image"})
     for name, entry in config["datasets"].items():
@@ -107,6 +108,22 @@ def check(config: Mapping[str, Any], *, device: str, rules: Collection[str] = ()
             from patchprobe.pretraining.objective import check_options
 
             check_options(name, entry["options"])
+
+
+def spread_rules() -> set[str]:
+    """Return the rules whose jobs spread work over the workers of a scheduler: searches, ridge regressions, bootstraps."""
+    from patchprobe.analyses.declaring import analyses
+
+    return {"patch_classification", *(analysis.name for analysis in analyses() if analysis.measures)}
+
+
+def check_scheduler() -> None:
+    """Raise ConfigError unless the scheduler that is announced answers and has a worker."""
+    from patchprobe.spreading import cluster
+
+    cluster.connected()
+    # Jobs have connections of their own.
+    cluster.disconnect()
 
 
 def _check_within_tiles(config: Mapping[str, Any], moving: Collection[str]) -> None:

@@ -6,13 +6,17 @@ percentile interval is their section 5.3.1). Scores are functions of summed conf
 vector of image counts times the per-image confusions, and nothing is predicted again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from patchprobe.spreading.tasks import in_order
+
 _CHUNK_ELEMENTS = 1 << 22  # resampled confusion counts held at once: 32 MiB
+_WORTH = 1 << 33  # products of a bootstrap, about a second of one core, from which it is spread over workers
 
 
 def percentile_intervals(
@@ -80,12 +84,29 @@ def resampled_values(
     # Float64 holds sums of counts exactly (below 2^53) and its matrix product is far faster than that of integers.
     flat = confusions.reshape(images, -1).astype(np.float64)
     step = max(1, _CHUNK_ELEMENTS // flat.shape[1])
-    values: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in metrics}
-    for start in range(0, resamples, step):
-        sums = (counts[start : start + step].astype(np.float64) @ flat).reshape(-1, *shape)
-        for name, metric in metrics.items():
-            values[name].append(metric(sums))
-    return {name: np.concatenate(parts) for name, parts in values.items()}
+    # The same parts wherever they are computed, so that sums that are not exact are the same too.
+    parts = in_order(
+        _resampled_part,
+        [(slice(start, start + step),) for start in range(0, resamples, step)],
+        shared=_Drawn(counts, flat, shape, metrics),
+        spread=resamples * flat.size >= _WORTH,
+    )
+    return {name: np.concatenate([part[name] for part in parts]) for name in metrics}
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """How often each resample has each image (resamples, images), and what is summed (images, columns)."""
+
+    counts: npt.NDArray[np.int64]
+    flat: npt.NDArray[np.float64]
+    shape: Sequence[int]
+    metrics: Mapping[str, Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]]]
+
+
+def _resampled_part(drawn: _Drawn, part: slice) -> dict[str, npt.NDArray[np.float64]]:
+    sums = (drawn.counts[part].astype(np.float64) @ drawn.flat).reshape(-1, *drawn.shape)
+    return {name: metric(sums) for name, metric in drawn.metrics.items()}
 
 
 def percentiles(values: npt.NDArray[np.float64], level: float) -> npt.NDArray[np.float64]:

@@ -28,6 +28,7 @@ def r2_scores(
     are those of the targets, ``each`` and ``mean`` those of the metrics; without the second there is no mean. R2 is 1 minus the sum of squared
     errors over that of squared distances to the mean of ``truth``, NaN for a target that does not vary.
     """
+    truth, predicted = np.ascontiguousarray(truth), np.ascontiguousarray(predicted)
     groups, image = np.unique(images, return_inverse=True)
     centred = truth - truth.mean(axis=0)
     parts = np.stack([np.ones_like(truth), centred, np.square(centred), np.square(truth - predicted)], axis=-1)

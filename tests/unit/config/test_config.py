@@ -421,7 +421,7 @@ def test_no_pattern_takes_a_line_break_at_the_end(schema, repository):
         *(
             "data_root",
             "checkpoint_root",
-            "dask_scheduler",
+            "dask.scheduler",
             "datasets.street.root",
             "datasets.street.generate.generator",
         ),
@@ -460,3 +460,15 @@ def test_a_link_below_data_root_may_lead_elsewhere(schema, tmp_path):
     open_dataset(entry, tmp_path / "data", name="street")
     with pytest.raises(ConfigError, match=r"^datasets\.street\.root: \.\./elsewhere lies outside"):
         open_dataset(entry | {"root": "../elsewhere"}, tmp_path / "data", name="street")
+
+
+def test_a_key_of_an_earlier_version_says_what_to_write(schema):
+    with pytest.raises(
+        ConfigError, match=r"key dask_scheduler is not read any more: write `dask: \{scheduler: tcp://…\}`"
+    ):
+        validate(BASE | {"dask_scheduler": "tcp://node:8786"}, schema)
+
+
+@pytest.mark.parametrize("scheduler", ["threads", "distributed", "slurm", "tcp://node:8786", "tls://10.0.0.1:1"])
+def test_schedulers(schema, scheduler):
+    assert validate(changed("dask.scheduler", scheduler), schema)["dask"]["scheduler"] == scheduler

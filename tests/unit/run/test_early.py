@@ -11,8 +11,8 @@ from patchprobe.config.validation import load_schema, validate
 from patchprobe.datasets.dataset import Classes, Record
 from patchprobe.datasets.index import build_index
 from patchprobe.errors import ConfigError, DataError, ModelError
-from patchprobe.neighbors import cluster
 from patchprobe.run.preflight import check, check_variants
+from patchprobe.spreading import cluster
 
 SPLITS = {"train": {"source": "train"}, "evaluation": {"source": "val"}}
 STREETS = {"adapter": "synthetic", "splits": SPLITS, "tiling": {"size": 32}}
@@ -59,13 +59,14 @@ def test_variants_are_looked_at_where_models_are(schema):
         check(filled, device="cpu", rules={"inspect_model"})
 
 
-@pytest.mark.parametrize("rule", ["patch_classification", "capi", "removal_sweep"])
+@pytest.mark.parametrize("rule", ["patch_classification", "capi", "global_context"])
 def test_a_scheduler_that_does_not_answer(schema, monkeypatch, rule):
-    monkeypatch.setenv(cluster.ADDRESS, "tcp://127.0.0.1:9")
-    monkeypatch.setattr(cluster, "_PATIENCE", 1)
-    filled = validate(CONFIG, schema)
-    check(filled, device="cpu", rules={"tile", "global_context"})
-    with pytest.raises(ConfigError, match=r"dask_scheduler: no scheduler answers at tcp://127\.0\.0\.1:9"):
+    monkeypatch.setenv(cluster.ANNOUNCED, "")
+    monkeypatch.setattr(cluster, "_CONNECT", "1s")
+    filled = validate(CONFIG | {"dask": {"scheduler": "tcp://127.0.0.1:9"}}, schema)
+    cluster.announce(filled["dask"])
+    check(filled, device="cpu", rules={"tile"})
+    with pytest.raises(ConfigError, match=r"dask.scheduler: no scheduler answers at tcp://127\.0\.0\.1:9"):
         check(filled, device="cpu", rules={rule})
 
 

@@ -6,6 +6,7 @@ of a class, on the whole token and on parts of its features. Nothing of the eval
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from patchprobe.errors import DataError
 from patchprobe.probes.ridge import fit_ridge
 from patchprobe.scoring.r2 import r2_scores
 from patchprobe.seeds import generator
+from patchprobe.spreading.tasks import in_order
 from patchprobe.tokens.labelled import grid
 from patchprobe.tokens.transforms import by_variance, feature_count
 
@@ -127,24 +129,33 @@ def context_rows(
         "seed": seed,
         "spec": spec,
     }
-    rows = []
-    for name, kept in feature_parts(variance, part, seed=seed).items():
-        ridge = fit_ridge(tokens[train][:, kept], shares[train], images[train], penalties)
-        predicted = ridge.predict(tokens[~train][:, kept])
-        rows += [
-            common | {"variant": name} | score
-            for score in r2_scores(
-                shares[~train],
-                predicted,
-                images[~train],
-                list(found),
-                each="share_r2",
-                mean="share_mean_r2",
-                bootstrap=bootstrap,
-                seed=seed,
-            )
-        ]
-    return rows
+    parts = feature_parts(variance, part, seed=seed)
+    regressed = _Regressed(
+        tokens, shares, images, train, list(found), penalties, {"bootstrap": bootstrap, "seed": seed}
+    )
+    scored = in_order(_scores, [(kept,) for kept in parts.values()], shared=regressed)
+    return [common | {"variant": name} | score for name, scores in zip(parts, scored, strict=True) for score in scores]
+
+
+@dataclass(frozen=True)
+class _Regressed:
+    """What the regressions of all parts of the features share: tokens (n, features) and the shares (n, classes) in their tiles."""
+
+    tokens: npt.NDArray[Any]
+    shares: npt.NDArray[np.float64]
+    images: npt.NDArray[Any]
+    train: npt.NDArray[np.bool_]
+    classes: Sequence[str]
+    penalties: Sequence[float]
+    scoring: Mapping[str, Any]
+
+
+def _scores(of: _Regressed, kept: npt.NDArray[np.intp]) -> list[dict[str, Any]]:
+    train = of.train
+    ridge = fit_ridge(of.tokens[train][:, kept], of.shares[train], of.images[train], of.penalties)
+    predicted = ridge.predict(of.tokens[~train][:, kept])
+    names: dict[str, Any] = {"each": "share_r2", "mean": "share_mean_r2"}
+    return list(r2_scores(of.shares[~train], predicted, of.images[~train], of.classes, **names, **of.scoring))
 
 
 def measure(tokens: xr.Dataset, labels: xr.Dataset, variances: pd.DataFrame, **more: Any) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ images of them.
 import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from patchprobe.probes.ridge import fit_ridge
 from patchprobe.progress import Progress
 from patchprobe.scoring.clean_scores import clean_columns
 from patchprobe.scoring.r2 import r2_scores
+from patchprobe.spreading.tasks import in_order
 from patchprobe.tokens.black import read_black
 from patchprobe.tokens.drawn_tiles import draw_tiles
 from patchprobe.tokens.labelled import grid, labelled_tokens
@@ -116,32 +118,51 @@ def measure(
     common = clean_columns(tokens, dataset=dataset, seed=seed)
     common |= {"model": model, "method": "ridge", "protocol": PROTOCOL, "spec": spec}
     of_patches, of_tiles = {"n": len(asked.tokens)}, {"n": int((~train).sum())}
-    scoring: dict[str, Any] = {"bootstrap": bootstrap, "seed": seed}
-    rows = []
     parts = list(parts_of(sample, removals, part, penalty=plane_penalty, seed=seed, model=model))
     del sample
+    whole = _Tiles(centres, shares, images, train, list(found)) if centres is not None and shares is not None else None
+    regressed = _Regressed(learnt, asked, whole, penalties, {"bootstrap": bootstrap, "seed": seed})
     with Progress(file=sys.stderr, total=len(parts), desc=f"{model} contents", unit="part") as progress:
-        for name, view in parts:
-            ridge = fit_ridge(view(learnt.tokens), learnt.targets, learnt.images, penalties)
-            predicted = ridge.predict(view(asked.tokens))
-            scores = r2_scores(asked.targets, predicted, asked.images, TARGETS, each="content_r2", **scoring)
-            rows += [common | of_patches | {"variant": name} | score for score in scores]
-            if centres is not None and shares is not None:
-                ridge = fit_ridge(view(centres[train]), shares[train], images[train], penalties)
-                predicted = ridge.predict(view(centres[~train]))
-                scores = r2_scores(
-                    shares[~train],
-                    predicted,
-                    images[~train],
-                    list(found),
-                    each="share_r2",
-                    mean="content_r2",
-                    **scoring,
-                )
-                rows += [
-                    common | of_tiles | {"variant": name} | score | {"class": SHARES}
-                    for score in scores
-                    if score["metric"] == "content_r2"
-                ]
-            progress.update()
+        scored = in_order(_scores, [(view,) for _, view in parts], shared=regressed, done=progress.update)
+    rows = []
+    for (name, _), (scores_of_patches, scores_of_tiles) in zip(parts, scored, strict=True):
+        rows += [common | of_patches | {"variant": name} | score for score in scores_of_patches]
+        rows += [common | of_tiles | {"variant": name} | score | {"class": SHARES} for score in scores_of_tiles]
     return rows
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    """Tokens at the centres of tiles (n, features), the shares of ``classes`` in them (n, classes), and which of them are learnt from."""
+
+    centres: npt.NDArray[Any]
+    shares: npt.NDArray[np.float64]
+    images: npt.NDArray[Any]
+    train: npt.NDArray[np.bool_]
+    classes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Regressed:
+    """What the regressions of all parts share."""
+
+    learnt: Patches
+    asked: Patches
+    tiles: _Tiles | None
+    penalties: Sequence[float]
+    scoring: Mapping[str, Any]
+
+
+def _scores(of: _Regressed, view: View) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the scores of one part of the tokens, those of patches and those of tiles."""
+    ridge = fit_ridge(view(of.learnt.tokens), of.learnt.targets, of.learnt.images, of.penalties)
+    predicted = ridge.predict(view(of.asked.tokens))
+    patches = list(r2_scores(of.asked.targets, predicted, of.asked.images, TARGETS, each="content_r2", **of.scoring))
+    if of.tiles is None:
+        return patches, []
+    centres, shares, images, train = of.tiles.centres, of.tiles.shares, of.tiles.images, of.tiles.train
+    ridge = fit_ridge(view(centres[train]), shares[train], images[train], of.penalties)
+    predicted = ridge.predict(view(centres[~train]))
+    names: dict[str, Any] = {"each": "share_r2", "mean": "content_r2"}
+    tiles = r2_scores(shares[~train], predicted, images[~train], of.tiles.classes, **names, **of.scoring)
+    return patches, [score for score in tiles if score["metric"] == "content_r2"]
