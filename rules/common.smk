@@ -91,6 +91,11 @@ def search_gpus(wildcards):
     return int(config["device"] == "cuda" or (config["device"] == "auto" and not elsewhere and gpu_here()))
 
 
+def more(of):
+    """Memory or time that a job asks for, twice as much at each further attempt: a scheduler ends jobs that take more."""
+    return lambda wildcards, attempt: of * 2 ** (attempt - 1)
+
+
 def awaited(files):
     """Inputs that only have to be there: neither their times nor that they are among the inputs make anything stale."""
     return [flag(ancient(file), planning.AWAITED) for file in files]
