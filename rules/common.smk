@@ -1,6 +1,8 @@
 """Configuration, specs, code digests and paths that the rules share; no rules."""
 
+import atexit
 import sys
+import tempfile
 import time
 from functools import cache
 from pathlib import Path
@@ -120,6 +122,11 @@ async def check_incomplete(dag):
             say_what_would_be_fetched(dag)
         # Who leaves params out of the triggers wants results kept whatever made them.
         dag.forcefiles.update(current[-1].forced(RerunTrigger.PARAMS in workflow.rerun_triggers))
+    elif config["fork_jobs"] and len(workflow.dag_settings.target_jobs) > 1:
+        # On a cluster's node, where a group was sent as one job: what starts its jobs one by one.
+        folder = tempfile.TemporaryDirectory(prefix="patchprobe-")
+        atexit.register(folder.cleanup)
+        forkserver.start(Path(folder.name))
 
 
 async def clean(dag, *options, dryrun=False, **others):
@@ -210,7 +217,11 @@ def end_run():
 
 def fail_run():
     """Name what failed, with the logs and how they end, also where Snakemake was told to be quiet."""
-    found = failures.failures(workflow.scheduler.failed, since=lock_time())
+    # Where the plugin for SLURM is told to write; other executors have none.
+    folder = getattr(workflow.executor_settings, "logdir", None)
+    found = failures.failures(
+        workflow.scheduler.failed, since=lock_time(), scheduler_logs=Path(folder) if folder else None
+    )
     if found:
         left = sum(1 for job in workflow.dag.needrun_jobs() if job.rule.name != "all") - len(found)
         print(failures.describe(found, left), file=sys.stderr)

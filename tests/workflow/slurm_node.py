@@ -1,10 +1,11 @@
 """A SLURM of one node, which the tests start for themselves: controller, node daemon and munge, each a process of the test's.
 
 Everything lies in one folder: nothing is read from /etc/slurm or written there, and another SLURM of this machine is not touched.
-Memory and time are enforced without cgroups, by what the node daemon counts. The node has two GPUs in name: devices that are there
-anyhow, of which SLURM hands out the numbers.
+Memory and time are enforced without cgroups, by what the node daemon counts. The node has four GPUs in name: devices that are there
+anyhow, of which SLURM hands out the numbers; it has more processors and memory in name, too, so that jobs need not wait for others.
 """
 
+import getpass
 import os
 import shutil
 import socket
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol")
 # Where Debian keeps daemons, which is not in everybody's PATH.
 PATHS = f"{os.environ['PATH']}{os.pathsep}/usr/sbin{os.pathsep}/usr/local/sbin"
 CONFIGURATION = """\
@@ -36,7 +37,7 @@ GresTypes=gpu
 ReturnToService=2
 SlurmdTimeout=10
 SchedulerParameters=sched_interval=1,batch_sched_delay=0,sched_min_interval=0,bf_interval=1
-JobRequeue={requeue}
+JobRequeue=0
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
@@ -52,13 +53,15 @@ SlurmdSpoolDir={folder}/spool
 StateSaveLocation={folder}/state
 SlurmctldDebug=info
 SlurmdDebug=info
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:a100:1,gpu:h100:1 State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs=16 RealMemory=65536 Gres=gpu:a100:3,gpu:h100:1 State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpus Nodes={host} MaxTime=INFINITE State=UP
 """
 GPUS = """\
 NodeName={host} Name=gpu Type=a100 File=/dev/null
-NodeName={host} Name=gpu Type=h100 File=/dev/zero
+NodeName={host} Name=gpu Type=a100 File=/dev/zero
+NodeName={host} Name=gpu Type=a100 File=/dev/full
+NodeName={host} Name=gpu Type=h100 File=/dev/random
 """
 
 
@@ -72,23 +75,25 @@ class Node:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": PATHS}
+        path = f"{folder / 'bin'}{os.pathsep}{PATHS}"
+        self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": path}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
         host = socket.gethostname().partition(".")[0]
         values = {
             "host": host,
-            "user": subprocess.check_output(["id", "-un"], text=True).strip(),
+            "user": getpass.getuser(),
             "folder": self.folder,
             "controller": _free_port(),
             "daemon": _free_port(),
-            "cpus": 8,
-            "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 9 // 10 // 2**20,
-            "requeue": 0,
         }
-        for name in ("spool", "state"):
+        for name in ("bin", "spool", "state"):
             (self.folder / name).mkdir()
+        # The plugin lets no variable of SLURM's through to the srun of its jobs, so that would look into /etc/slurm.
+        srun = self.folder / "bin/srun"
+        srun.write_text(f"#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {shutil.which('srun', path=PATHS)} \"$@\"\n")
+        srun.chmod(0o755)
         (self.folder / "slurm.conf").write_text(CONFIGURATION.format(**values))
         (self.folder / "gres.conf").write_text(GPUS.format(**values))
         (self.folder / "cgroup.conf").write_text("CgroupAutomount=no\n")
@@ -109,9 +114,8 @@ class Node:
         self._await("an idle node", self._idle)
 
     def kill_daemon(self) -> None:
-        """Kill the node daemon and what runs on the node, as a machine that loses its power would."""
+        """Kill the node daemon and nothing else: jobs go on without anybody who looks after them."""
         daemon = self._running.pop("slurmd")
-        below = subprocess.run(["pgrep", "-f", f"slurmstepd.*"], capture_output=True, text=True).stdout.split()
         daemon.kill()
         daemon.wait()
 
@@ -120,10 +124,11 @@ class Node:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60)
         return done.stdout if done.returncode == 0 else ""
 
-    def jobs(self) -> dict[str, str]:
-        """The state of each job that the controller knows, by number."""
-        lines = self.ask("squeue", "--noheader", "--states=all", "--format=%i|%T").split()
-        return dict(line.split("|") for line in lines)
+    def jobs(self, of: str, *states: str) -> list[str]:
+        """The numbers of the jobs whose comment, the plugin's, begins with a text; those in certain states, if any are named."""
+        lines = self.ask("squeue", "--noheader", "--states=all", "--format=%i|%T|%k").splitlines()
+        parts = [line.split("|", 2) for line in sorted(lines)]
+        return [number for number, state, what in parts if what.startswith(of) and (not states or state in states)]
 
     def stop(self) -> None:
         self.ask("scancel", "--user", str(os.getuid()))
