@@ -4,7 +4,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo quickstart test browser slurm-node lint docs bench verify env slurm cluster-generic kubernetes lock clean
+.PHONY: demo quickstart test browser slurm-node lint docs bench verify env slurm cluster-generic lock clean
 
 env: .venv/installed
 
@@ -37,7 +37,7 @@ quickstart: env
 # Two workers with a thread each: much of the time is Snakemake's, which is one thread.
 test: env
 	@-$(MAKE) --no-print-directory browser
-	@-$(MAKE) --no-print-directory slurm-node slurm cluster-generic kubernetes
+	@-$(MAKE) --no-print-directory slurm-node slurm cluster-generic
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # Chromium, in which the tests use the pages of the report; PATCHPROBE_BROWSER names another one.
@@ -90,7 +90,7 @@ verify: env
 
 # Plugins that start jobs elsewhere, each in an environment that adds it to .venv and is used in its place: Snakemake imports every
 # plugin it finds at each call, and that of SLURM asks the controller then, ten seconds long where none answers.
-slurm cluster-generic kubernetes: %: .venv-%/installed
+slurm cluster-generic: %: .venv-%/installed
 	@echo "To use it: . .venv-$@/bin/activate"
 
 .venv-%/installed: requirements/%.txt .venv/installed

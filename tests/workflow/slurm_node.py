@@ -92,7 +92,9 @@ class Node:
             (self.folder / name).mkdir()
         # The plugin lets no variable of SLURM's through to the srun of its jobs, so that would look into /etc/slurm.
         srun = self.folder / "bin/srun"
-        srun.write_text(f"#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {shutil.which('srun', path=PATHS)} \"$@\"\n")
+        srun.write_text(
+            f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {shutil.which("srun", path=PATHS)} "$@"\n'
+        )
         srun.chmod(0o755)
         (self.folder / "slurm.conf").write_text(CONFIGURATION.format(**values))
         (self.folder / "gres.conf").write_text(GPUS.format(**values))

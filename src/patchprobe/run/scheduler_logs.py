@@ -18,7 +18,9 @@ _ENDED = re.compile(
 )
 
 
-def scheduler_log(folder: Path, rule: str, wildcards: Sequence[str], log: str, *, since: float) -> tuple[Path, str] | None:
+def scheduler_log(
+    folder: Path, rule: str, wildcards: Sequence[str], log: str, *, since: float
+) -> tuple[Path, str] | None:
     """Return the last log of a job's submissions below ``folder`` and the line in it that says why the scheduler ended it, empty
     if none does; None if there is no such log.
 
