@@ -5,9 +5,11 @@ Memory and time are enforced without cgroups, by what the node daemon counts. Th
 anyhow, of which SLURM hands out the numbers; it has more processors and memory in name, too, so that jobs need not wait for others.
 """
 
+import ctypes
 import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -53,7 +55,7 @@ SlurmdSpoolDir={folder}/spool
 StateSaveLocation={folder}/state
 SlurmctldDebug=info
 SlurmdDebug=info
-NodeName={host} NodeAddr=127.0.0.1 CPUs=16 RealMemory=65536 Gres=gpu:a100:3,gpu:h100:1 State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs=64 RealMemory=65536 Gres=gpu:a100:3,gpu:h100:1 State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpus Nodes={host} MaxTime=INFINITE State=UP
 """
@@ -152,7 +154,12 @@ class Node:
         program = shutil.which(name, path=PATHS)
         with (self.folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
-                [program, *words], env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                [program, *words],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=_end_with_the_tests,
             )
 
     def _await(self, what: str, there) -> None:
@@ -176,6 +183,11 @@ def running() -> Iterator[Node]:
             yield node
         finally:
             node.stop()
+
+
+def _end_with_the_tests() -> None:
+    """Let a process be ended when the thread that started it is, so that killed tests leave no daemons."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def _free_port() -> int:

@@ -96,7 +96,19 @@ def _disturb(project: Project, cluster: Cluster) -> tuple[Project, str]:
     for rule in ENDED:
         (project.folder / measured(rule)).unlink()
     shutil.rmtree(project.folder / TOKENS.replace(".manifest.json", ".zarr"))
-    words = [*SLURM, *QUICK, "--retries", "1", "--set-resources", *ASKED, "--", *map(measured, ENDED), TOKENS]
+    words = [
+        *SLURM,
+        *QUICK,
+        "--retries",
+        "1",
+        "--config",
+        "threads=1",
+        "--set-resources",
+        *ASKED,
+        "--",
+        *map(measured, ENDED),
+        TOKENS,
+    ]
     with ThreadPoolExecutor() as threads, ExitStack() as long, ExitStack() as cancelled:
         long.enter_context(kept_waiting(project, measured(TOO_LONG)))
         cancelled.enter_context(kept_waiting(project, measured(CANCELLED)))
@@ -179,7 +191,7 @@ def test_a_job_outlives_the_daemon_of_its_node(disturbed, undisturbed, cluster, 
     before = cluster.node.jobs(f"rule_{CANCELLED}_")
     with ThreadPoolExecutor() as threads, ExitStack() as waiting:
         waiting.enter_context(kept_waiting(project, result))
-        run = threads.submit(project.snakemake, *SLURM, *QUICK, "--", result)
+        run = threads.submit(project.snakemake, *SLURM, *QUICK, "--config", "threads=1", "--", result)
         job = cluster.await_job(CANCELLED, "RUNNING")
         cluster.node.kill_daemon()
         cluster.await_job(CANCELLED, "NODE_FAIL")
@@ -190,3 +202,15 @@ def test_a_job_outlives_the_daemon_of_its_node(disturbed, undisturbed, cluster, 
     assert after[0] == job and len(after) == 2
     assert f"SLURM-job '{job}' failed due to a node failure" in text
     assert (project.folder / result).read_bytes() == undisturbed[result]
+
+
+def test_settings_of_a_site_are_understood(cluster, finished, tmp_path):
+    """What the profile holds as remarks, as it stands there."""
+    project = cluster.of(finished.copy(tmp_path / "project"))
+    profile = project.folder / "profiles/slurm/profile.yaml"
+    remarks = re.compile(r"^#( *- [a-z_]+(?::[a-z_]+)?=.*| ?set-\w+:)$", re.MULTILINE)
+    profile.write_text(remarks.sub(lambda match: re.sub("^ (?=set|  -)", "", match[1]), profile.read_text()))
+    text = project.snakemake(*SLURM, "--dry-run", "--forcerun", "extract", "--", TOKENS).stdout
+    assert "threads: 4" in text
+    for asked in ("slurm_partition=gpus", "slurm_account=project", "gpu_model=a100", "mem_mb=32000", "gpu=1"):
+        assert asked in text, asked
