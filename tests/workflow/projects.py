@@ -63,6 +63,7 @@ class Project:
     # The environment that has the snakemake to run, and variables beyond those of a user's shell.
     programs: Path = Path(sys.executable).parent
     variables: dict[str, str] = field(default_factory=dict)
+    patience: float = 600  # seconds for a line
 
     def config(self) -> dict[str, Any]:
         return yaml.safe_load((self.folder / "config/config.yaml").read_text())
@@ -82,7 +83,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=600,
+            timeout=self.patience,
         )
 
     def snakemake(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
