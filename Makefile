@@ -37,7 +37,7 @@ quickstart: env
 # Two workers with a thread each: much of the time is Snakemake's, which is one thread.
 test: env
 	@-$(MAKE) --no-print-directory browser
-	@-$(MAKE) --no-print-directory slurm-node slurm cluster-generic
+	@-$(MAKE) --no-print-directory --keep-going slurm-node slurm cluster-generic
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # Chromium, in which the tests use the pages of the report; PATCHPROBE_BROWSER names another one.
