@@ -5,6 +5,7 @@ import sys
 import tempfile
 import time
 from functools import cache
+from os.path import relpath
 from pathlib import Path
 
 from snakemake.dag import DAG
@@ -217,11 +218,10 @@ def end_run():
 
 def fail_run():
     """Name what failed, with the logs and how they end, also where Snakemake was told to be quiet."""
-    # Where the plugin for SLURM is told to write; other executors have none.
+    # Where the plugin for SLURM is told to write, from the folder in which Snakemake was started; other executors have none.
     folder = getattr(workflow.executor_settings, "logdir", None)
-    found = failures.failures(
-        workflow.scheduler.failed, since=lock_time(), scheduler_logs=Path(folder) if folder else None
-    )
+    logs = Path(relpath(Path(workflow.workdir_init, folder))) if folder else None
+    found = failures.failures(workflow.scheduler.failed, since=lock_time(), scheduler_logs=logs)
     if found:
         left = sum(1 for job in workflow.dag.needrun_jobs() if job.rule.name != "all") - len(found)
         print(failures.describe(found, left), file=sys.stderr)

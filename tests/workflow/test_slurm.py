@@ -242,7 +242,8 @@ def test_settings_of_a_site_are_understood(cluster, finished, tmp_path):
     profile = project.folder / "profiles/slurm/profile.yaml"
     remarks = re.compile(r"^#( *- [a-z_]+(?::[a-z_]+)?=.*| ?set-\w+:)$", re.MULTILINE)
     profile.write_text(remarks.sub(lambda match: re.sub("^ (?=set|  -)", "", match[1]), profile.read_text()))
-    text = project.snakemake(*SLURM, "--dry-run", "--forcerun", "extract", "--", TOKENS).stdout
+    # Without --cores a dry run shows one thread for each job.
+    text = project.snakemake(*SLURM, "--cores", "8", "--dry-run", "--forcerun", "extract", "--", TOKENS).stdout
     assert "threads: 4" in text
     for asked in ("slurm_partition=gpus", "slurm_account=project", "gpu_model=a100", "mem_mb=32000", "gpu=1"):
         assert asked in text, asked
