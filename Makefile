@@ -4,7 +4,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo quickstart test browser lint docs bench verify env slurm dask lock clean
+.PHONY: demo quickstart test browser slurm-node lint docs bench verify env slurm cluster-generic dask lock clean
 
 env: .venv/installed
 
@@ -38,6 +38,7 @@ quickstart: env
 # tests/conftest.py, the long ones first, so that both end at about the same time.
 test: env
 	@-$(MAKE) --no-print-directory browser
+	@-$(MAKE) --no-print-directory --keep-going slurm-node slurm cluster-generic
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # Chromium, in which the tests use the pages of the report; PATCHPROBE_BROWSER names another one.
@@ -49,6 +50,19 @@ browser:
 	  apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends chromium; \
 	else \
 	  echo "There is no browser $$PATCHPROBE_BROWSER: install chromium (apt-get install chromium) or google-chrome, or set PATCHPROBE_BROWSER to a program"; \
+	  exit 1; \
+	fi
+
+# SLURM's programs, of which the tests start a cluster of one node for themselves; nothing is configured or started here.
+slurm-node:
+	@missing=; for name in slurmctld slurmd munged sbatch; do \
+	  command -v "$$name" > /dev/null || [ -x "/usr/sbin/$$name" ] || missing="$$missing $$name"; \
+	done; \
+	if [ -z "$$missing" ]; then echo "The tests start a SLURM of their own."; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends slurm-wlm munge; \
+	else \
+	  echo "There is no$$missing, so the tests of SLURM are skipped: install slurm-wlm and munge (apt-get install slurm-wlm munge)"; \
 	  exit 1; \
 	fi
 
@@ -75,10 +89,18 @@ bench: env
 verify: env
 	$(BIN)/python -m patchprobe.run.verification $(RESULTS)
 
-# The executor plugin is kept out of the environment: where SLURM's programs are installed but no controller answers
-# it delays every call of Snakemake by ten seconds.
-slurm: env
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/slurm.txt
+# Plugins that start jobs elsewhere, each in an environment that adds it to .venv and is used in its place: Snakemake imports every
+# plugin it finds at each call, and that of SLURM asks the controller then, ten seconds long where none answers.
+slurm cluster-generic: %: .venv-%/installed
+	@echo "To use it: . .venv-$@/bin/activate"
+
+.venv-%/installed: requirements/%.txt .venv/installed
+	$(BIN)/python -m venv --clear --without-pip .venv-$*
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(\"" + sysconfig.get_path("purelib") + "\")")' \
+	  > $$(.venv-$*/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/patchprobe-base.pth
+	$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-$*/bin/python --no-deps --require-hashes -r requirements/$*.txt
+	$(BIN)/uv pip install --quiet --python .venv-$*/bin/python --no-deps --no-build-isolation --editable .
+	touch $@
 
 # dask-jobqueue, whose workers are jobs of a queue, and bokeh, which draws the dashboard.
 dask: env
@@ -88,4 +110,4 @@ lock:
 	requirements/compile
 
 clean:
-	rm -rf .venv .venv-docs site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -19,8 +19,8 @@ for analysis in ANALYSES:
             threads: min(8, config["threads"]) if analysis.searches else 1
             resources:
                 **({"gpu": search_gpus} if analysis.searches else {}),
-                mem_mb=8000,
-                runtime=analysis.minutes,
+                mem_mb=more(8000),
+                runtime=more(analysis.minutes),
             params:
                 spec=measurement_spec(analysis),
                 code=code("measure", module_of(analysis, "measure")),

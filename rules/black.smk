@@ -15,8 +15,8 @@ rule extract_black:
     threads: 1
     resources:
         gpu=0 if config["device"] == "cpu" else 1,
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=more(8000),
+        runtime=more(30),
     params:
         spec=lambda wildcards: spec(specs.black(config, wildcards.dataset, wildcards.model)),
         code=lambda wildcards: code("extract_black", *inputs.model_modules(config, wildcards.model)),

@@ -15,8 +15,8 @@ rule fetch_checkpoint:
         "../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=480,
+        mem_mb=more(1000),
+        runtime=more(480),
     params:
         # Functions of the output, because Snakemake does not compare such params: another address or other code that fetches
         # makes nothing stale, since the content of a file does not depend on them.

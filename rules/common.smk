@@ -1,8 +1,11 @@
 """Configuration, specs, code digests and paths that the rules share; no rules."""
 
+import atexit
 import sys
+import tempfile
 import time
 from functools import cache
+from os.path import relpath
 from pathlib import Path
 
 from snakemake.dag import DAG
@@ -100,6 +103,11 @@ def search_gpus(wildcards):
     return int(config["device"] == "cuda" or (config["device"] == "auto" and not elsewhere and gpu_here()))
 
 
+def more(of):
+    """Memory or time that a job asks for, twice as much at each further attempt: a scheduler ends jobs that take more."""
+    return lambda wildcards, attempt: of * 2 ** (attempt - 1)
+
+
 def awaited(files):
     """Inputs that only have to be there: neither their times nor that they are among the inputs make anything stale."""
     return [flag(ancient(file), planning.AWAITED) for file in files]
@@ -125,6 +133,11 @@ async def check_incomplete(dag):
             say_what_would_be_fetched(dag)
         # Who leaves params out of the triggers wants results kept whatever made them.
         dag.forcefiles.update(current[-1].forced(RerunTrigger.PARAMS in workflow.rerun_triggers))
+    elif config["fork_jobs"] and len(workflow.dag_settings.target_jobs) > 1:
+        # On a cluster's node, where a group was sent as one job: what starts its jobs one by one.
+        folder = tempfile.TemporaryDirectory(prefix="patchprobe-")
+        atexit.register(folder.cleanup)
+        forkserver.start(Path(folder.name))
 
 
 async def clean(dag, *options, dryrun=False, **others):
@@ -248,7 +261,10 @@ def end_run():
 
 def fail_run():
     """Name what failed, with the logs and how they end, also where Snakemake was told to be quiet."""
-    found = failures.failures(workflow.scheduler.failed, since=lock_time())
+    # Where the plugin for SLURM is told to write, from the folder in which Snakemake was started; other executors have none.
+    folder = getattr(workflow.executor_settings, "logdir", None)
+    logs = Path(relpath(Path(workflow.workdir_init, folder))) if folder else None
+    found = failures.failures(workflow.scheduler.failed, since=lock_time(), scheduler_logs=logs)
     if found:
         left = sum(1 for job in workflow.dag.needrun_jobs() if job.rule.name != "all") - len(found)
         print(failures.describe(found, left), file=sys.stderr)

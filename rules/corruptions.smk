@@ -16,8 +16,8 @@ rule corrupt:
         "../envs/core.yaml"
     threads: min(4, config["threads"])
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=more(4000),
+        runtime=more(240),
     params:
         spec=lambda wildcards: spec(specs.corruption(config, wildcards.dataset, wildcards.corruption)),
         code=lambda wildcards: code(

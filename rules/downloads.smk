@@ -15,8 +15,8 @@ rule fetch_data:
         "../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=1440,
+        mem_mb=more(1000),
+        runtime=more(1440),
     params:
         # Functions of the output, because Snakemake does not compare such params: another address makes nothing stale.
         spec=lambda wildcards, output: spec(inputs.fetched_data(config, wildcards.folder)),

@@ -12,8 +12,8 @@ rule inspect_model:
         "../envs/gpu.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=more(8000),
+        runtime=more(30),
     params:
         spec=lambda wildcards: spec(specs.model_card(config, wildcards.dataset, wildcards.model)),
         weights=lambda wildcards: inputs.packaged_weights(config, wildcards.model),
@@ -40,8 +40,8 @@ rule extract:
     threads: min(8, config["threads"])
     resources:
         gpu=0 if config["device"] == "cpu" else 1,
-        mem_mb=16000,
-        runtime=480,
+        mem_mb=more(16000),
+        runtime=more(480),
     params:
         spec=lambda wildcards: spec(
             specs.extraction(config, wildcards.dataset, wildcards.model, wildcards.corruption)

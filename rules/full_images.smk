@@ -16,8 +16,8 @@ rule prepare_full_images:
         "../envs/core.yaml"
     threads: min(4, config["threads"])
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=more(4000),
+        runtime=more(120),
     params:
         spec=lambda wildcards: spec(specs.tiles(config, wildcards.dataset)),
         code=lambda wildcards: code("prepare_full_images", inputs.adapter_module(config, wildcards.dataset)),
@@ -41,8 +41,8 @@ rule inspect_full_images:
         "../envs/gpu.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=more(8000),
+        runtime=more(30),
     params:
         spec=lambda wildcards: spec(specs.full_images_card(config, wildcards.dataset, wildcards.model)),
         weights=lambda wildcards: inputs.packaged_weights(config, wildcards.model),
@@ -70,8 +70,8 @@ rule extract_full_images:
     threads: min(8, config["threads"])
     resources:
         gpu=0 if config["device"] == "cpu" else 1,
-        mem_mb=16000,
-        runtime=480,
+        mem_mb=more(16000),
+        runtime=more(480),
     params:
         spec=lambda wildcards: spec(specs.full_images_extraction(config, wildcards.model)),
         code=lambda wildcards: code("extract_full_images", *inputs.model_modules(config, wildcards.model)),

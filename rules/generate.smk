@@ -12,8 +12,8 @@ rule generate:
         "../envs/core.yaml"
     threads: min(4, config["threads"])
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=more(2000),
+        runtime=more(60),
     params:
         spec=lambda wildcards: spec(specs.generation(config, wildcards.dataset)),
         code=lambda wildcards: code("generate", inputs.generator_module(config, wildcards.dataset)),

@@ -13,8 +13,8 @@ rule inspect_image_features:
         "../envs/gpu.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=more(8000),
+        runtime=more(30),
     params:
         spec=lambda wildcards: spec(specs.image_features_card(config, wildcards.dataset, wildcards.model)),
         weights=lambda wildcards: inputs.packaged_weights(config, wildcards.model),
@@ -42,8 +42,8 @@ rule extract_image_features:
     threads: min(8, config["threads"])
     resources:
         gpu=0 if config["device"] == "cpu" else 1,
-        mem_mb=16000,
-        runtime=480,
+        mem_mb=more(16000),
+        runtime=more(480),
     params:
         spec=lambda wildcards: spec(specs.image_features(config, wildcards.model)),
         code=lambda wildcards: code("extract_image_features", *inputs.model_modules(config, wildcards.model)),
@@ -71,8 +71,8 @@ rule extract_image_places:
     threads: min(8, config["threads"])
     resources:
         gpu=0 if config["device"] == "cpu" else 1,
-        mem_mb=16000,
-        runtime=240,
+        mem_mb=more(16000),
+        runtime=more(240),
     params:
         spec=lambda wildcards: spec(specs.image_features(config, wildcards.model)),
         code=lambda wildcards: code("extract_image_places", *inputs.model_modules(config, wildcards.model)),

@@ -15,8 +15,8 @@ rule fit_probe:
         "../envs/core.yaml"
     threads: min(8, config["threads"])
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=more(8000),
+        runtime=more(240),
     params:
         spec=lambda wildcards: spec(specs.probe(config, wildcards.model, wildcards.variant.removeprefix("@"))),
         code=code("fit_probe"),
@@ -49,8 +49,8 @@ rule patch_classification:
     threads: min(8, config["threads"])
     resources:
         gpu=search_gpus,
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=more(8000),
+        runtime=more(240),
     params:
         spec=lambda wildcards: spec(
             specs.patch_classification(

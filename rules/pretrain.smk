@@ -16,8 +16,8 @@ rule pretraining_images:
         "../envs/core.yaml"
     threads: min(8, config["threads"])
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=more(4000),
+        runtime=more(120),
     params:
         # Functions, since Snakemake takes braces in texts for wildcards.
         spec=lambda wildcards: spec(specs.pretraining_images(config)),
@@ -46,8 +46,8 @@ rule pretrain:
     threads: config["pretraining"]["threads"]
     resources:
         gpu=0 if config["device"] == "cpu" else 1,
-        mem_mb=16000,
-        runtime=1440,
+        mem_mb=more(16000),
+        runtime=more(1440),
     params:
         spec=lambda wildcards: spec(specs.pretraining(config, wildcards.objective)),
         code=lambda wildcards: code("pretrain", inputs.objective_module(wildcards.objective)),
@@ -89,8 +89,8 @@ rule loss_curves_figure:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=more(2000),
+        runtime=more(30),
     params:
         spec=spec({"objectives": OBJECTIVES}),
         code=code("loss_curves_figure"),
@@ -120,8 +120,8 @@ rule training_of_models_figure:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=more(2000),
+        runtime=more(30),
     params:
         spec=spec(specs.packaged_losses(config)),
         code=code("training_of_models_figure"),

@@ -14,8 +14,8 @@ rule inspect_decoder:
         "../envs/gpu.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=more(8000),
+        runtime=more(30),
     params:
         spec=lambda wildcards: spec(specs.decoder_card(config, wildcards.dataset, wildcards.model)),
         weights=lambda wildcards: inputs.packaged_decoder(config, wildcards.model),
@@ -45,8 +45,8 @@ rule reconstruct:
     threads: min(8, config["threads"])
     resources:
         gpu=0 if config["device"] == "cpu" else 1,
-        mem_mb=16000,
-        runtime=240,
+        mem_mb=more(16000),
+        runtime=more(240),
     params:
         spec=lambda wildcards: spec(specs.reconstruction(config, wildcards.dataset, wildcards.model)),
         code=lambda wildcards: code("reconstruct", *inputs.model_modules(config, wildcards.model)),

@@ -17,8 +17,8 @@ for analysis in ANALYSES:
                 "../envs/report.yaml"
             threads: 1
             resources:
-                mem_mb=4000,
-                runtime=30,
+                mem_mb=more(4000),
+                runtime=more(30),
             params:
                 spec=shown_spec(analysis, what),
                 code=code("show", module_of(analysis, "report")),
@@ -41,8 +41,8 @@ rule model_table:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=more(2000),
+        runtime=more(30),
     params:
         spec=spec({}),
         code=code("model_table"),

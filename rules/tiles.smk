@@ -15,8 +15,8 @@ rule present_classes:
         "../envs/core.yaml"
     threads: min(4, config["threads"])
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=more(2000),
+        runtime=more(60),
     params:
         spec=lambda wildcards: spec(specs.present_classes(config, wildcards.dataset, wildcards.source)),
         raw=lambda wildcards: inputs.raw_state(config, wildcards.dataset),
@@ -48,8 +48,8 @@ rule index:
         "../envs/core.yaml"
     threads: min(4, config["threads"])
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=more(2000),
+        runtime=more(60),
     params:
         spec=lambda wildcards: spec(specs.index(config, wildcards.dataset)),
         raw=lambda wildcards: inputs.raw_state(config, wildcards.dataset),
@@ -74,8 +74,8 @@ rule tile:
         "../envs/core.yaml"
     threads: min(4, config["threads"])
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=more(4000),
+        runtime=more(120),
     params:
         spec=lambda wildcards: spec(specs.tiles(config, wildcards.dataset)),
         code=lambda wildcards: code("tile", inputs.adapter_module(config, wildcards.dataset)),
@@ -99,8 +99,8 @@ rule label:
         "../envs/core.yaml"
     threads: min(4, config["threads"])
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=more(4000),
+        runtime=more(120),
     params:
         spec=lambda wildcards: spec(specs.tiles(config, wildcards.dataset)),
         code=lambda wildcards: code("label", inputs.adapter_module(config, wildcards.dataset)),
@@ -125,8 +125,8 @@ rule objects:
         "../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=more(4000),
+        runtime=more(30),
     params:
         spec=lambda wildcards: spec(specs.objects(config, wildcards.dataset)),
         raw=lambda wildcards: inputs.raw_state(config, wildcards.dataset),

@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 
 from patchprobe.config.validation import load_schema, validate
 
-LOCKS = ["lock.txt", "slurm.txt", "docs.txt", "bootstrap.txt"]
+LOCKS = ["lock.txt", "slurm.txt", "cluster-generic.txt", "docs.txt", "bootstrap.txt"]
 PYTHON = {
     "python_version": "3.11",
     "python_full_version": "3.11.9",
@@ -155,6 +155,7 @@ def test_profiles_say_what_rules_ask_for():
             threads = re.sub(r'min\((\d+), config\["threads"\]\)', r"\1", asked["threads"][1])
             threads = threads.replace('config["pretraining"]["threads"]', "`pretraining.threads`")
             gpu = gpus[asked["gpu"][1] if asked["gpu"] else ""]
-            rules[name] = [threads, gpu, asked["mem_mb"][1], re.search(r"runtime=(\d+)", body)[1]]
+            first = [re.search(rf"{key}=more\((\d+)\)", body)[1] for key in ("mem_mb", "runtime")]
+            rules[name] = [threads, gpu, *first]
     assert len(rules) > 15
     assert rows == rules

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,10 @@ class Project:
     """A copy of the project in a folder of its own."""
 
     folder: Path
+    # The environment that has the snakemake to run, and variables beyond those of a user's shell.
+    programs: Path = Path(sys.executable).parent
+    variables: dict[str, str] = field(default_factory=dict)
+    patience: float = 600  # seconds for a line
 
     def config(self) -> dict[str, Any]:
         return yaml.safe_load((self.folder / "config/config.yaml").read_text())
@@ -68,18 +72,18 @@ class Project:
         (self.folder / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=sort_keys))
 
     def command(self, *words: str) -> list[str]:
-        return [str(Path(sys.executable).with_name("snakemake")), *words]
+        return [str(self.programs / "snakemake"), *words]
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the project's folder; stdout and stderr come back together."""
         return subprocess.run(
             command,
             cwd=self.folder,
-            env=environment(),
+            env=environment() | self.variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=600,
+            timeout=self.patience,
         )
 
     def snakemake(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -12,14 +12,16 @@ pytestmark = pytest.mark.workflow
 ADDED = {"my-vit": {"source": "random", "architecture": "vit_tiny_patch16_224", "arguments": {"patch_size": 8}}}
 # By their beginnings. tests/unit/test_docs.py looks at names of verbs, modules, programs and options in all lines.
 NOT_TRIED = {
-    r"\. \.venv/bin/activate": "tests run in the environment",
+    r"\. \.venv(-\S+)?/bin/activate": "tests run in the environment",
+    r"(apt-get|docker|apptainer) ": "changes the machine or needs an engine; tests/unit/test_containers.py compares the steps",
+    r"tmux ": "does not end",
     r"git (clone|tag)": "needs an address, or makes a release",
     r"make ": "a verb, which takes minutes or changes the environment",
     r"(less|ls) results/": "shows what a whole run has made; that rules make it is tested",
     r"python -m (benchmarks|pytest|patchprobe\.pretraining)": "takes minutes, or what a run of hours has made",
     r"dask ": "does not end; tests/workflow/test_cluster_run.py starts a cluster",
     r"snakemake .*--report ": "needs a whole run; tests/workflow/test_report.py makes a report",
-    r"snakemake .*--workflow-profile profiles/(slurm|mine)": "needs a plugin; tests/workflow/test_slurm.py runs it",
+    r"snakemake .*--workflow-profile profiles/(slurm|mine|pbs)": "needs a plugin; test_slurm.py and test_cluster_profiles.py run it",
     r"snakemake .*--configfile config/paper\.yaml": "tests/workflow/test_paper.py plans it",
 }
 REFUSED = {"snakemake --cores 8 --config sed=1": "unknown key sed: did you mean seed?"}

@@ -11,6 +11,7 @@ from typing import Any
 
 from patchprobe.errors import shown
 from patchprobe.run import records
+from patchprobe.run.scheduler_logs import scheduler_log
 
 _TAIL = 1 << 16  # bytes of a log in which its last line is looked for
 _LONGEST = 600  # characters of a line that are shown
@@ -18,20 +19,24 @@ _LONGEST = 600  # characters of a line that are shown
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that failed: its rule, its wildcards as text, its logs, and the last line that it wrote into each in this run."""
+    """A job that failed: its rule, its wildcards as text, its logs, and the last line that it wrote into each in this run;
+    on a cluster the scheduler's log of it, and why the scheduler ended it, empty if it did not."""
 
     rule: str
     wildcards: str
     logs: tuple[Path, ...]
     last_lines: tuple[str, ...]
+    scheduler_log: Path | None = None
+    reason: str = ""
 
 
-def failures(failed: Iterable[Any], *, since: float) -> list[Failure]:
+def failures(failed: Iterable[Any], *, since: float, scheduler_logs: Path | None = None) -> list[Failure]:
     """Return the failures among Snakemake's jobs, by rule and wildcards.
 
     ``failed`` are the jobs and groups of jobs that its scheduler gave up. Of a group are taken the jobs that have not recorded
     their results and have something in their logs; where none has, all that have not recorded them. ``since``, a time of the file
-    system, is before the first job of this run: what is older was written by another one.
+    system, is before the first job of this run: what is older was written by another one. ``scheduler_logs`` is the folder of
+    the scheduler's logs, on a cluster that has one.
     """
     found = []
     for job in failed:
@@ -39,7 +44,11 @@ def failures(failed: Iterable[Any], *, since: float) -> list[Failure]:
             logs = tuple(Path(path) for path in member.log)
             lines = tuple(_line_of(path, since) for path in logs)
             wildcards = ", ".join(f"{name}={value}" for name, value in member.wildcards.items() if value)
-            found.append(Failure(member.rule.name, wildcards, logs, lines))
+            values = [str(value) for _, value in member.wildcards.items()]
+            ended = scheduler_logs and scheduler_log(
+                scheduler_logs, member.rule.name, values, str(next(iter(logs), "")), since=since
+            )
+            found.append(Failure(member.rule.name, wildcards, logs, lines, *(ended or ())))
     return sorted(found, key=lambda failure: (failure.rule, failure.wildcards))
 
 
@@ -93,6 +102,10 @@ def _lines(found: Iterable[Failure]) -> Iterator[str]:
             yield f"    {line or 'the job wrote nothing into it in this run: see what is said above of how it was started'}"
         if not failure.logs:
             yield "    its rule names no log: see what is said above"
+        if failure.scheduler_log:
+            yield f"    log of the scheduler: {failure.scheduler_log}"
+        if failure.reason:
+            yield f"    {failure.reason}"
 
 
 def _rest(found: list[Failure]) -> Iterator[str]:
