@@ -7,7 +7,8 @@ from pathlib import Path
 
 from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
-from snakemake.io import flag
+from snakemake.io import flag, is_flagged
+from snakemake.persistence import PersistenceBase
 from snakemake.settings.enums import RerunTrigger
 from snakemake.utils import update_config
 
@@ -31,6 +32,7 @@ from patchprobe.run import failures, forkserver, lock, planning, preflight  # no
 from patchprobe.run import provenance, stage_times  # noqa: E402
 from patchprobe.run.devices import resolve_device  # noqa: E402
 from patchprobe.run.unmade import unmade  # noqa: E402
+from patchprobe.stores import objects  # noqa: E402
 
 try:
     # Read again, since Snakemake's own reading forgets keys and takes numbers for text. A workflow that has this one as a
@@ -49,6 +51,7 @@ except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 cluster.announce(config["dask_scheduler"])
+objects.announce(config["object_storage"])
 
 DATASETS = sorted(config["datasets"])
 GENERATED = [name for name in DATASETS if config["datasets"][name]["generate"]]
@@ -96,6 +99,18 @@ def awaited(files):
     return [flag(ancient(file), planning.AWAITED) for file in files]
 
 
+def prepared(files):
+    """Inputs that are made for a job where it runs, and whose coming and going from one configuration to the next makes
+    nothing stale."""
+    return flag(awaited(files), planning.PREPARED)
+
+
+def recorded_inputs(persistence, job):
+    """Snakemake's own list of a job's inputs, which it compares with the last time, without those that are prepared."""
+    left_out = {str(path) for path in job.input if is_flagged(path, planning.PREPARED)}
+    return [path for path in snakemakes_inputs(persistence, job) if str(path) not in left_out]
+
+
 async def check_incomplete(dag):
     """Snakemake's own check, after which it decides what to run; then force what the records say is not as planned."""
     await snakemakes_check_incomplete(dag)
@@ -132,6 +147,9 @@ snakemakes_check_incomplete = getattr(DAG.check_incomplete, "wrapped", DAG.check
 snakemakes_clean = getattr(DAG.clean, "wrapped", DAG.clean)
 check_incomplete.wrapped, clean.wrapped = snakemakes_check_incomplete, snakemakes_clean
 DAG.check_incomplete, DAG.clean = check_incomplete, clean
+snakemakes_inputs = getattr(PersistenceBase._input, "wrapped", PersistenceBase._input)
+recorded_inputs.wrapped = snakemakes_inputs
+PersistenceBase._input = recorded_inputs
 
 
 def say_what_is_of_the_paper(dag):
