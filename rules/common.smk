@@ -28,7 +28,7 @@ from patchprobe.datasets.released import MARKER  # noqa: E402
 from patchprobe.downloads.addresses import check_mirror  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
 from patchprobe.neighbors import cluster  # noqa: E402
-from patchprobe.run import failures, forkserver, lock, planning, preflight  # noqa: E402
+from patchprobe.run import failures, forkserver, lock, mirror, planning, preflight  # noqa: E402
 from patchprobe.run import provenance, stage_times  # noqa: E402
 from patchprobe.run.devices import resolve_device  # noqa: E402
 from patchprobe.run.unmade import unmade  # noqa: E402
@@ -205,6 +205,8 @@ def start_run():
         here = workflow.executor_plugin.common_settings.local_exec
         rules_to_run = {job.rule.name for job in jobs}
         preflight.check(config, device=config["device"] if here else "cpu", rules=rules_to_run)
+        if config["object_storage"]:
+            objects.ObjectStorage(config["object_storage"], patience=5).check()
         current[-1].begin(job.output[0] for job in jobs if job.output)
         if here and config["fork_jobs"]:
             forkserver.start(Path(".snakemake"))
@@ -219,6 +221,18 @@ def end_run():
     times = stage_times.stage_times(Path("logs"), stages, since=STARTED)
     if times:
         print(stage_times.describe(times, time.time() - STARTED), file=sys.stderr)
+    put_results()
+
+
+def put_results():
+    """Put the results beside the stores on object storage, where there is one; also what a failed run has finished."""
+    try:
+        if config["object_storage"]:
+            mirror.push(config["object_storage"])
+    except PatchprobeError as error:
+        raise WorkflowError(
+            f"{error}; all is finished here, and `python -m patchprobe.run.mirror push {config['object_storage']}` puts it there"
+        ) from None
 
 
 def fail_run():
@@ -227,3 +241,4 @@ def fail_run():
     if found:
         left = sum(1 for job in workflow.dag.needrun_jobs() if job.rule.name != "all") - len(found)
         print(failures.describe(found, left), file=sys.stderr)
+    put_results()
