@@ -94,6 +94,11 @@ def search_gpus(wildcards):
     return int(config["device"] == "cuda" or (config["device"] == "auto" and not elsewhere and gpu_here()))
 
 
+def extraction_gpus(wildcards):
+    """The GPUs that a job asks for that makes a store of tokens: none where it only puts shards together."""
+    return int(config["device"] != "cpu" and not inputs.shards(config, **wildcards))
+
+
 def awaited(files):
     """Inputs that only have to be there: neither their times nor that they are among the inputs make anything stale."""
     return [flag(ancient(file), planning.AWAITED) for file in files]

@@ -41,7 +41,7 @@ rule extract:
         "../envs/gpu.yaml"
     threads: min(8, config["threads"])
     resources:
-        gpu=lambda wildcards: int(config["device"] != "cpu" and not inputs.shards(config, **wildcards)),
+        gpu=extraction_gpus,
         mem_mb=16000,
         runtime=480,
     params:

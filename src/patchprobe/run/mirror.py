@@ -64,7 +64,7 @@ def pull(url: str) -> list[str]:
     Raises StoreError if there is nothing to take, or ``results`` holds files already.
     """
     if next(_files(), None) is not None:
-        raise StoreError(f"{RESULTS} holds files already; move the folder away, or work in another one, and pull again")
+        raise StoreError(f"{RESULTS} holds files already; move the folder away, or take another one, and pull again")
     storage = ObjectStorage(url)
     known = _read_index(storage)
     if not known:
@@ -122,7 +122,9 @@ def _read_index(storage: ObjectStorage) -> dict[str, _Known]:
     except (ValueError, TypeError, KeyError, AttributeError):
         index, known = {}, {}
     if index.get("format") != _FORMAT:
-        raise StoreError(f"{storage.url}/{INDEX} is no index of results of this version; delete it there, and push again")
+        raise StoreError(
+            f"{storage.url}/{INDEX} is no index of results of this version; delete it there, and push again"
+        )
     return known
 
 

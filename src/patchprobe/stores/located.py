@@ -30,6 +30,13 @@ def read_location(store: Path) -> str | None:
     return str(read_mapping(path, {"url": str})["url"]) if path.exists() else None
 
 
+def stored_sizes(url: str) -> dict[str, int]:
+    """Return the size of every file of a store's group that lies below an address, by its path in the group."""
+    start = f"{GROUP}/"
+    found = ObjectStorage(url).entries()
+    return {path.removeprefix(start): facts.bytes for path, facts in found.items() if path.startswith(start)}
+
+
 class VerifiedObjects(Store):
     """The group of a finished store on object storage, read-only; each object is checked against the list as it is read.
 

@@ -90,15 +90,15 @@ def _whole_shard(build: Build, mark: Path, held: contextlib.ExitStack) -> tuple[
         held.enter_context(locked(lock_of(folder), waiting=f"shard {shard}: another job is writing it; waiting for it"))
         files = read_list(folder, facts["file_list_sha256"])
         wrong = first_difference(files, sizes(folder / GROUP))
-        if wrong is not None:
-            raise StoreError(wrong)
     except StoreError as error:
-        mark.unlink(missing_ok=True)
-        raise StoreError(
-            f"{build.folder.name}: the shard of {mark} is not what was written ({error}); run again, which makes that shard "
-            "anew and no other"
-        ) from None
-    return folder, files
+        wrong = str(error)
+    if wrong is None:
+        return folder, files
+    mark.unlink(missing_ok=True)
+    raise StoreError(
+        f"{build.folder.name}: the shard of {mark} is not what was written ({wrong}); run again, which makes that shard anew "
+        "and no other"
+    )
 
 
 def _unlike(build: Build, marks: Sequence[Path], path: str, folders: Sequence[Path]) -> StoreError:

@@ -15,7 +15,7 @@ from patchprobe.files import write_atomic
 from patchprobe.own_files import read_mapping
 from patchprobe.progress import Progress
 from patchprobe.stores.file_list import BUILD_FILE, GROUP, LIST_FILE, FileRecord, crc32c, first_difference, read_list
-from patchprobe.stores.located import LOCATION_FILE, MANIFEST_FILE
+from patchprobe.stores.located import LOCATION_FILE, MANIFEST_FILE, stored_sizes
 from patchprobe.stores.objects import ObjectFacts, ObjectStorage
 
 _RESULTS = Path("results")
@@ -90,8 +90,7 @@ def _facts(content: bytes) -> ObjectFacts:
 
 
 def _check(storage: ObjectStorage, files: dict[str, FileRecord]) -> None:
-    found = {path: facts.bytes for path, facts in storage.entries().items()}
-    stored = {path.removeprefix(f"{GROUP}/"): size for path, size in found.items() if path.startswith(f"{GROUP}/")}
+    stored = stored_sizes(storage.url)
     strangers = stored.keys() - files.keys()
     storage.delete(f"{GROUP}/{path}" for path in strangers)
     difference = first_difference(files, {path: size for path, size in stored.items() if path not in strangers})

@@ -396,6 +396,7 @@ EXAMPLES = (
     "patch-classification-v1",
     "data/CamVid",
     "file:///archives",
+    "s3://bucket/a.study/one",
 )
 
 

@@ -16,6 +16,7 @@ import pytest
 from object_server import ObjectServer
 
 from patchprobe.errors import StoreError
+from patchprobe.run.verification import store_files
 from patchprobe.stores import objects
 from patchprobe.stores.file_list import manifest_path, read_manifest
 from patchprobe.stores.located import VerifiedObjects, read_location
@@ -123,6 +124,18 @@ def test_an_object_that_changed_is_refused_when_it_is_read(server, damage):
     what = "is missing" if damage == "gone" else "has changed since it was written"
     with pytest.raises(StoreError, match=rf"data/tokens/c/3/0 {what}; delete the store and its manifest"):
         store.tokens.load()
+
+
+def test_verification_compares_number_and_size_of_what_lies_there(server):
+    write(STORE)
+    assert store_files(STORE) == []
+    (chunk,) = server.bucket.glob("**/data/tokens/c/3/0")
+    chunk.unlink()
+    server.look_again()
+    with pytest.raises(
+        StoreError, match=r"clean.zarr: tokens/c/3/0 is missing; delete clean.zarr and clean.manifest.json"
+    ):
+        store_files(STORE)
 
 
 def test_a_list_that_changed_is_refused_by_readers_elsewhere(server):
