@@ -10,7 +10,8 @@ from pathlib import Path
 
 from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
-from snakemake.io import flag
+from snakemake.io import flag, is_flagged
+from snakemake.persistence import PersistenceBase
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.script import PythonScript
 from snakemake.settings.enums import RerunTrigger
@@ -31,11 +32,12 @@ from patchprobe.config.validation import load_schema, validate  # noqa: E402
 from patchprobe.datasets.released import MARKER  # noqa: E402
 from patchprobe.downloads.addresses import check_mirror  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
-from patchprobe.run import failures, forkserver, lock, planning, preflight  # noqa: E402
+from patchprobe.run import failures, forkserver, lock, mirror, planning, preflight  # noqa: E402
 from patchprobe.run import provenance, rounds, stage_times  # noqa: E402
 from patchprobe.run.devices import resolve_device  # noqa: E402
 from patchprobe.run.unmade import unmade  # noqa: E402
 from patchprobe.spreading import cluster, server, staging  # noqa: E402
+from patchprobe.stores import objects  # noqa: E402
 
 try:
     # Read again, since Snakemake's own reading forgets keys and takes numbers for text. A workflow that has this one as a
@@ -61,6 +63,7 @@ else:
 
 KNOWN_CODE = Path(".snakemake/patchprobe-code.json")
 provenance.recall(KNOWN_CODE)
+objects.announce(config["object_storage"])
 
 DATASETS = sorted(config["datasets"])
 GENERATED = [name for name in DATASETS if config["datasets"][name]["generate"]]
@@ -108,9 +111,26 @@ def more(of):
     return lambda wildcards, attempt: of * 2 ** (attempt - 1)
 
 
+def extraction_gpus(wildcards):
+    """The GPUs that a job asks for that makes a store of tokens: none where it only puts shards together."""
+    return int(config["device"] != "cpu" and not inputs.shards(config, **wildcards))
+
+
 def awaited(files):
     """Inputs that only have to be there: neither their times nor that they are among the inputs make anything stale."""
     return [flag(ancient(file), planning.AWAITED) for file in files]
+
+
+def prepared(files):
+    """Inputs that are made for a job where it runs, and whose coming and going from one configuration to the next makes
+    nothing stale."""
+    return flag(awaited(files), planning.PREPARED)
+
+
+def recorded_inputs(persistence, job):
+    """Snakemake's own list of a job's inputs, which it compares with the last time, without those that are prepared."""
+    left_out = {str(path) for path in job.input if is_flagged(path, planning.PREPARED)}
+    return [path for path in snakemakes_inputs(persistence, job) if str(path) not in left_out]
 
 
 async def check_incomplete(dag):
@@ -156,6 +176,11 @@ snakemakes_clean = getattr(DAG.clean, "wrapped", DAG.clean)
 check_incomplete.wrapped, clean.wrapped = snakemakes_check_incomplete, snakemakes_clean
 DAG.check_incomplete, DAG.clean = check_incomplete, clean
 rounds.one_timer(JobScheduler)
+
+
+snakemakes_inputs = getattr(PersistenceBase._input, "wrapped", PersistenceBase._input)
+recorded_inputs.wrapped = snakemakes_inputs
+PersistenceBase._input = recorded_inputs
 
 
 def say_what_is_of_the_paper(dag):
@@ -228,6 +253,12 @@ def start_run():
         preflight.check_times(given, now=max(time.time(), lock_time()))
         here = workflow.executor_plugin.common_settings.local_exec
         rules_to_run = {job.rule.name for job in jobs}
+
+
+        preflight.check(config, device=config["device"] if here else "cpu", rules=rules_to_run)
+        if config["object_storage"]:
+            objects.ObjectStorage(config["object_storage"], patience=5).check()
+        current[-1].begin(job.output[0] for job in jobs if job.output)
         if here and config["fork_jobs"]:
             # Its imports and the checks take some seconds each, side by side.
             forkserver.start(Path(".snakemake"), needless=needless_libraries(rules_to_run))
@@ -257,6 +288,18 @@ def end_run():
     times = stage_times.stage_times(Path("logs"), stages, since=STARTED)
     if times:
         print(stage_times.describe(times, time.time() - STARTED), file=sys.stderr)
+    put_results()
+
+
+def put_results():
+    """Put the results beside the stores on object storage, where there is one; also what a failed run has finished."""
+    try:
+        if config["object_storage"]:
+            mirror.push(config["object_storage"])
+    except PatchprobeError as error:
+        raise WorkflowError(
+            f"{error}; all is finished here, and `python -m patchprobe.run.mirror push {config['object_storage']}` puts it there"
+        ) from None
 
 
 def fail_run():
@@ -268,3 +311,4 @@ def fail_run():
     if found:
         left = sum(1 for job in workflow.dag.needrun_jobs() if job.rule.name != "all") - len(found)
         print(failures.describe(found, left), file=sys.stderr)
+    put_results()

@@ -94,7 +94,7 @@ def test_few_modules_lie_in_no_package():
     assert len([path for path in PACKAGE.glob("*.py") if path.name != "__init__.py"]) <= 6
 
 
-@pytest.mark.parametrize("module", ["writing", "build", "synced"])
+@pytest.mark.parametrize("module", ["writing", "build", "synced", "shards", "uploading"])
 def test_code_that_writes_stores_is_in_no_digest_of_what_only_reads_them(tmp_path, module):
     """Tables, figures and measurements of all analyses."""
     shutil.copytree(PACKAGE, tmp_path / "src/patchprobe")

@@ -59,9 +59,9 @@ def finished_units(project) -> list[str]:
     return done[0].read_text().splitlines() if done else []
 
 
-def start(project) -> subprocess.Popen[bytes]:
+def start(project, *line: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        project.command(*LINE),
+        project.command(*(line or LINE)),
         cwd=project.folder,
         env=environment(),
         stdout=subprocess.DEVNULL,

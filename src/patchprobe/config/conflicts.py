@@ -56,6 +56,10 @@ def conflicts(config: Mapping[str, Any]) -> Iterator[str]:
                 ground_sample_distance(config, dataset, model)
             except ConfigError as error:
                 yield str(error)
+    for dataset in config["extraction"]["shards"]:
+        if dataset not in config["datasets"]:
+            hint = suggestion(dataset, config["datasets"], f"there are {', '.join(sorted(config['datasets']))}")
+            yield f"key extraction.shards names {dataset}, which is not under datasets: {hint}"
     yield from _beyond_the_tile(config)
     yield from _undivided(config)
     files = {f"models.{name}.checkpoint": entry.get("checkpoint") for name, entry in config["models"].items()}

@@ -20,6 +20,8 @@ from patchprobe.models.encoding import encoder_module
 
 Config = Mapping[str, Any]
 
+# Where the jobs of a run leave word of each other; no result.
+SHARD = ".snakemake/shards/{dataset}/{model}/{corruption}/{shard}.json"
 _LIBRARY = Path(__file__).parents[1]
 # Folders change with the files in them; three levels are where known layouts keep images.
 _LEVELS = 3
@@ -112,6 +114,13 @@ def decoder_checkpoint(config: Config, model: str) -> list[str]:
     """Return the file of a model's decoder below ``checkpoint_root``, as for the model's own; none without one of its own."""
     name = checkpoint_name(config["models"][model]["decoder"])
     return [str(Path(config["checkpoint_root"]) / name)] if name else []
+
+
+def shards(config: Config, dataset: str, model: str, corruption: str) -> list[str]:
+    """Return what says that the shards of a store of tokens are whole; nothing where one job makes the store."""
+    number = config["extraction"]["shards"].get(dataset, 1)
+    names = [f"{index}-of-{number}" for index in range(1, number + 1)] if number > 1 else []
+    return [SHARD.format(dataset=dataset, model=model, corruption=corruption, shard=name) for name in names]
 
 
 def packaged_weights(config: Config, model: str) -> str:

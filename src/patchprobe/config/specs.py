@@ -90,7 +90,7 @@ def model_card(config: Config, dataset: str, name: str) -> Values:
 
 def extraction(config: Config, dataset: str, name: str, version: str) -> Values:
     """Return what the tokens of a model depend on, for one version of a data set: ``clean`` or a corruption."""
-    values = config["extraction"]
+    values = _extraction(config)
     layers = values["layers"]["clean" if version == "clean" else "corrupted"]
     annotated = annotations(config["datasets"][dataset]["adapter"], dataset)
     if IDENTITIES in annotated and LABEL_MAPS not in annotated:
@@ -102,6 +102,11 @@ def extraction(config: Config, dataset: str, name: str, version: str) -> Values:
         "device": config["device"],
         "extraction": {**values, "layers": layers},
     }
+
+
+def _extraction(config: Config) -> Values:
+    """Return how tokens are computed, without what changes no token."""
+    return {key: value for key, value in config["extraction"].items() if key != "shards"}
 
 
 def black(config: Config, dataset: str, name: str) -> Values:
@@ -120,7 +125,7 @@ def full_images_card(config: Config, dataset: str, name: str) -> Values:
 
 def full_images_extraction(config: Config, name: str) -> Values:
     """Return what the tokens of a model depend on, of full images."""
-    values = {**config["extraction"], "layers": "last"}
+    values = {**_extraction(config), "layers": "last"}
     return {**model(config, name), "device": config["device"], "extraction": values}
 
 

@@ -23,6 +23,7 @@ Device = Literal["cpu", "cuda"]
 # Fixed, not TMPDIR: schedulers give each job its own, and the jobs must meet.
 _LOCKS = Path("/tmp")
 _OTHER_LOCKS = "PATCHPROBE_GPU_LOCKS"
+_JOBS_EACH = "PATCHPROBE_JOBS_PER_GPU"
 _PROC = Path("/proc/driver/nvidia/gpus")
 
 _held: list[IO[str]] = []
@@ -48,9 +49,10 @@ def claim_device(requested: Literal["auto", "cpu", "cuda"], lock_dir: Path | Non
 
     Call it before torch touches CUDA, best before torch is imported: it works by ``CUDA_VISIBLE_DEVICES``. A list
     of devices already in that variable (indices or UUIDs) is the choice; under SLURM a single device in it is
-    taken as the scheduler bound it. If all are claimed, waits until one is free. ``auto`` is the CPU where no GPU
+    taken as the scheduler bound it. If all are claimed, waits until one is free. Jobs share a GPU only where the
+    environment's ``PATCHPROBE_JOBS_PER_GPU`` says how many may, those that nobody has come first. ``auto`` is the CPU where no GPU
     can be used, ``cuda`` raises DeviceError there. ``lock_dir`` defaults to the environment's ``PATCHPROBE_GPU_LOCKS``
-    or else one folder per user and machine. Raises DeviceError if that is not the user's alone, StoreError if a lock
+    or else one folder per user and machine. Raises DeviceError if that is not the user's alone or the number of jobs is none, StoreError if a lock
     in it is no plain file.
     """
     if requested == "cpu":
@@ -127,14 +129,20 @@ def _lock_name(uuid: str | None, index: int) -> str:
 
 def _lock_one(devices: dict[str, str], lock_dir: Path) -> str:
     """Lock the first free device, waiting for one if need be; the lock is kept until the process ends."""
+    jobs_each = os.environ.get(_JOBS_EACH, "1")
+    if not re.fullmatch(r"[1-9]\d{0,2}", jobs_each):
+        raise DeviceError(
+            f"{_JOBS_EACH} is {jobs_each!r}: set it to how many jobs may share a GPU, from 1 to 999, or unset it"
+        )
     _make_private(lock_dir)
     waiting = False
     while True:
-        for device, name in devices.items():
-            descriptor = try_lock(lock_dir / f"{name}.lock")
-            if descriptor is not None:
-                _held.append(os.fdopen(descriptor, "r+"))
-                return device
+        for place in range(1, int(jobs_each) + 1):
+            for device, name in devices.items():
+                descriptor = try_lock(lock_dir / (f"{name}.lock" if place == 1 else f"{name}.{place}.lock"))
+                if descriptor is not None:
+                    _held.append(os.fdopen(descriptor, "r+"))
+                    return device
         if not waiting:
             print(f"device: all {len(devices)} GPUs are claimed by other jobs; waiting for one", file=sys.stderr)
             waiting = True

@@ -33,6 +33,8 @@ from patchprobe.stores.file_list import drop_spares
 
 # The flag of an input that only has to be there.
 AWAITED = "awaited"
+# The flag of such an input that is there in some configurations and not in others.
+PREPARED = "prepared"
 _OTHER_INPUT = "it was made from another "
 
 

@@ -23,6 +23,7 @@ from patchprobe.stores.file_list import (
     sizes,
     summary,
 )
+from patchprobe.stores.located import read_location, stored_sizes
 
 _PARTIAL = ".partial"
 _SUFFIX = ".manifest.json"
@@ -85,7 +86,8 @@ def find_stores(folder: Path) -> list[Path]:
 def store_files(store: Path) -> list[RecordedFile]:
     """Return the files of a store as its manifest vouches for them.
 
-    Raises StoreError if manifest and list do not fit, or files are missing, of another size or not listed.
+    Of a store on object storage there are none to read: number and size of its files are compared here. Raises StoreError if manifest and list
+    do not fit, or files are missing, of another size or not listed.
     """
     if not store.exists() and not manifest_path(store).exists():
         raise StoreError(
@@ -99,9 +101,13 @@ def store_files(store: Path) -> list[RecordedFile]:
     listed = read_list(store, manifest["file_list_sha256"])
     if summary(listed) != (manifest["files"], manifest["bytes"], manifest["sha256"]):
         raise StoreError(f"{store} does not match its manifest; {remedy}")
-    difference = first_difference(listed, sizes(store / GROUP))
+    url = read_location(store)
+    difference = first_difference(listed, sizes(store / GROUP) if url is None else stored_sizes(url))
     if difference is not None:
         raise StoreError(f"{store}: {difference}; {remedy}")
+    if url is not None:
+        # Their bytes are checked whenever they are read; here it would mean to fetch all of them.
+        return []
     return [
         RecordedFile(store / GROUP / path, record.bytes, record.sha256, f"{store} is damaged; {remedy}")
         for path, record in sorted(listed.items())

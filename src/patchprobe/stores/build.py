@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,11 @@ class Build:
         for files in self._finished.values():
             self._store.records.update(files)
         self.group: zarr.Group = zarr.open_group(self._store, mode="r" if self._sealed else "a", zarr_format=3)
+
+    @property
+    def folder(self) -> Path:
+        """The hidden folder."""
+        return self._partial
 
     @property
     def sealed(self) -> bool:
@@ -178,6 +183,23 @@ class Build:
         }
         write_atomic(self._partial / LIST_FILE, listed)
         write_atomic(self._partial / BUILD_FILE, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+
+    def close(self) -> str:
+        """Write the list of all files into the hidden folder, that of a shard, and return its SHA-256.
+
+        Raises StoreError if the folder or its lock was deleted.
+        """
+        self.check_held()
+        self._store.sync_folders()
+        listed = write_list(self._store.records)
+        write_atomic(self._partial / LIST_FILE, listed)
+        return hashlib.sha256(listed.encode()).hexdigest()
+
+    def take_over(self, folder: Path, files: Mapping[str, FileRecord]) -> None:
+        """Take over the listed files of the hidden folder of a shard, in place of what is here under their names."""
+        for path, record in files.items():
+            self._store.take_over(path, folder / GROUP / path, record)
+        self.group = zarr.open_group(self._store, mode="a", zarr_format=3)
 
     def check_held(self) -> None:
         """Raise StoreError if the hidden folder or its lock was deleted, and so may be another job's by now."""

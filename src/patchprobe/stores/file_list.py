@@ -4,6 +4,7 @@
 readers check what they read, and a SHA-256. The manifest ``X.manifest.json`` vouches for the list by its SHA-256.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -62,8 +63,26 @@ def staged(partial: Path) -> Path:
     return partial.with_name(partial.name + ".publish")
 
 
+def shard_folder(partial: Path, shard: str) -> Path:
+    """Return the hidden folder in which a shard of a store is built."""
+    return partial.with_name(f"{partial.name}.shard-{shard}")
+
+
 def remove_partial(partial: Path) -> None:
-    """Delete a hidden folder and its lock, unless a job works in it."""
+    """Delete a hidden folder with those of its shards and their locks, but for what jobs work in."""
+    remove_shards(partial)
+    _remove_unused(partial)
+
+
+def remove_shards(partial: Path) -> None:
+    """Delete the hidden folders of the shards of a store with their locks, but for those that jobs work in."""
+    pattern = shard_folder(partial, "*").name.removesuffix("*")
+    found = [entry.name.removesuffix(".lock") for entry in partial.parent.glob(f"{glob.escape(pattern)}*")]
+    for name in sorted(set(found)):
+        _remove_unused(partial.with_name(name))
+
+
+def _remove_unused(partial: Path) -> None:
     lock = lock_of(partial)
     descriptor = try_lock(lock)
     if descriptor is None:
@@ -113,8 +132,16 @@ def read_list(folder: Path, sha256: str) -> dict[str, FileRecord]:
         content = (folder / LIST_FILE).read_bytes()
     except FileNotFoundError:
         raise damaged(folder, LIST_FILE, "is missing") from None
-    if hashlib.sha256(content).hexdigest() != sha256:
+    files = parse_list(content, sha256)
+    if files is None:
         raise damaged(folder, LIST_FILE, "has changed since it was written")
+    return files
+
+
+def parse_list(content: bytes, sha256: str) -> dict[str, FileRecord] | None:
+    """Return the files of a list by path; None if it has another SHA-256."""
+    if hashlib.sha256(content).hexdigest() != sha256:
+        return None
     return {path: FileRecord(*record) for path, record in json.loads(content).items()}
 
 

@@ -16,6 +16,7 @@ from patchprobe.stores.file_list import (
     remove_partial,
     sizes,
 )
+from patchprobe.stores.located import VerifiedObjects, read_location
 from patchprobe.stores.verified import VerifiedStore
 
 
@@ -24,25 +25,31 @@ def open_store(store: Path, *, keep_spare: bool = False) -> xr.Dataset:
 
     Arrays named like a dimension, and all one-dimensional ones, become coordinates. A file's checksum is compared when
     the file is first read. Where it lies is ``encoding["source"]``. Raises StoreError, here or on reading, if the manifest is missing, belongs to another build,
-    or files of the store are missing or changed. The first reader drops the hard links that a rerun of the job that
+    or files of the store are missing or changed. A store may lie on object storage, see :mod:`patchprobe.stores.located`.
+    The first reader drops the hard links that a rerun of the job that
     made the store would take over, unless it ``keep_spare``: for that job itself.
     """
-    manifest = read_manifest(store)
+    manifest, url = read_manifest(store), read_location(store)
     found = sizes(store / GROUP)
-    files, size = len(found), sum(found.values())
+    # Of what lies on object storage the list vouches, which was written after all files were seen there.
+    files, size = (len(found), sum(found.values())) if url is None else (manifest["files"], manifest["bytes"])
     if (files, size) != (manifest["files"], manifest["bytes"]) or _stamp(store) != manifest["digest"]:
         raise StoreError(
             f"{store} does not match its manifest ({files} files with {size} bytes, the manifest says "
             f"{manifest['files']} with {manifest['bytes']}); delete both and run again"
         )
     listed = read_list(store, manifest["file_list_sha256"])
-    difference = first_difference(listed, found)
+    difference = first_difference(listed, found) if url is None else None
     if difference is not None:
         raise StoreError(f"{store} does not match its list of files ({difference}); delete both and run again")
     if not keep_spare:
         _drop_spare(store, manifest["digest"])
-    # In full: workers of a cluster read it too, from folders of their own.
-    source = VerifiedStore((store / GROUP).resolve(), manifest["file_list_sha256"], files=listed)
+    source: VerifiedStore | VerifiedObjects
+    if url is None:
+        # In full: workers of a cluster read it too, from folders of their own.
+        source = VerifiedStore((store / GROUP).resolve(), manifest["file_list_sha256"], files=listed)
+    else:
+        source = VerifiedObjects(url, manifest["file_list_sha256"], files=listed)
     opened = _with_coordinates(xr.open_zarr(source, consolidated=False))
     opened.encoding["source"] = str(store)
     return opened

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import os
+import shutil
 import threading
 from pathlib import Path
 from typing import Self
@@ -67,6 +68,24 @@ class SyncedStore(LocalStore):
         record = file_record(content)
         with self._lock:
             self.records[key] = self._recent[key] = record
+            self._note(path.parent)
+
+    def take_over(self, key: str, source: Path, record: FileRecord) -> None:
+        """Give a synced file of the same file system a second name here, in place of writing it; a copy where there are no links."""
+        path, temporary = self.root / key, self._temporary / str(next(self._numbers))
+        try:
+            os.link(source, temporary)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            shutil.copyfile(source, temporary)
+            sync(temporary)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.replace(path)
+        # Two names of one file: then the one is not moved onto the other.
+        temporary.unlink(missing_ok=True)
+        with self._lock:
+            self.records[key] = record
             self._note(path.parent)
 
     def take_recent(self) -> dict[str, FileRecord]:

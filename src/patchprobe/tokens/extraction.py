@@ -24,6 +24,7 @@ from patchprobe.errors import ModelError
 from patchprobe.models.backbone import Backbone
 from patchprobe.progress import Progress
 from patchprobe.stores.build import Build
+from patchprobe.stores.shards import Shard
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -45,6 +46,7 @@ def extract(
     device: str = "cpu",
     dtype: Literal["float16", "float32"] = "float16",
     ground_of_images: Mapping[str, float | None] | None = None,
+    shard: Shard | None = None,
 ) -> None:
     """Write the tokens of all tiles into a store under construction.
 
@@ -56,7 +58,8 @@ def extract(
     holds so many times fewer of them, at least one. ``precision`` below fp32 is autocast: matrix products in half precision, weights and norms in float32. The
     attribute ``provenance`` says what made the tokens. With ``ground_of_images`` the model sees each tile at its own
     ``ground_sample_distance``, a coordinate in metres per stored pixel, and where that is not known at the one ``otherwise``
-    says, in metres per pixel of the model's input. Raises ModelError if a token is not finite in ``dtype``, and for a tile of unknown
+    says, in metres per pixel of the model's input. Of a ``shard``, everything is laid out and its share of the tiles is
+    extracted, the same ones of every level. Raises ModelError if a token is not finite in ``dtype``, and for a tile of unknown
     size on the ground.
     """
     if device == "cpu" and precision != "fp32":
@@ -76,7 +79,7 @@ def extract(
     )
     arrays = _lay_out(build, tiles, job)
     build.attributes(provenance=_provenance(tiles, job, batch_size))
-    units = {unit.name: unit for unit in _units(tiles, batch_size, device)}
+    units = {unit.name: unit for unit in _units(tiles, batch_size, device, shard)}
     pending = [units[name] for name in build.pending(list(units))]
     if pending:
         _run(build, arrays, job, pending, total=sum(unit.stop - unit.start for unit in units.values()))
@@ -139,16 +142,19 @@ def _tiles_per_chunk(tiles: xr.Dataset) -> int:
     return int(chunks[tiles["image"].get_axis_num("tile")]) if chunks else 32
 
 
-def _units(tiles: xr.Dataset, batch_size: int, device: str) -> Iterator[_Unit]:
-    """Cut every level into units of whole chunks: one chunk, or as many as fit into one batch.
+def _units(tiles: xr.Dataset, batch_size: int, device: str, shard: Shard | None) -> Iterator[_Unit]:
+    """Cut every level into units of whole chunks: one chunk, or as many as fit into one batch; yield those of the shard.
 
     The name carries what the bytes depend on beside the config: a run on another device starts over.
     """
     chunk = _tiles_per_chunk(tiles)
     step = chunk * max(1, batch_size // chunk)
     n = tiles.sizes["tile"]
+    starts = range(0, n, step)
+    if shard is not None:
+        starts = starts[shard.share(len(starts))]
     for level in range(tiles.sizes["level"]):
-        for start in range(0, n, step):
+        for start in starts:
             stop = min(start + step, n)
             name = f"{torch.device(device).type} batch {batch_size} level {level} tiles {start}-{stop}"
             yield _Unit(name, level, start, stop, -(-(stop - start) // batch_size))

@@ -216,6 +216,12 @@ def test_partial_corruption_list_is_kept(schema):
         ("models.scalemae", {"ground_sample_distance": "sensors"}, "key models.scalemae.ground_sample_distance"),
         ("extraction", None, "key extraction: None is not of type 'object'"),
         (
+            "extraction.shards",
+            {"ade20k": 2},
+            "key extraction.shards names ade20k, which is not under datasets: there are street",
+        ),
+        ("extraction.shards", {"street": 0}, "key extraction.shards.street: 0 is less than the minimum of 1"),
+        (
             "datasets.street.options",
             {"image": 3},
             "unknown key datasets.street.options.image: did you mean datasets.street.options.images?",
@@ -390,6 +396,7 @@ EXAMPLES = (
     "patch-classification-v1",
     "data/CamVid",
     "file:///archives",
+    "s3://bucket/a.study/one",
 )
 
 

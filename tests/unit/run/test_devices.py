@@ -1,5 +1,6 @@
 """Claiming devices, with a stand-in for nvidia-smi and real processes that hold the locks."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import patchprobe.run.devices as devices
 from patchprobe.errors import DeviceError
 
 UUIDS = ["GPU-aaaa0000-0000-0000-0000-000000000000", "GPU-bbbb0000-0000-0000-0000-000000000000"]
+FOUR = [*UUIDS, "GPU-cccc0000-0000-0000-0000-000000000000", "GPU-dddd0000-0000-0000-0000-000000000000"]
 
 # The installed torch may be a build without CUDA; here only the claim matters.
 CLAIM = """
@@ -27,9 +29,9 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def fake_gpus(tmp_path, monkeypatch):
-    """A machine with two GPUs, according to nvidia-smi."""
-    lines = "\n".join(f"GPU {i}: NVIDIA Test (UUID: {uuid})" for i, uuid in enumerate(UUIDS))
+def fake_gpus(tmp_path, monkeypatch, request):
+    """A machine with two GPUs, or those that a test gives, according to nvidia-smi."""
+    lines = "\n".join(f"GPU {i}: NVIDIA Test (UUID: {uuid})" for i, uuid in enumerate(getattr(request, "param", UUIDS)))
     command = tmp_path / "bin" / "nvidia-smi"
     command.parent.mkdir()
     command.write_text(f"#!/bin/sh\ncat <<'END'\n{lines}\nEND\n")
@@ -79,6 +81,39 @@ def test_two_processes_never_get_the_same_gpu_and_a_killed_one_blocks_nobody(fak
             assert third.stdout.readline().strip() in UUIDS
             third.kill()
         second.kill()
+
+
+@pytest.mark.parametrize("fake_gpus", [FOUR], indirect=True)
+def test_jobs_of_four_gpus_share_none_until_the_environment_says_how_many_may(fake_gpus, tmp_path):
+    locks = tmp_path / "locks"
+    with contextlib.ExitStack() as jobs:
+
+        def started(number, **environment):
+            running = [claim_in_a_process(locks, **environment) for _ in range(number)]
+            for job in running:
+                jobs.enter_context(job)
+                jobs.callback(job.kill)
+            return running
+
+        def devices_of(running):
+            return sorted(job.stdout.readline().strip() for job in running)
+
+        first = started(4)
+        assert devices_of(first) == ["0", "1", "2", "3"]
+        (waiting,) = started(1)
+        # Who is told so goes beside others, first of all where only one is.
+        assert devices_of(started(4, PATCHPROBE_JOBS_PER_GPU="2")) == ["0", "1", "2", "3"]
+        time.sleep(0.7)
+        assert waiting.poll() is None
+        first[0].kill()
+        assert devices_of([waiting]) in (["0"], ["1"], ["2"], ["3"])
+
+
+@pytest.mark.parametrize("number", ["0", "two", "1000", ""])
+def test_a_number_of_jobs_that_is_none_is_named_with_the_remedy(fake_gpus, tmp_path, monkeypatch, number):
+    monkeypatch.setenv("PATCHPROBE_JOBS_PER_GPU", number)
+    with pytest.raises(DeviceError, match=f"^PATCHPROBE_JOBS_PER_GPU is {number!r}: set it to how many"):
+        devices.claim_device("cuda", tmp_path / "locks")
 
 
 def test_cpu_is_cpu_without_a_look_at_gpus(monkeypatch):

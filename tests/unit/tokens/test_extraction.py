@@ -16,6 +16,7 @@ from patchprobe.errors import ModelError
 from patchprobe.models.backbone import Tokens, load_model
 from patchprobe.stores.file_list import read_manifest
 from patchprobe.stores.reading import open_store
+from patchprobe.stores.shards import Shard, build_shard, take_over_shards
 from patchprobe.stores.writing import build_store
 from patchprobe.tokens import extraction
 from patchprobe.tokens.extraction import extract
@@ -135,6 +136,32 @@ def test_the_store_is_labelled_chunked_and_says_what_made_it(tmp_path, vit_with_
     assert provenance["resize"] == "bicubic, antialiased, uint8"
     expected = {"precision": "fp32", "dtype": "float16", "device": "cpu", "batch_size": 8}
     assert expected.items() <= provenance.items()
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3, 7])
+def test_shards_of_any_number_give_the_same_store_and_share_the_tiles(tmp_path, shards):
+    tiles, model = make_tiles(tmp_path, n=11, levels=2, chunk=2), vit()
+    run(tmp_path, tiles, model, batch_size=2)
+    store, seen = tmp_path / "sharded/features.zarr", []
+    for index in range(1, shards + 1):
+        counting, shard = Interrupted(model), Shard(index, shards)
+        with build_shard(store, tmp_path / f"{shard}.json", shard, spec="{}", code="") as build:
+            extract(build, tiles, counting, batch_size=2, shard=shard)
+        seen.append(sum(counting.batches))
+        assert not store.exists() and not store.with_suffix(".manifest.json").exists()
+    with build_store(store, spec="{}", code="") as build:
+        take_over_shards(build, sorted(tmp_path.glob("*-of-*.json")))
+    assert sum(seen) == 22 and (max(seen) - min(seen) <= 4 or shards == 7)
+    for name in ("features.manifest.json", "features.zarr"):
+        whole = (tmp_path / name, store.with_name(name))
+        assert len({str(content(path)) for path in whole}) == 1
+    assert not list((store.parent / ".partial").glob("*shard*"))
+    open_store(store).load()
+
+
+def content(path):
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    return [(str(file.relative_to(path)), file.read_bytes()) for file in files]
 
 
 def test_the_last_layer_alone_equals_the_last_of_all(tmp_path):

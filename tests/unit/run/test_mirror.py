@@ -1,0 +1,143 @@
+"""Results put on object storage and taken from there, on a real server."""
+
+import json
+import os
+import shutil
+
+import pytest
+from object_server import ObjectServer
+
+from patchprobe.errors import StoreError
+from patchprobe.run.mirror import INDEX, main, pull, push
+from patchprobe.stores import objects
+from patchprobe.stores.objects import ObjectStorage
+
+URL = "s3://bucket/study"
+FILES = {
+    "tables/a.csv": b"model,value\n",
+    "a/tiles/clean.manifest.json": b"{}",
+    "a/tiles/clean.zarr/location.json": b"{}",
+    "a/tiles/clean.zarr/.snakemake_timestamp": b"",
+    ".records/tables/a.csv.json": b"{}",
+}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    with ObjectServer(tmp_path_factory.mktemp("objects")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(running, tmp_path, monkeypatch):
+    """The server with an empty bucket, and a folder with results."""
+    running.clear()
+    for name, value in running.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(objects, "_PATIENCE", 1.0)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for number, (name, content) in enumerate(FILES.items()):
+        write(tmp_path / "here/results" / name, content, time=1_700_000_000_123_456_789 + number)
+    for name in ("a/tiles/.partial/clean.zarr-0/data/x", ".records/plan.lock"):
+        write(tmp_path / "here/results" / name, b"no result")
+    return running
+
+
+def write(path, content, time=1_600_000_000_000_000_000):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    os.utime(path, ns=(time, time))
+
+
+def files(folder):
+    return {
+        path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file() and ".partial" not in path.parts and path.suffix != ".lock"
+    }
+
+
+def test_results_come_back_with_their_times_elsewhere(server, tmp_path, monkeypatch, capsys):
+    assert main(["push", URL]) == 0
+    assert {name.removeprefix("study/") for name in server.objects()} == {*FILES, INDEX}
+    monkeypatch.chdir(tmp_path / "there")
+    assert main(["pull", URL]) == 0
+    assert files(tmp_path / "there/results") == files(tmp_path / "here/results")
+    assert capsys.readouterr().out == "put 5 new or changed files there\nresults is as it was there\n"
+
+
+def test_only_what_changed_is_put_again_and_what_is_gone_goes(server, tmp_path):
+    assert push(URL) == 5 and push(URL) == 0
+    write(tmp_path / "here/results/tables/a.csv", b"model,other\n")
+    write(tmp_path / "here/results/tables/b.csv", b"new\n")
+    (tmp_path / "here/results/a/tiles/clean.zarr/location.json").unlink()
+    # Another time with the same bytes.
+    write(tmp_path / "here/results/a/tiles/clean.manifest.json", b"{}")
+    assert push(URL) == 2
+    names = {*FILES, "tables/b.csv", INDEX} - {"a/tiles/clean.zarr/location.json"}
+    assert {name.removeprefix("study/") for name in server.objects()} == names
+
+
+def test_a_push_that_stops_in_the_middle_leaves_the_rest_as_it_was(server, tmp_path, monkeypatch, capsys):
+    push(URL)
+    write(tmp_path / "here/results/tables/a.csv", b"model,other\n")
+    put = ObjectStorage.put
+
+    def stop_before_the_index(self, path, content):
+        if path == INDEX:
+            raise KeyboardInterrupt
+        put(self, path, content)
+
+    monkeypatch.setattr(ObjectStorage, "put", stop_before_the_index)
+    with pytest.raises(KeyboardInterrupt):
+        push(URL)
+    monkeypatch.setattr(ObjectStorage, "put", put)
+    monkeypatch.chdir(tmp_path / "there")
+    assert main(["pull", URL]) == 0
+    assert "tables/a.csv was being replaced" in capsys.readouterr().out
+    assert set(files(tmp_path / "there/results")) == set(FILES) - {"tables/a.csv"}
+    shutil.rmtree("results")
+    monkeypatch.chdir(tmp_path / "here")
+    assert push(URL) == 1
+    monkeypatch.chdir(tmp_path / "there")
+    assert pull(URL) == []
+    assert files(tmp_path / "there/results") == files(tmp_path / "here/results")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda index: index["files"].update({"../../x": [1, "0", 1]}),
+            r"names ../../x, which lies outside the results",
+        ),
+        (lambda index: index["files"].update({"/etc/x": [1, "0", 1]}), r"names /etc/x, which lies outside the results"),
+        (lambda index: index.update(format="v0"), r"is no index of results of this version; delete it there"),
+        (lambda index: index.update(files=[1]), r"is no index of results of this version"),
+    ],
+)
+def test_an_index_that_is_none_is_refused(server, tmp_path, monkeypatch, change, message):
+    push(URL)
+    path = server.bucket / "study" / INDEX
+    index = json.loads(path.read_bytes())
+    change(index)
+    path.write_text(json.dumps(index))
+    server.look_again()
+    monkeypatch.chdir(tmp_path / "there")
+    with pytest.raises(StoreError, match=message):
+        pull(URL)
+    assert not (tmp_path.parent / "x").exists()
+
+
+def test_what_cannot_be_pulled_is_said_with_the_remedy(server, tmp_path, monkeypatch, capsys):
+    assert main(["pull", URL]) == 1
+    assert "results holds files already; move the folder away" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path / "there")
+    assert main(["pull", URL]) == 1
+    assert f"{URL} holds no results" in capsys.readouterr().err
+    assert main(["pull", "/tmp"]) == 1 and main([]) == 1
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    assert main(["pull", URL]) == 1
+    assert "the credentials are refused" in capsys.readouterr().err
