@@ -55,7 +55,7 @@ SlurmdSpoolDir={folder}/spool
 StateSaveLocation={folder}/state
 SlurmctldDebug=info
 SlurmdDebug=info
-NodeName={host} NodeAddr=127.0.0.1 CPUs=64 RealMemory=65536 Gres=gpu:a100:3,gpu:h100:1 State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs=64 RealMemory=131072 Gres=gpu:a100:3,gpu:h100:1 State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpus Nodes={host} MaxTime=INFINITE State=UP
 """
