@@ -254,7 +254,6 @@ def start_run():
         here = workflow.executor_plugin.common_settings.local_exec
         rules_to_run = {job.rule.name for job in jobs}
 
-
         preflight.check(config, device=config["device"] if here else "cpu", rules=rules_to_run)
         if config["object_storage"]:
             objects.ObjectStorage(config["object_storage"], patience=5).check()
