@@ -45,7 +45,7 @@ JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
 OverTimeLimit=0
 KillWait=2
-MinJobAge=300
+MinJobAge=7200
 InactiveLimit=0
 SlurmctldPort={controller}
 SlurmdPort={daemon}
