@@ -45,7 +45,7 @@ JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
 OverTimeLimit=0
 KillWait=2
-MinJobAge=300
+MinJobAge=7200
 InactiveLimit=0
 SlurmctldPort={controller}
 SlurmdPort={daemon}
@@ -129,9 +129,9 @@ class Node:
         return done.stdout if done.returncode == 0 else ""
 
     def jobs(self, of: str, *states: str) -> list[str]:
-        """The numbers of the jobs whose comment, the plugin's, begins with a text; those in certain states, if any are named."""
+        """The numbers, in order, of the jobs whose comment, the plugin's, begins with a text; those in certain states, if any are named."""
         lines = self.ask("squeue", "--noheader", "--states=all", "--format=%i|%T|%k").splitlines()
-        parts = [line.split("|", 2) for line in sorted(lines)]
+        parts = sorted((line.split("|", 2) for line in lines), key=lambda part: int(part[0]))
         return [number for number, state, what in parts if what.startswith(of) and (not states or state in states)]
 
     def stop(self) -> None:

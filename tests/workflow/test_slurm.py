@@ -114,6 +114,7 @@ def _disturb(project: Project, cluster: Cluster) -> tuple[Project, str]:
         long.enter_context(kept_waiting(project, measured(TOO_LONG)))
         cancelled.enter_context(kept_waiting(project, measured(CANCELLED)))
         run = threads.submit(project.snakemake, *words, check=False)
+        await_waiting(project, CANCELLED)
         cluster.node.ask("scancel", cluster.await_job(CANCELLED, "RUNNING"))
         cluster.await_job(CANCELLED, "CANCELLED")
         cancelled.close()
@@ -129,6 +130,14 @@ def kept_waiting(project: Project, result: str) -> AbstractContextManager[bool]:
     lock = path.parent / ".partial" / f"{path.name}~{record['recipe']}.lock"
     lock.parent.mkdir(exist_ok=True)
     return locked(lock)
+
+
+def await_waiting(project: Project, rule: str) -> None:
+    """Return once the job itself has begun, on the node, and waits."""
+    log, end = project.folder / f"logs/{rule}/streets.pixels-a.log", time.monotonic() + 240
+    while not log.exists() or "waiting for that job to end" not in log.read_text():
+        assert time.monotonic() < end, f"the job of {rule} did not begin"
+        time.sleep(0.5)
 
 
 def said_of(rule: str, text: str) -> str:
@@ -193,6 +202,7 @@ def test_a_job_outlives_the_daemon_of_its_node(disturbed, undisturbed, cluster, 
         waiting.enter_context(kept_waiting(project, result))
         run = threads.submit(project.snakemake, *SLURM, *QUICK, "--config", "threads=1", "--", result)
         job = cluster.await_job(CANCELLED, "RUNNING")
+        await_waiting(project, CANCELLED)
         cluster.node.kill_daemon()
         cluster.await_job(CANCELLED, "NODE_FAIL")
         cluster.node.start_daemon()
