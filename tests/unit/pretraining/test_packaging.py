@@ -1,11 +1,15 @@
 import hashlib
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from patchprobe.errors import StoreError
 from patchprobe.pretraining.packaging import POINTS, WEIGHTS, package_runs
+
+ROOT = Path(__file__).parents[3]
 
 # Bytes of all weights that come with the package.
 MOST = 20_000_000
@@ -65,3 +69,17 @@ def test_weights_of_the_package_are_those_of_their_cards():
     files = sorted(WEIGHTS.glob("*.safetensors"))
     assert {file.name for file in files} == {n for card in cards for n in json.loads(card.read_text())["files"]}
     assert sum(file.stat().st_size for file in files) <= MOST
+
+
+def test_weights_of_the_package_have_the_settings_of_their_configuration():
+    config = yaml.safe_load((ROOT / "config/demo_weights.yaml").read_text())
+    objectives = config["pretraining"]["objectives"]
+    assert {card.stem for card in WEIGHTS.glob("*.json")} == {f"demo-{name}" for name in objectives}
+    for name, settings in objectives.items():
+        facts = json.loads((WEIGHTS / f"demo-{name}.json").read_text())
+        training = facts["training"]
+        assert {key: training[key] for key in settings} == settings
+        assert training["images_seen"] == settings["steps"] * settings["batch_size"]
+        assert (
+            training["seed"] == config["seed"] and facts["images"]["count"] == config["pretraining"]["images"]["count"]
+        )
