@@ -42,8 +42,8 @@ rule extract:
     threads: min(8, config["threads"])
     resources:
         gpu=extraction_gpus,
-        mem_mb=16000,
-        runtime=480,
+        mem_mb=more(16000),
+        runtime=more(480),
     params:
         spec=lambda wildcards: spec(
             specs.extraction(config, wildcards.dataset, wildcards.model, wildcards.corruption)
