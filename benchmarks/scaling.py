@@ -9,12 +9,12 @@ import json
 import os
 import subprocess
 import sys
-from itertools import pairwise
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from scipy.optimize import nnls
 from tabulate import tabulate
 
 from patchprobe.files import write_atomic
@@ -27,15 +27,16 @@ TIMES = (1, 2, 4, 8)
 # What a stage is called here, its rule, its data sets, and the power of the size that its cost has in theory: all patches
 # of a data set look for each other in retrieval, while the memory bank of 1-NN is the same for all sizes.
 STAGES = {
-    "tiling": ("tile", "streets", 1),
-    "corruption": ("corrupt", "streets", 1),
+    "tiling": ("tile", "pictures", 1),
+    "corruption": ("corrupt", "pictures", 1),
     "extraction": ("extract", "streets", 1),
     "1-NN and linear classification": ("patch_classification", "streets", 1),
     "retrieval": ("patch_retrieval", "aerial", 2),
     "tracking": ("tracking", "videos", 1),
 }
-_UNITS = {"streets": 4, "aerial": 4, "videos": 2}
+_UNITS = {"pictures": 32, "streets": 4, "aerial": 4, "videos": 2}
 _TARGETS = {
+    "pictures": "results/{name}/tiles/noise.manifest.json",
     "streets": "results/{name}/patch_classification/vit.noise.parquet",
     "aerial": "results/{name}/patch_retrieval/vit.parquet",
     "videos": "results/{name}/tracking/vit.parquet",
@@ -47,19 +48,20 @@ def config() -> dict[str, object]:
     datasets: dict[str, object] = {}
     for times in TIMES:
         images = {kind: unit * times for kind, unit in _UNITS.items()}
-        datasets[f"streets{times}"] = {
-            "adapter": "cityscapes",
-            "generate": {
-                "generator": "street",
-                "options": {
-                    "train": {"cities": 3, "images_per_city": 2},
-                    "val": {"cities": 1, "images_per_city": images["streets"]},
+        for kind in ("pictures", "streets"):
+            datasets[f"{kind}{times}"] = {
+                "adapter": "cityscapes",
+                "generate": {
+                    "generator": "street",
+                    "options": {
+                        "train": {"cities": 3, "images_per_city": 2},
+                        "val": {"cities": 1, "images_per_city": images[kind]},
+                    },
                 },
-            },
-            "splits": {"train": {"source": "train"}, "evaluation": {"source": "val"}},
-            "tiling": {"size": 128, "resize": 224},
-            "corruptions": ["noise"],
-        }
+                "splits": {"train": {"source": "train"}, "evaluation": {"source": "val"}},
+                "tiling": {"size": 128, "resize": 224},
+                "corruptions": ["noise"],
+            }
         datasets[f"aerial{times}"] = {
             "adapter": "fair1m",
             "generate": {
@@ -110,29 +112,31 @@ def measure(folder: Path) -> pd.DataFrame:
     for stage, (rule, kind, theory) in STAGES.items():
         for times in TIMES:
             found = pd.concat(
-                pd.read_csv(path, sep="\t")
-                for path in (folder / "logs" / rule).glob(f"{kind}{times}[./]*benchmark.tsv")
+                pd.read_csv(path, sep="\t") for path in (folder / "logs" / rule).glob(f"{kind}{times}.*benchmark.tsv")
             )
             rows.append((stage, theory, times, found["cpu_time"].astype(float).sum(), found["max_rss"].max()))
     return pd.DataFrame(rows, columns=["stage", "theory", "size", "cpu_seconds", "mebibytes"])
 
 
 def exponents(times: pd.DataFrame) -> pd.DataFrame:
-    """Return for each stage its cost at every size, what a job costs before its work begins, and the exponent of the rest.
+    """Return for each stage its cost at every size, and what its exponent is.
 
-    What a job of no size costs is taken from the two smallest sizes along the power of theory, and the exponent from the two
-    largest with it taken off.
+    ``exponent`` is that from the second largest to the largest size, with the start of a job in it, which lowers it. ``start``
+    and ``each`` are the fit of start + each * size ** theory, neither below zero, by least squares of relative errors, and ``fit`` is
+    the largest of these errors: where it is small, the cost grows as in theory.
     """
     rows = []
     for stage, part in times.groupby("stage", sort=False):
         seconds, size = part["cpu_seconds"].to_numpy(), part["size"].to_numpy(float)
         theory = int(part["theory"].iloc[0])
-        (small, next_small), (a, b) = size[:2] ** theory, seconds[:2]
-        start = max(0.0, a - (b - a) * small / (next_small - small))
-        steps = [float(np.log2((b - start) / (a - start))) for a, b in pairwise(seconds)]
-        rows.append((stage, theory, *seconds, start, steps[-1], part["mebibytes"].max()))
+        terms = np.stack([np.ones_like(size), size**theory], axis=1) / seconds[:, None]
+        (start, each), _ = nnls(terms, np.ones_like(size))
+        error = float(np.abs(terms @ (start, each) - 1).max())
+        exponent = float(np.log2(seconds[-1] / seconds[-2]))
+        rows.append((stage, theory, *seconds, exponent, start, each, error, part["mebibytes"].max()))
     sizes = [f"{times}x, s" for times in TIMES]
-    return pd.DataFrame(rows, columns=["stage", "theory", *sizes, "start, s", "exponent", "peak, MiB"])
+    columns = ["stage", "theory", *sizes, "exponent", "start, s", "each, s", "fit", "peak, MiB"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def draw(times: pd.DataFrame, path: Path) -> None:

@@ -49,7 +49,7 @@ class ObjectServer:
     def start(self) -> None:
         command = [self._program, "serve", "s3", "--addr", f"127.0.0.1:{self._port}", "--auth-key", f"{KEY},{SECRET}"]
         self._process = subprocess.Popen(
-            [*command, "--vfs-cache-mode", "off", str(self._root)],
+            [*command, "--vfs-cache-mode", "off", "--dir-cache-time", "0s", str(self._root)],
             env=os.environ | {"RCLONE_CONFIG": os.devnull},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
