@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -49,7 +48,7 @@ class ObjectServer:
     def start(self) -> None:
         command = [self._program, "serve", "s3", "--addr", f"127.0.0.1:{self._port}", "--auth-key", f"{KEY},{SECRET}"]
         self._process = subprocess.Popen(
-            [*command, "--vfs-cache-mode", "off", "--dir-cache-time", "0s", str(self._root)],
+            [*command, "--vfs-cache-mode", "off", str(self._root)],
             env=os.environ | {"RCLONE_CONFIG": os.devnull},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -72,16 +71,16 @@ class ObjectServer:
             self._process = None
 
     def look_again(self) -> None:
-        """Let it see what was changed in the folder behind its back."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGHUP)
-        time.sleep(0.3)
+        """Let it see what was changed in the folder behind its back, by another start: it tells nobody when it has looked."""
+        self.stop()
+        self.start()
 
     def clear(self) -> None:
         """Delete all objects."""
+        self.stop()
         shutil.rmtree(self.bucket)
         self.bucket.mkdir()
-        self.look_again()
+        self.start()
 
     def __enter__(self) -> "ObjectServer":
         self.start()
