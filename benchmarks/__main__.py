@@ -14,21 +14,22 @@ import benchmarks
 from benchmarks.measure import THREADS
 
 OUTPUT = Path("results/bench.json")
+# What benchmarks share, and one that needs a folder.
+_NONE = ("__main__", "measure", "tokens", "scaling")
 
 
 def main(names: list[str]) -> None:
     """Run and report."""
-    found = [module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name != "__main__"]
+    found = [module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name not in _NONE]
     if unknown := sorted(set(names) - set(found)):
         sys.exit(f"no benchmark {', '.join(unknown)}; there are: {', '.join(found)}")
     modules = {name: importlib.import_module(f"benchmarks.{name}") for name in names or found}
-    available = {name: module for name, module in modules.items() if hasattr(module, "run")}
     # Advice on the probes' settings is for runs whose scores count.
     logging.getLogger("patchprobe").setLevel(logging.ERROR)
     rows = []
-    for name in available:
+    for name, module in modules.items():
         print(f"{name} ...", file=sys.stderr, flush=True)
-        rows += [{**asdict(result), "ratio": result.ratio} for result in available[name].run()]
+        rows += [{**asdict(result), "ratio": result.ratio} for result in module.run()]
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     OUTPUT.write_text(json.dumps(rows, indent=2) + "\n")
     print(f"{THREADS} threads; ratio = ours / reference\n")

@@ -38,7 +38,7 @@ def run() -> list[Result]:
         return []
     results = []
     for result in itertools.chain(_extraction(), _searches()):
-        # At once, because cards are lent by the minute.
+        # At once, since the searches take minutes.
         print(f"{result.name}: {result.ours:.4g} of {result.reference:.4g} {result.unit}", file=sys.stderr, flush=True)
         results.append(result)
     return results

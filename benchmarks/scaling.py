@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import matplotlib as mpl
@@ -36,10 +37,10 @@ STAGES = {
 }
 _UNITS = {"pictures": 32, "streets": 4, "aerial": 4, "videos": 2}
 _TARGETS = {
-    "pictures": "results/{name}/tiles/noise.manifest.json",
-    "streets": "results/{name}/patch_classification/vit.noise.parquet",
-    "aerial": "results/{name}/patch_retrieval/vit.parquet",
-    "videos": "results/{name}/tracking/vit.parquet",
+    "pictures": ["results/{name}/tiles/clean.manifest.json", "results/{name}/tiles/noise.manifest.json"],
+    "streets": ["results/{name}/patch_classification/vit.noise.parquet"],
+    "aerial": ["results/{name}/patch_retrieval/vit.parquet"],
+    "videos": ["results/{name}/tracking/vit.parquet"],
 }
 
 
@@ -94,7 +95,7 @@ def measure(folder: Path) -> pd.DataFrame:
     """Run the workflow in ``folder`` as far as it has not run; returns stage, images (times the unit), seconds and MiB."""
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "scaling.json", json.dumps(config(), indent=1) + "\n")
-    targets = [_TARGETS[kind].format(name=f"{kind}{times}") for kind in _UNITS for times in TIMES]
+    targets = [file.format(name=f"{kind}{times}") for kind, times in product(_UNITS, TIMES) for file in _TARGETS[kind]]
     command = [str(Path(sys.executable).with_name("snakemake")), "--snakefile", str(ROOT / "Snakefile")]
     options = [
         "--directory",
@@ -162,4 +163,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit("say: python -m benchmarks.scaling FOLDER")
     main(Path(sys.argv[1]))

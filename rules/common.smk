@@ -254,10 +254,9 @@ def start_run():
         here = workflow.executor_plugin.common_settings.local_exec
         rules_to_run = {job.rule.name for job in jobs}
 
-        preflight.check(config, device=config["device"] if here else "cpu", rules=rules_to_run)
         if config["object_storage"]:
             objects.ObjectStorage(config["object_storage"], patience=5).check()
-        current[-1].begin(job.output[0] for job in jobs if job.output)
+            mirror.check(config["object_storage"])
         if here and config["fork_jobs"]:
             # Its imports and the checks take some seconds each, side by side.
             forkserver.start(Path(".snakemake"), needless=needless_libraries(rules_to_run))
@@ -290,11 +289,11 @@ def end_run():
     put_results()
 
 
-def put_results():
+def put_results(*, delete=True):
     """Put the results beside the stores on object storage, where there is one; also what a failed run has finished."""
     try:
         if config["object_storage"]:
-            mirror.push(config["object_storage"])
+            mirror.push(config["object_storage"], delete=delete)
     except PatchprobeError as error:
         raise WorkflowError(
             f"{error}; all is finished here, and `python -m patchprobe.run.mirror push {config['object_storage']}` puts it there"
@@ -310,4 +309,6 @@ def fail_run():
     if found:
         left = sum(1 for job in workflow.dag.needrun_jobs() if job.rule.name != "all") - len(found)
         print(failures.describe(found, left), file=sys.stderr)
-    put_results()
+    # Nothing is deleted there for a run that may have begun to replace it.
+    if Path("results").exists():
+        put_results(delete=False)

@@ -2,13 +2,15 @@
 
 Stores are there by themselves (:mod:`patchprobe.stores.uploading`). All else below ``results``, tables and manifests and
 records, lies there under the same names, and an index, ``.results.json``, says which files with which content belong
-together. It is put last; what has another content than it says is not taken.
+together. It is put last; what has another content than it says is not taken. One folder of results belongs to one prefix: the index
+names it by the random text of ``results/.identity``, which whoever pulls takes over, so that no folder deletes what it never had.
 """
 
 import hashlib
 import json
 import os
 import sys
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -19,6 +21,7 @@ from patchprobe.run.records import RESULTS
 from patchprobe.stores.objects import ObjectStorage
 
 INDEX = ".results.json"
+IDENTITY = RESULTS / ".identity"
 _FORMAT = "patchprobe-results-v1"
 _HIDDEN = ".partial"
 
@@ -31,12 +34,22 @@ class _Known(NamedTuple):
     time: int
 
 
-def push(url: str) -> int:
+def check(url: str) -> None:
+    """Raise StoreError if the results below ``url`` are those of another folder than this one."""
+    _read_index(ObjectStorage(url))
+
+
+def push(url: str, *, delete: bool = True) -> int:
     """Put every file of ``results`` that is another than the index says below ``url``, then the index; returns how many.
 
-    The parts of stores that lie there already, and what is under construction, are no files of these. Raises StoreError if
-    the storage does not do its part; then the index is the one of the last time.
+    The parts of stores that lie there already, and what is under construction, are no files of these. Files that are gone
+    here are deleted there, or stay in the index without ``delete``. Raises StoreError if there are no results, if those there are of
+    another folder, and if the storage does not do its part; then the index is the one of the last time.
     """
+    if next(_files(), None) is None:
+        raise StoreError(
+            f"{RESULTS} holds no files: there is nothing to push; go to the folder above the results of a run"
+        )
     storage = ObjectStorage(url)
     before, now, put = _read_index(storage), {}, 0
     for path in _files():
@@ -50,8 +63,12 @@ def push(url: str) -> int:
         if known is None or known.sha256 != now[name].sha256:
             storage.put(name, content)
             put += 1
+    if not delete:
+        now = before | now
     if now != before:
-        index = {"format": _FORMAT, "files": now}
+        if not IDENTITY.exists():
+            write_atomic(IDENTITY, uuid.uuid4().hex)
+        index = {"format": _FORMAT, "results": IDENTITY.read_text(), "files": now}
         storage.put(INDEX, (json.dumps(index, indent=1, sort_keys=True) + "\n").encode())
     storage.delete(before.keys() - now.keys())
     return put
@@ -66,7 +83,7 @@ def pull(url: str) -> list[str]:
     if next(_files(), None) is not None:
         raise StoreError(f"{RESULTS} holds files already; move the folder away, or take another one, and pull again")
     storage = ObjectStorage(url)
-    known = _read_index(storage)
+    known = _read_index(storage, taking=True)
     if not known:
         raise StoreError(f"{url} holds no results: there is no {INDEX}; correct the address, or push there first")
     left_out = []
@@ -108,22 +125,31 @@ def _files() -> Iterator[Path]:
         names[:] = sorted(name for name in names if name != _HIDDEN)
         for file in sorted(files):
             path = Path(folder) / file
-            if path.is_file() and not path.is_symlink() and not file.endswith(".lock"):
+            if path.is_file() and not path.is_symlink() and not file.endswith(".lock") and path != IDENTITY:
                 yield path
 
 
-def _read_index(storage: ObjectStorage) -> dict[str, _Known]:
+def _read_index(storage: ObjectStorage, *, taking: bool = False) -> dict[str, _Known]:
+    """Return the files that lie there, none without an index, if they are those of this folder; ``taking`` makes them that."""
     content = storage.get(INDEX)
     if content is None:
         return {}
     try:
         index: Any = json.loads(content)
         known = {str(name): _Known(*facts) for name, facts in index["files"].items()}
+        owner = str(index["results"])
     except (ValueError, TypeError, KeyError, AttributeError):
-        index, known = {}, {}
+        index, known, owner = {}, {}, ""
     if index.get("format") != _FORMAT:
         raise StoreError(
             f"{storage.url}/{INDEX} is no index of results of this version; delete it there, and push again"
+        )
+    if taking:
+        write_atomic(IDENTITY, owner)
+    elif not IDENTITY.exists() or IDENTITY.read_text() != owner:
+        raise StoreError(
+            f"{storage.url} holds the results of another folder than {RESULTS.absolute()}, and would lose them: run `python -m "
+            f"patchprobe.run.mirror pull {storage.url}` in a folder without results and go on there, or take another prefix"
         )
     return known
 

@@ -62,7 +62,10 @@ class ObjectStorage:
                 f"object storage {self.url} needs the package obstore: install it (pip install 'patchprobe[s3]'), or set "
                 "object_storage: null"
             ) from None
-        plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+        endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+        if endpoint and not re.match(r"https?://", endpoint):
+            raise StoreError(f"AWS_ENDPOINT_URL is {endpoint}: write it with http:// or https:// in front")
+        plain = endpoint.startswith("http://")
         retries: Any = {"max_retries": 1000, "retry_timeout": timedelta(seconds=self._patience)}
         options: Any = {"allow_http": plain, "connect_timeout": "5s", "timeout": "300s"}
         try:

@@ -8,7 +8,7 @@ import pytest
 from object_server import ObjectServer
 
 from patchprobe.errors import StoreError
-from patchprobe.run.mirror import INDEX, main, pull, push
+from patchprobe.run.mirror import INDEX, check, main, pull, push
 from patchprobe.stores import objects
 from patchprobe.stores.objects import ObjectStorage
 
@@ -55,7 +55,7 @@ def files(folder):
     return {
         path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
         for path in folder.rglob("*")
-        if path.is_file() and ".partial" not in path.parts and path.suffix != ".lock"
+        if path.is_file() and ".partial" not in path.parts and path.suffix != ".lock" and path.name != ".identity"
     }
 
 
@@ -141,3 +141,32 @@ def test_what_cannot_be_pulled_is_said_with_the_remedy(server, tmp_path, monkeyp
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     assert main(["pull", URL]) == 1
     assert "the credentials are refused" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("here", ["nothing", "other results"])
+def test_a_folder_that_never_had_the_results_deletes_none_of_them(server, tmp_path, monkeypatch, here):
+    push(URL)
+    before = server.objects()
+    monkeypatch.chdir(tmp_path / "there")
+    if here == "other results":
+        write(tmp_path / "there/results/tables/b.csv", b"other")
+        with pytest.raises(
+            StoreError, match=r"would lose them: run `python -m patchprobe.run.mirror pull s3://bucket/study`"
+        ):
+            check(URL)
+    with pytest.raises(StoreError, match="there is nothing to push" if here == "nothing" else "would lose them"):
+        push(URL)
+    assert server.objects() == before
+
+
+def test_whoever_pulled_goes_on_and_a_failed_run_deletes_nothing(server, tmp_path, monkeypatch):
+    push(URL)
+    monkeypatch.chdir(tmp_path / "there")
+    pull(URL)
+    check(URL)
+    (tmp_path / "there/results/tables/a.csv").unlink()
+    assert push(URL, delete=False) == 0
+    assert "study/tables/a.csv" in server.objects()
+    assert json.loads(server.objects()[f"study/{INDEX}"])["files"]["tables/a.csv"]
+    assert push(URL) == 0
+    assert "study/tables/a.csv" not in server.objects()

@@ -298,3 +298,10 @@ def test_what_an_unlike_build_of_the_same_digest_left_is_replaced_and_not_vouche
     write(STORE)
     assert seen and not any(seen) and chunk.read_bytes() == right and not stranger.exists()
     np.testing.assert_array_equal(open_store(STORE).tokens, EXPECTED)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9000", "HTTP://127.0.0.1:9000"])
+def test_an_address_without_its_scheme_is_refused_before_anybody_is_asked(monkeypatch, address):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+    with pytest.raises(StoreError, match=re.escape(f"AWS_ENDPOINT_URL is {address}: write it")):
+        ObjectStorage("s3://bucket/study").get("a")
