@@ -79,6 +79,9 @@ def take_over_shards(build: Build, marks: Sequence[Path]) -> None:
                     raise _unlike(build, marks, path, [taken[path][1], folder])
         for folder in {folder for _, folder in taken.values()}:
             build.take_over(folder, {path: record for path, (record, of) in taken.items() if of == folder})
+    # Those of another number of shards, whose run was stopped: their folders go with the others.
+    for mark in {other for one in marks for other in one.parent.glob("*-of-*.json")} - set(marks):
+        mark.unlink(missing_ok=True)
 
 
 def _whole_shard(build: Build, mark: Path, held: contextlib.ExitStack) -> tuple[Path, Mapping[str, FileRecord]]:

@@ -186,3 +186,11 @@ def test_a_run_that_was_killed_while_it_put_shards_together_does_so_again(store,
     assert not store.exists()
     put_together(store, marks)
     assert_same(store, whole)
+
+
+def test_marks_of_another_number_of_shards_go_when_the_store_is_there(store, whole):
+    left = write_shard(store, 3, of=3)
+    put_together(store, [write_shard(store, index, of=2) for index in (1, 2)])
+    assert_same(store, whole)
+    # It would vouch for a shard whose folder went with the store's.
+    assert not left.exists()
