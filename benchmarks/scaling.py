@@ -147,6 +147,8 @@ def draw(times: pd.DataFrame, path: Path) -> None:
         axes.plot(part["size"], part["cpu_seconds"], marker="o", label=stage)
     axes.set(xscale="log", yscale="log", xlabel="images, times the smallest number", ylabel="processor time, s")
     axes.set_xticks(TIMES, [str(times) for times in TIMES])
+    ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500) if tick <= 2 * times["cpu_seconds"].max()]
+    axes.set_yticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize="small")

@@ -20,7 +20,7 @@ class ObjectServer:
         beside = Path(sys.executable).with_name("rclone")
         program = str(beside) if beside.exists() else shutil.which("rclone")
         if program is None:
-            pytest.skip("there is no rclone, whose server the tests use (make env installs it)")
+            pytest.fail("there is no rclone, whose server the tests use: make env installs it on Linux")
         self._program, self._root, self._port = program, folder, 0
         (folder / BUCKET).mkdir(parents=True, exist_ok=True)
         self._process: subprocess.Popen[str] | None = None

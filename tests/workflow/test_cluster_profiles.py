@@ -94,7 +94,7 @@ SCHEDULERS = {
 def programs(repository) -> Path:
     folder = repository / ".venv-cluster-generic/bin"
     if not (folder / "snakemake").exists():
-        pytest.skip("there is no environment with the plugin for other schedulers: make cluster-generic")
+        pytest.fail("there is no environment with the plugin for other schedulers: make cluster-generic")
     return folder
 
 

@@ -6,8 +6,7 @@ the disk. The address ends in the digest of the build, so that objects of two bu
 is the list again, for readers on other machines, and ``<address>/manifest.json`` was put there last.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
@@ -18,6 +17,7 @@ from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from patchprobe.errors import StoreError
 from patchprobe.own_files import read_mapping
 from patchprobe.stores.file_list import GROUP, LIST_FILE, FileRecord, crc32c, parse_list
+from patchprobe.stores.listed import ListedFiles
 from patchprobe.stores.objects import ObjectStorage
 
 LOCATION_FILE = "location.json"
@@ -37,7 +37,7 @@ def stored_sizes(url: str) -> dict[str, int]:
     return {path.removeprefix(start): facts.bytes for path, facts in found.items() if path.startswith(start)}
 
 
-class VerifiedObjects(Store):
+class VerifiedObjects(ListedFiles, Store):
     """The group of a finished store on object storage, read-only; each object is checked against the list as it is read.
 
     ``url`` is the address of the store and ``list_sha256`` the SHA-256 of its list of files. It knows no objects but those
@@ -67,28 +67,6 @@ class VerifiedObjects(Store):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, VerifiedObjects) and (self._url, self._sha256) == (other._url, other._sha256)
 
-    def with_read_only(self, read_only: bool = False) -> Self:
-        """Return this store; raises ValueError if asked for one that can be written."""
-        if not read_only:
-            raise ValueError("a finished store is not written again")
-        return self
-
-    async def get(
-        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
-    ) -> Buffer | None:
-        """Return the content of an object, or a part of it, or None if it is not listed."""
-        return await asyncio.to_thread(self._read, key, prototype, byte_range)
-
-    async def get_partial_values(
-        self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
-    ) -> list[Buffer | None]:
-        """Return parts of objects, None for those that are not listed."""
-        return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
-
-    async def exists(self, key: str) -> bool:
-        """Return whether an object is listed."""
-        return key in self._listed
-
     async def set(self, key: str, value: Buffer) -> None:
         """Raise ValueError."""
         raise ValueError(f"{key}: a finished store is not written again")
@@ -99,23 +77,22 @@ class VerifiedObjects(Store):
 
     async def list(self) -> AsyncIterator[str]:
         """Yield all listed keys."""
-        for key in self._listed:
+        for key in self._listed():
             yield key
 
     async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
         """Yield the listed keys that begin with a prefix."""
-        for key in self._listed:
+        for key in self._listed():
             if key.startswith(prefix):
                 yield key
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         """Yield the names directly below a prefix."""
         start = f"{prefix.rstrip('/')}/" if prefix else ""
-        names = {key.removeprefix(start).partition("/")[0] for key in self._listed if key.startswith(start)}
+        names = {key.removeprefix(start).partition("/")[0] for key in self._listed() if key.startswith(start)}
         for name in sorted(names):
             yield name
 
-    @property
     def _listed(self) -> Mapping[str, FileRecord]:
         # Not on unpickling: errors of a worker are passed on as they are only from its computation.
         if self._files is None:
@@ -123,7 +100,7 @@ class VerifiedObjects(Store):
         return self._files
 
     def _read(self, key: str, prototype: BufferPrototype | None, byte_range: ByteRequest | None) -> Buffer | None:
-        record = self._listed.get(key)
+        record = self._listed().get(key)
         if record is None:
             return None
         content = self._storage.get(f"{GROUP}/{key}")

@@ -1,7 +1,6 @@
 """A store for zarr that checks what it reads."""
 
-import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
@@ -11,12 +10,13 @@ from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.storage import LocalStore
 
 from patchprobe.stores.file_list import FileRecord, crc32c, damaged, read_list
+from patchprobe.stores.listed import ListedFiles
 
 # The files of a group by path, and the paths of those that this process has checked.
 _Opened = tuple[Mapping[str, FileRecord], set[str]]
 
 
-class VerifiedStore(LocalStore):
+class VerifiedStore(ListedFiles, LocalStore):
     """The group of a finished store, read-only; a file is checked against the list when it is first read.
 
     ``root`` is the folder of the group and ``list_sha256`` the SHA-256 of the list of files beside it. Files that are
@@ -39,38 +39,19 @@ class VerifiedStore(LocalStore):
     def __eq__(self, other: object) -> bool:
         return super().__eq__(other) and isinstance(other, VerifiedStore) and self._sha256 == other._sha256
 
-    def with_read_only(self, read_only: bool = False) -> Self:
-        """Return this store; raises ValueError if asked for one that can be written."""
-        if not read_only:
-            raise ValueError("a finished store is not written again")
-        return self
-
-    async def get(
-        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
-    ) -> Buffer | None:
-        """Return the content of a file, or a part of it, or None if it is not listed."""
-        return await asyncio.to_thread(self._read, key, prototype, byte_range)
-
     def get_sync(
         self, key: str, *, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
         """Return the content of a file, or a part of it, or None if it is not listed."""
         return self._read(key, prototype, byte_range)
 
-    async def get_partial_values(
-        self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
-    ) -> list[Buffer | None]:
-        """Return parts of files, None for those that are not listed."""
-        return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
-
-    async def exists(self, key: str) -> bool:
-        """Return whether a file is listed."""
-        return key in self._open_list()[0]
+    def _listed(self) -> Mapping[str, FileRecord]:
+        return self._open_list()[0]
 
     def _open_list(self) -> _Opened:
         # Not on unpickling: errors of a worker are passed on as they are only from its computation.
         if self._opened is None:
-            self._opened = _listed(self.root, self._sha256)
+            self._opened = _list_of(self.root, self._sha256)
         return self._opened
 
     def _read(self, key: str, prototype: BufferPrototype | None, byte_range: ByteRequest | None) -> Buffer | None:
@@ -96,5 +77,5 @@ class VerifiedStore(LocalStore):
 
 
 @lru_cache(maxsize=64)
-def _listed(root: Path, sha256: str) -> _Opened:
+def _list_of(root: Path, sha256: str) -> _Opened:
     return read_list(root.parent, sha256), set()
