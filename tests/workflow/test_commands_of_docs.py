@@ -20,7 +20,7 @@ NOT_TRIED = {
     r"(less|ls) results/": "shows what a whole run has made; that rules make it is tested",
     r"python -m (benchmarks|pytest|patchprobe\.pretraining)": "takes minutes, or what a run of hours has made",
     r"dask ": "does not end; tests/workflow/test_cluster_run.py starts a cluster",
-    r"python -m patchprobe\.run\.mirror": "needs object storage; tests/workflow/test_object_storage.py runs it",
+    r"python -m patchprobe\.run\.mirror": "needs object storage; tests/workflow/test_runs_on_object_storage.py runs it",
     r"snakemake .*--report ": "needs a whole run; tests/workflow/test_report.py makes a report",
     r"snakemake .*--workflow-profile profiles/(slurm|mine|pbs)": "needs a plugin; test_slurm.py and test_cluster_profiles.py run it",
     r"snakemake .*--configfile config/paper\.yaml": "tests/workflow/test_paper.py plans it",

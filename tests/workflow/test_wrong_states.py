@@ -197,5 +197,7 @@ def test_nothing_of_a_moved_project_is_stale(repository, tmp_path):
     project.folder.rename(tmp_path / "after")
     project.folder = tmp_path / "after"
     assert project.plan(target) == {}
-    project.edit("src/patchprobe/weights/demo-mae.csv", "1.50127", "1.60127")
+    curve = "src/patchprobe/weights/demo-mae.csv"
+    loss = (project.folder / curve).read_text().split()[1].rsplit(",", 1)[1]
+    project.edit(curve, f",{loss}\n", f",{float(loss) + 0.1}\n")
     assert project.plan(target) == {"training_of_models_figure": 1}
