@@ -83,4 +83,4 @@ rule extract_shard:
         code=lambda wildcards: code("extract", *inputs.model_modules(config, wildcards.model)),
         store="results/{dataset}/features/{model}/{corruption}.zarr",
     script:
-        "../workflow/scripts/extract.py"
+        "../workflow/scripts/extract_shard.py"

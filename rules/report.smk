@@ -48,3 +48,34 @@ rule model_table:
         code=code("model_table"),
     script:
         "../workflow/scripts/model_table.py"
+
+
+rule training_of_models_figure:
+    output:
+        svg=report(
+            "results/figures/training_of_models.svg",
+            caption="../workflow/report/loss_curves.rst",
+            category="Pretraining",
+            labels={"figure": "training of the models of this run", "format": "SVG"},
+        ),
+        png=report(
+            "results/figures/training_of_models.png",
+            caption="../workflow/report/loss_curves.rst",
+            category="Pretraining",
+            labels={"figure": "training of the models of this run", "format": "PNG"},
+        ),
+    log:
+        "logs/training_of_models_figure.log",
+    benchmark:
+        "logs/training_of_models_figure.benchmark.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=more(2000),
+        runtime=more(30),
+    params:
+        spec=spec(specs.packaged_losses(config)),
+        code=code("training_of_models_figure"),
+    script:
+        "../workflow/scripts/training_of_models_figure.py"

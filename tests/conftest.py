@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from object_server import ObjectServer
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -55,3 +56,10 @@ def fill(golden):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def object_server(tmp_path_factory):
+    """A server that speaks S3, for all tests of a file."""
+    with ObjectServer(tmp_path_factory.mktemp("objects")) as server:
+        yield server

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL")
 BUCKET, KEY, SECRET = "bucket", "AKIATESTS", "not-a-secret-but-forty-characters-long-00"
 
 
@@ -39,6 +40,13 @@ class ObjectServer:
             "AWS_REGION": "us-east-1",
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._port}",
         }
+
+    def use(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let the test and what it starts use the server, and no other."""
+        for name in VARIABLES:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in self.environment.items():
+            monkeypatch.setenv(name, value)
 
     def objects(self) -> dict[str, bytes]:
         """All objects of the bucket, by name."""

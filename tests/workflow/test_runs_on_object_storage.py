@@ -32,8 +32,7 @@ def test_results_on_object_storage_are_those_on_the_disk_and_are_taken_over_else
     tables, vouched = project.tables(), manifests(project)
     assert tables and vouched
     with ObjectServer(tmp_path / "objects") as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
+        server.use(monkeypatch)
         project.write_config(CONFIG | {"object_storage": URL})
         assert not project.plan(*LINE), "where results lie makes none stale"
         shutil.rmtree(project.folder / "results")

@@ -9,7 +9,7 @@ import json
 import shutil
 from pathlib import Path
 
-from patchprobe.errors import StoreError
+from patchprobe.errors import PatchprobeError, StoreError
 from patchprobe.files import file_sha256, write_atomic
 from patchprobe.models.checkpoints.files import WEIGHTS
 from patchprobe.own_files import read_mapping, read_table
@@ -54,8 +54,11 @@ def main() -> None:
     parser.add_argument("runs", type=Path, help="the folder of finished runs")
     parser.add_argument("prefix", help="begins the name of every file")
     arguments = parser.parse_args()
-    for encoder in package_runs(arguments.runs, arguments.prefix):
-        print(encoder)
+    try:
+        for encoder in package_runs(arguments.runs, arguments.prefix):
+            print(encoder)
+    except PatchprobeError as error:
+        raise SystemExit(f"error: {error}") from None
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ its own, the message is printed alone, in one line.
 Snakemake runs the Python expressions of a configuration or profile that says ``__use_yte__: true``, in a dry run too. Whoever
 tries a configuration of somebody else does not expect that, so this launcher refuses such a file.
 
+Where the plugin of the executor is not installed that a profile names, a line says how to come by it.
+
 ``python -m snakemake`` is the original.
 """
 
@@ -21,16 +23,19 @@ import functools
 import io
 import itertools
 import logging
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from patchprobe.errors import ConfigError, PatchprobeError
 from patchprobe.files import REMEDIES, explain
 
 _FILES = ("--configfile", "--configfiles")
+# Executors whose plugin a verb of the Makefile installs, into an environment of the same name.
+_VERBS = ("slurm", "cluster-generic")
 
 
 def main() -> int:
@@ -53,6 +58,7 @@ def _run(words: Sequence[str]) -> int:
         _print_in_one_line(module)
     # Snakemake looks it up by this name whenever it reads such a file.
     yte.process_yaml = without_code(yte.process_yaml)
+    cli.get_argument_parser = _telling_of_plugins(cli.get_argument_parser)
     if _may_need_separation(words):
         words = separate_targets(words, assignment_options(cli.get_argument_parser()))
     return int(cli.main(words) or 0)
@@ -108,6 +114,20 @@ def without_code(process: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
+def missing_plugin(message: str) -> str | None:
+    """Return what to do where argparse's ``message`` is that no such executor is there, None for any other message."""
+    match = re.match(r"argument --executor/-e: invalid choice: '([\w-]+)'", message)
+    if match is None:
+        return None
+    name = match[1]
+    remedy = (
+        f"run `make {name}`, then `. .venv-{name}/bin/activate`"
+        if name in _VERBS
+        else "install it here, or correct the name"
+    )
+    return f"the executor {name} needs snakemake-executor-plugin-{name}, which this environment lacks: {remedy}"
+
+
 def assignment_options(parser: argparse.ArgumentParser) -> set[str]:
     """Return the names of all options of ``parser`` that take any number of NAME=VALUE words."""
     # argparse has no public list of a parser's actions.
@@ -159,6 +179,24 @@ def _print_in_one_line(module: ModuleType) -> None:
             print(f"error: {message}", file=sys.stderr, flush=True)
 
     module.print_exception = print_exception  # type: ignore[attr-defined]
+
+
+def _telling_of_plugins(make: Callable[..., argparse.ArgumentParser]) -> Callable[..., argparse.ArgumentParser]:
+    """Let the parsers that ``make`` returns end with what :func:`missing_plugin` says, where it has something to say."""
+
+    def made(*arguments: Any, **options: Any) -> argparse.ArgumentParser:
+        parser = make(*arguments, **options)
+        original = parser.error
+
+        def error(message: str) -> NoReturn:
+            if remedy := missing_plugin(message):
+                parser.exit(2, f"error: {remedy}\n")
+            original(message)
+
+        parser.error = error  # type: ignore[method-assign]
+        return parser
+
+    return made
 
 
 def _is_assignment(word: str) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +22,7 @@ import zarr
 from torch.nn import functional as F
 
 from patchprobe.errors import ModelError
-from patchprobe.models.backbone import Backbone
+from patchprobe.models.backbone import Backbone, check_card, load_model
 from patchprobe.progress import Progress
 from patchprobe.stores.build import Build
 from patchprobe.stores.shards import Shard
@@ -32,6 +33,25 @@ Precision = Literal["fp32", "bf16", "fp16"]
 BATCH_SIZE = {"cpu": 8, "cuda": 128}
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _COORDINATES = ("tile", "image_id", "split")
+
+
+def prepare(spec: Mapping[str, Any], card: Path, tiles: xr.Dataset, *, device: str) -> tuple[Backbone, dict[str, Any]]:
+    """Load the model of a rule's ``spec`` for these tiles and return it with the options of :func:`extract`.
+
+    ``card`` is what the model was inspected as. Raises ModelError if it cannot be loaded or is not that of the card.
+    """
+    own = dict(spec["extraction"])
+    model = load_model(
+        spec["name"],
+        spec["model"],
+        checkpoint_root=Path(spec["checkpoint_root"]),
+        input_size=spec["model"]["input_size"] or tiles.sizes["y"],
+        device=device,
+        norm=own.pop("norm"),
+        ground_sample_distance=spec.get("ground_sample_distance"),
+    )
+    check_card(model, card)
+    return model, {**own, "device": device, "ground_of_images": spec.get("ground_of_images")}
 
 
 def extract(

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from patchprobe.errors import StoreError
-from patchprobe.pretraining.packaging import POINTS, WEIGHTS, package_runs
+from patchprobe.pretraining.packaging import POINTS, WEIGHTS, main, package_runs
 
 ROOT = Path(__file__).parents[3]
 
@@ -52,6 +52,12 @@ def test_a_file_that_is_not_the_cards_is_refused(runs, tmp_path):
 def test_a_folder_without_runs_is_named(tmp_path):
     with pytest.raises(StoreError, match="has no finished run"):
         package_runs(tmp_path, "small", tmp_path / "weights")
+
+
+def test_the_command_says_what_is_wrong_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["packaging", str(tmp_path), "small"])
+    with pytest.raises(SystemExit, match=r"error: .* has no finished run .*: run the target pretraining first"):
+        main()
 
 
 def test_weights_of_the_package_are_those_of_their_cards():

@@ -161,3 +161,22 @@ def test_a_configuration_without_code_is_read(line):
     (folder / "given.yaml").write_text("jobs: 1\n")
     done = run(folder, words)
     assert done.returncode == 0 and "rule a" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--executor cluster-generic", "run `make cluster-generic`, then `. .venv-cluster-generic/bin/activate`"),
+        ("--workflow-profile profiles/slurm", "run `make slurm`, then `. .venv-slurm/bin/activate`"),
+        (
+            "--executor lsff",
+            "snakemake-executor-plugin-lsff, which this environment lacks: install it here, or correct",
+        ),
+    ],
+)
+def test_a_missing_plugin_of_an_executor_is_named_with_its_remedy(repository, words, said):
+    """In another process: a plugin that this one has imported stays registered."""
+    program = "import sys; from patchprobe.run.launcher import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, *words.split(), "--dry-run", "all"]
+    ended = subprocess.run(command, cwd=repository, text=True, capture_output=True)
+    assert ended.returncode == 2 and said in ended.stderr and "usage" not in ended.stderr

@@ -5,7 +5,6 @@ import os
 import shutil
 
 import pytest
-from object_server import ObjectServer
 
 from patchprobe.errors import StoreError
 from patchprobe.run.mirror import INDEX, check, main, pull, push
@@ -22,18 +21,11 @@ FILES = {
 }
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    with ObjectServer(tmp_path_factory.mktemp("objects")) as server:
-        yield server
-
-
 @pytest.fixture
-def server(running, tmp_path, monkeypatch):
+def server(object_server, tmp_path, monkeypatch):
     """The server with an empty bucket, and a folder with results."""
-    running.clear()
-    for name, value in running.environment.items():
-        monkeypatch.setenv(name, value)
+    object_server.clear()
+    object_server.use(monkeypatch)
     monkeypatch.setattr(objects, "_PATIENCE", 1.0)
     (tmp_path / "here").mkdir()
     (tmp_path / "there").mkdir()
@@ -42,7 +34,7 @@ def server(running, tmp_path, monkeypatch):
         write(tmp_path / "here/results" / name, content, time=1_700_000_000_123_456_789 + number)
     for name in ("a/tiles/.partial/clean.zarr-0/data/x", ".records/plan.lock"):
         write(tmp_path / "here/results" / name, b"no result")
-    return running
+    return object_server
 
 
 def write(path, content, time=1_600_000_000_000_000_000):

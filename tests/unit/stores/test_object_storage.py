@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from object_server import ObjectServer
 
 from patchprobe.errors import StoreError
 from patchprobe.run.verification import store_files
@@ -25,30 +24,20 @@ from patchprobe.stores.reading import open_store
 from patchprobe.stores.writing import build_store
 
 PREFIX = "s3://bucket/study/one"
-VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL")
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    with ObjectServer(tmp_path_factory.mktemp("objects")) as server:
-        yield server
 
 
 @pytest.fixture
-def server(running, tmp_path, monkeypatch):
+def server(object_server, tmp_path, monkeypatch):
     """The server with an empty bucket, announced, in a folder of its own."""
-    running.clear()
-    use(running, monkeypatch)
+    object_server.clear()
+    use(object_server, monkeypatch)
     monkeypatch.chdir(tmp_path)
-    yield running
+    yield object_server
     announce(None)
 
 
 def use(server, monkeypatch):
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
+    server.use(monkeypatch)
     monkeypatch.setattr(objects, "_PATIENCE", 2.0)
     announce(f"{PREFIX}/")
 
