@@ -17,6 +17,7 @@ from patchprobe.errors import ConfigError, printable
 # More parts than this after aliases are followed are no configuration: nine short lines can stand for billions.
 _MOST = 200_000
 _DEEPEST = 100
+_WORDS = {"true": True, "false": False, "null": None}
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INT, _FLOAT, _STR = (f"tag:yaml.org,2002:{name}" for name in ("int", "float", "str"))
 _MERGE = "tag:yaml.org,2002:merge"
@@ -80,9 +81,9 @@ def read_text(text: str, name: str) -> Any:
 
 
 def from_command_line(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values given as ``--config key=value``, of which Snakemake passes nested ones on as text.
+    """Return values given as ``--config key=value``, with true, false and null as a file would hold them.
 
-    Raises ConfigError naming a nested text that a file would hold as a number, true, false or null.
+    Of nested ones Snakemake passes all on as text. Raises ConfigError naming a nested text that a file would hold as a number, true, false or null.
     """
     for key, value in values.items():
         if isinstance(value, dict | list):
@@ -93,7 +94,7 @@ def from_command_line(values: Mapping[str, Any]) -> dict[str, Any]:
                         f"key {place}: --config passes {text!r} on as text inside braces and brackets: give it in a file, "
                         "with --configfile"
                     )
-    return dict(values)
+    return {key: _WORDS.get(value, value) if isinstance(value, str) else value for key, value in values.items()}
 
 
 def whole_numbers(value: Any) -> Any:

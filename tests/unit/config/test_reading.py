@@ -170,3 +170,15 @@ def test_a_default_that_is_written_out_is_the_default(filled):
 def test_values_that_cannot_be_meant_are_refused(filled, more, message):
     with pytest.raises(ConfigError, match=message):
         filled(**more)
+
+
+def test_words_of_the_command_line_are_those_of_a_file():
+    words = {"fork_jobs": "false", "object_storage": "null", "a": "true", "device": "cpu", "b": True, "c": "Null "}
+    assert from_command_line(words) == {
+        "fork_jobs": False,
+        "object_storage": None,
+        "a": True,
+        "device": "cpu",
+        "b": True,
+        "c": "Null ",
+    }
