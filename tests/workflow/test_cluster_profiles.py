@@ -1,7 +1,8 @@
 """The profiles that hand jobs to a scheduler by its commands, with stand-ins for those of PBS, LSF, Grid Engine and Kubernetes.
 
 A stand-in notes its words, reads its options as the real one does as far as the profile uses them, runs the job's script on
-this machine, and answers in the real one's form. The first job that is sent is killed, as a scheduler does.
+this machine, and answers in the real one's form. The first job that is sent is killed, as a scheduler does,
+and the first question about each is not answered.
 """
 
 import json
@@ -31,7 +32,12 @@ def run(script):
     (kept / f"job-{{number}}").write_text(str(ended))
     return number
 def ended(job):
-    return int((kept / f"job-{{re.sub('[^0-9]', '', job)}}").read_text())
+    number = re.sub("[^0-9]", "", job)
+    asked = kept / f"asked-{{number}}"
+    if not asked.exists():
+        asked.touch()
+        sys.exit("the server does not answer")
+    return int((kept / f"job-{{number}}").read_text())
 """
 PBS = {
     "qsub": 'print(f"{run(words[-1])}.server")\n',
@@ -133,6 +139,7 @@ def check_manifests(file: Path) -> None:
         assert container["resources"]["requests"] == {"cpu": "1", "memory": memory}
         assert manifest["spec"]["activeDeadlineSeconds"] == 3600 * times
         assert container["image"] == "registry/patchprobe:1" and manifest["spec"]["backoffLimit"] == 0
+        assert container["envFrom"] == [{"secretRef": {"name": "patchprobe", "optional": True}}]
         assert container["volumeMounts"] == [{"name": "shared", "mountPath": "/shared"}]
         assert pod["volumes"] == [{"name": "shared", "persistentVolumeClaim": {"claimName": "home"}}]
 
