@@ -8,6 +8,7 @@ from functools import cache
 from os.path import relpath
 from pathlib import Path
 
+from snakemake.benchmark import BenchmarkTimer
 from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
 from snakemake.io import flag, is_flagged
@@ -32,7 +33,7 @@ from patchprobe.config.validation import load_schema, validate  # noqa: E402
 from patchprobe.datasets.released import MARKER  # noqa: E402
 from patchprobe.downloads.addresses import check_mirror  # noqa: E402
 from patchprobe.errors import ConfigError, PatchprobeError  # noqa: E402
-from patchprobe.run import failures, forkserver, lock, mirror, planning, preflight  # noqa: E402
+from patchprobe.run import failures, forked, forkserver, lock, mirror, planning, preflight  # noqa: E402
 from patchprobe.run import provenance, rounds, stage_times  # noqa: E402
 from patchprobe.run.devices import resolve_device  # noqa: E402
 from patchprobe.run.unmade import unmade  # noqa: E402
@@ -215,17 +216,6 @@ def needless_libraries(rules_to_run):
     return [library for library, wanted in asked.items() if not wanted]
 
 
-def hand_over_first():
-    """Let scripts be handed over before what Snakemake writes in front of them, for which the process that waits would
-    import much of Snakemake."""
-    write = PythonScript.write_script
-
-    def write_script(script, preamble, file):
-        write(script, forkserver.FIRST_LINE + preamble, file)
-
-    PythonScript.write_script = write_script
-
-
 def hold_folder():
     try:
         lock.hold(Path(".snakemake"))
@@ -260,7 +250,10 @@ def start_run():
         if here and config["fork_jobs"]:
             # Its imports and the checks take some seconds each, side by side.
             forkserver.start(Path(".snakemake"), needless=needless_libraries(rules_to_run))
-            hand_over_first()
+            forked.hand_over_first(PythonScript)
+            forked.measure_no_memory(BenchmarkTimer)
+        else:
+            forkserver.forgo()
         preflight.check(config, device=config["device"] if here else "cpu", rules=rules_to_run)
         staging.clear()
         start_dask(here, rules_to_run)

@@ -2,13 +2,38 @@
 
 import os
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from disturbance.cases import Cases
-from projects import FINISHED, Project, make_project
+from projects import FINISHED, FORKSERVER, Project, environment, make_project
 
 from patchprobe.files import locked
+from patchprobe.run import forkserver
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forkserver_of_tests(tmp_path_factory):
+    """Importing the libraries takes longer than most jobs of these runs; each worker of the tests does it once."""
+    address = tmp_path_factory.mktemp("forkserver") / "socket"
+    command = [sys.executable, forkserver.__file__, str(address)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment())
+    while not address.exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+    FORKSERVER[forkserver.ADDRESS] = str(address)
+    yield
+    process.stdin.close()
+    process.wait(60)
+
+
+@pytest.fixture
+def own_forkserver(monkeypatch):
+    """Each run of the test starts the server of its jobs, as a user's does."""
+    monkeypatch.delitem(FORKSERVER, forkserver.ADDRESS)
 
 
 @pytest.fixture(scope="session")

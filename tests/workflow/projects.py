@@ -17,6 +17,7 @@ PARTS = ["Snakefile", "rules", "workflow", "src", "config", "profiles", "envs"]
 TINY = {
     "seed": 0,
     "device": "auto",
+    "fork_jobs": True,
     "datasets": {
         "streets": {
             "adapter": "synthetic",
@@ -54,6 +55,10 @@ FINISHED = TINY | {
     "overclustering": {"clusters": ["classes", 10], "seeds": 2, "restarts": 1},
 }
 
+# The variable that names the server of all tests, from which jobs are forked where the configuration says fork_jobs; see
+# conftest.py.
+FORKSERVER: dict[str, str] = {}
+
 
 @dataclass
 class Project:
@@ -79,7 +84,7 @@ class Project:
         return subprocess.run(
             command,
             cwd=self.folder,
-            env=environment() | self.variables,
+            env=environment() | FORKSERVER | self.variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

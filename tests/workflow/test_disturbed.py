@@ -7,7 +7,7 @@
 import pytest
 from disturbance.trials import Trial, run_trial
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.usefixtures("own_forkserver")]
 
 TRIALS = (
     Trial("kill-job", 0, "patch-size", moment="extract"),

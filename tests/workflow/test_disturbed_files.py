@@ -13,7 +13,7 @@ from disturbance.runs import Run, arm, make_environment
 from disturbance.trials import Trial, run_trial
 from projects import Project
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.usefixtures("own_forkserver")]
 
 TRIALS = (
     Trial("stop-job", 0, "patch-size", moment="extract"),

@@ -1,6 +1,5 @@
 """Jobs that are forked from one process end as jobs of their own would: same results, errors, kills."""
 
-import copy
 import os
 import re
 import signal
@@ -14,14 +13,13 @@ from projects import TINY, environment, make_project
 
 from patchprobe.run import forkserver
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.usefixtures("own_forkserver")]
 LINE = ("--cores", "2", "results/streets/patch_classification/pixels-b.noise.parquet")
 
 
 @pytest.fixture
 def project(repository, tmp_path):
-    config = copy.deepcopy(TINY) | {"fork_jobs": True}
-    return make_project(repository, tmp_path / "project", config)
+    return make_project(repository, tmp_path / "project", TINY)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from projects import environment, make_project
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.usefixtures("own_forkserver")]
 
 # Extraction has to last long enough to be killed in the middle: some seconds in several units.
 SLOW = {

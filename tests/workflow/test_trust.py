@@ -106,7 +106,7 @@ def test_results_are_not_touched(project):
 
 
 def test_outputs_are_not_deleted_while_a_run_works(repository, tmp_path):
-    project = make_project(repository, tmp_path / "project", TINY)
+    project = make_project(repository, tmp_path / "project", TINY | {"fork_jobs": False})
     run = subprocess.Popen(
         project.command("--cores", "1"),
         cwd=project.folder,
@@ -150,6 +150,7 @@ def test_a_job_that_outlived_its_run_does_not_overwrite_a_later_run(project, rul
     before = project.tables()
     # The job's own spec is the same in both runs: only the tokens that it reads are others.
     change(project, "models", "pixels-b", "patch_size", value=4)
+    change(project, "fork_jobs", value=False)
     run = subprocess.Popen(
         project.command("--cores", "1", TABLE),
         cwd=project.folder,

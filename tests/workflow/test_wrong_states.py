@@ -8,7 +8,7 @@ import time
 import pytest
 from projects import TINY, environment, make_project
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.usefixtures("own_forkserver")]
 
 FIGURE = "results/figures/class_iou.streets.svg"
 NO_TEXT = bytes(range(128, 256))

@@ -10,27 +10,25 @@ this package, so that each job sees the code as it is.
 Whoever may use the socket runs code as the server's user, and a job's environment may hold tokens. So the socket is
 private, and each end makes sure that the other one is of its own user.
 
-Snakemake's benchmark files describe the waiting process, so they know no memory of a forked job.
+Snakemake's benchmark files know no memory of a forked job.
 
-This file is run by its path and uses the standard library alone.
+This file is run by its path and uses the standard library alone. What hands a job over has to start in no time, so all that
+only the server needs is imported where it is needed, and pathlib is not.
 """
 
+# ruff: noqa: PTH108, PTH109, PTH110, PTH118
+
 import array
-import contextlib
-import gc
-import importlib
-import json
 import os
-import runpy
 import signal
 import socket
-import struct
-import subprocess
 import sys
-import threading
-import traceback
-from collections.abc import Collection, Iterable
-from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Collection, Iterable
+    from pathlib import Path
 
 ADDRESS = "PATCHPROBE_FORKSERVER"
 # What jobs import, all of it: a module too many costs each run once, one too few costs each job.
@@ -62,20 +60,25 @@ LIBRARIES = (
 )
 # What a script begins with that is to be handed over before it imports anything.
 FIRST_LINE = (
-    f"import sys; sys.path.insert(0, {str(Path(__file__).resolve().parents[2])!r}); "
+    f"import sys; sys.path.insert(0, {os.path.realpath(os.path.join(__file__, *3 * ['..']))!r}); "
     "from patchprobe.run.forkserver import hand_over; hand_over()\n"
 )
 _LENGTH = 8  # bytes of the length before a request
 _LONGEST = 1 << 26  # of requests, many times what arguments and an environment may have
-_running: list[subprocess.Popen[bytes]] = []
+_running: "list[subprocess.Popen[bytes]]" = []
 
 
-def start(folder: Path, *, needless: Iterable[str] = ()) -> None:
+def start(folder: "Path", *, needless: "Iterable[str]" = ()) -> None:
     """Start a server for the jobs of this process, which find it by the environment; it ends when this process does.
 
     Its socket is in ``folder``; jobs that ask before all libraries are imported wait. It leaves out the ``needless`` ones
-    of :data:`LIBRARIES`, which no job of the run imports.
+    of :data:`LIBRARIES`, which no job of the run imports. A server that the environment names already is used as it is:
+    started by this file's own path, it serves the runs of many.
     """
+    import subprocess
+
+    if _answers(os.environ.get(ADDRESS)):
+        return
     address = folder.resolve() / "patchprobe-forkserver.socket"
     address.unlink(missing_ok=True)
     command = [sys.executable, __file__, str(address), *needless]
@@ -83,6 +86,22 @@ def start(folder: Path, *, needless: Iterable[str] = ()) -> None:
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, preexec_fn=_ignore_interrupts)
     )
     os.environ[ADDRESS] = str(address)
+
+
+def forgo() -> None:
+    """Let the jobs of this process run by themselves, whatever server its environment names."""
+    os.environ.pop(ADDRESS, None)
+
+
+def _answers(address: str | None) -> bool:
+    if address is None:
+        return False
+    with socket.socket(socket.AF_UNIX) as server:
+        try:
+            _connect(server, address)
+        except OSError:
+            return False
+        return _user_of(server) == os.geteuid()
 
 
 def _ignore_interrupts() -> None:
@@ -105,8 +124,10 @@ def hand_over() -> None:
             return
         # From here on Control-C ends this process at once; what it would say of itself is of no use.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        request = {"argv": sys.argv, "path": sys.path, "folder": str(Path.cwd()), "environment": dict(os.environ)}
-        text = json.dumps(request).encode()
+        parts = [os.getcwd(), str(len(sys.argv)), *sys.argv, str(len(sys.path)), *sys.path]
+        parts += [part for pair in os.environ.items() for part in pair]
+        # None of them can hold a zero byte.
+        text = "\0".join(parts).encode(errors="surrogateescape")
         outputs = array.array("i", [1, 2])
         try:
             server.sendmsg(
@@ -124,8 +145,10 @@ def hand_over() -> None:
     os._exit(status)
 
 
-def serve(address: str, needless: Collection[str] = ()) -> None:
+def serve(address: str, needless: "Collection[str]" = ()) -> None:
     """Import the libraries but the ``needless`` ones, then fork a process for each request, until standard input ends."""
+    import threading
+
     with socket.socket(socket.AF_UNIX) as listener:
         _bind(listener, address)
         listener.listen(64)
@@ -144,7 +167,10 @@ def serve(address: str, needless: Collection[str] = ()) -> None:
             client.close()
 
 
-def _import_libraries(needless: Collection[str]) -> None:
+def _import_libraries(needless: "Collection[str]") -> None:
+    import gc
+    import importlib
+
     # Asked for devices in the other way, CUDA would be initialised here and of no use in forks.
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     for library in (library for library in LIBRARIES if library not in needless):
@@ -163,12 +189,16 @@ def _import_libraries(needless: Collection[str]) -> None:
 
 def _end_with_the_run(address: str) -> None:
     os.read(0, 1)
-    Path(address).unlink(missing_ok=True)
+    if os.path.exists(address):
+        os.unlink(address)
     os._exit(0)
 
 
 def _attend(client: socket.socket) -> None:
     """Run one job in a process of its own, report its exit status, and end it if the client is gone."""
+    import contextlib
+    import threading
+
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         request, outputs = _receive(client)
@@ -196,7 +226,24 @@ def _attend(client: socket.socket) -> None:
     os._exit(0)
 
 
-def _receive(client: socket.socket) -> tuple[dict[str, object], "array.array[int]"]:
+class _Request:
+    """What a process was started with; raises ValueError for a text that does not say it."""
+
+    def __init__(self, text: bytes) -> None:
+        self.folder, *left = text.decode(errors="surrogateescape").split("\0")
+        self.argv, left = self._take(left)
+        self.path, left = self._take(left)
+        self.environment = dict(zip(left[::2], left[1::2], strict=True))
+
+    @staticmethod
+    def _take(parts: list[str]) -> tuple[list[str], list[str]]:
+        number = int(parts[0]) if parts else -1
+        if not 0 <= number < len(parts):
+            raise ValueError("the request says another number of words than it has")
+        return parts[1 : 1 + number], parts[1 + number :]
+
+
+def _receive(client: socket.socket) -> "tuple[_Request, array.array[int]]":
     """Return the request and the descriptors of its outputs; raises OSError or ValueError if it is not whole."""
     outputs = array.array("i")
     head, rights, _, _ = client.recvmsg(_LENGTH, socket.CMSG_SPACE(2 * outputs.itemsize))
@@ -212,29 +259,29 @@ def _receive(client: socket.socket) -> tuple[dict[str, object], "array.array[int
             raise ValueError("the request ends before its end")
         parts.append(part)
         left -= len(part)
-    request = json.loads(b"".join(parts))
-    if not isinstance(request, dict):
-        raise ValueError("the request is no mapping")
-    return request, outputs
+    return _Request(b"".join(parts)), outputs
 
 
 def _user_of(connection: socket.socket) -> int:
     """Return the user at the other end of a connection, as the kernel noted when it was made."""
-    form = struct.Struct("3i")
-    _, user, _ = form.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, form.size))
-    return int(user)
+    numbers = array.array("i", bytes(12))
+    _, user, _ = array.array("i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, len(numbers.tobytes())))
+    return user
 
 
-def _run(request: dict[str, object], outputs: "array.array[int]") -> None:
+def _run(request: _Request, outputs: "array.array[int]") -> None:
     """Become the job's process and end with its exit status."""
+    import runpy
+    import traceback
+
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.dup2(outputs[0], 1)
     os.dup2(outputs[1], 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.chdir(str(request["folder"]))
+    os.chdir(request.folder)
     os.environ.clear()
-    os.environ.update(request["environment"])  # type: ignore[call-overload]
-    sys.argv[:], sys.path[:] = request["argv"], request["path"]  # type: ignore[call-overload]
+    os.environ.update(request.environment)
+    sys.argv[:], sys.path[:] = request.argv, request.path
     _limit_threads()
     status = 1
     try:
@@ -277,12 +324,12 @@ class _in_folder_of:  # noqa: N801
     """The name of a socket from inside its folder: an address has at most 107 bytes, a path may have more."""
 
     def __init__(self, address: str) -> None:
-        self._path = Path(address)
+        self._folder, self._name = os.path.split(address)
 
     def __enter__(self) -> str:
-        self._before = Path.cwd()
-        os.chdir(self._path.parent)
-        return self._path.name
+        self._before = os.getcwd()
+        os.chdir(self._folder)
+        return self._name
 
     def __exit__(self, *error: object) -> None:
         os.chdir(self._before)

@@ -5,7 +5,6 @@ Each test talks to a real server in a process of its own, which imports no libra
 
 import array
 import contextlib
-import json
 import os
 import socket
 import stat
@@ -29,12 +28,12 @@ forkserver.serve(sys.argv[1])
 """
 # What a client of another user would send: a script to run as the server's user.
 INTRUDER = """
-import array, json, os, socket, sys
+import array, os, socket, sys
 {become}
 client = socket.socket(socket.AF_UNIX)
 client.connect(sys.argv[1])
-request = {{"argv": [sys.argv[2]], "path": sys.path, "folder": "/", "environment": {{"OMP_NUM_THREADS": "0"}}}}
-text = json.dumps(request).encode()
+parts = ["/", "1", sys.argv[2], str(len(sys.path)), *sys.path, "OMP_NUM_THREADS", "0"]
+text = "\\0".join(parts).encode()
 outputs = array.array("i", [1, 2]).tobytes()
 try:
     client.sendmsg([len(text).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, outputs)])
@@ -99,8 +98,7 @@ def serve(tmp_path):
 
 def request(script):
     """Return a whole request that runs a script, as bytes: its length, and itself."""
-    content = {"argv": [str(script)], "path": sys.path, "folder": "/", "environment": {"OMP_NUM_THREADS": "0"}}
-    text = json.dumps(content).encode()
+    text = "\0".join(["/", "1", str(script), str(len(sys.path)), *sys.path, "OMP_NUM_THREADS", "0"]).encode()
     return len(text).to_bytes(8, "big"), text
 
 
@@ -110,7 +108,7 @@ def send(client, head, text):
     client.sendall(text)
 
 
-@pytest.mark.parametrize("sent", ["nothing", "half a head", "a head", "half a request", "no descriptors", "no JSON"])
+@pytest.mark.parametrize("sent", ["nothing", "half a head", "a head", "half a request", "no descriptors", "no words"])
 def test_a_client_that_is_killed_while_it_asks_leaves_nothing_behind(serve, tmp_path, sent):
     server = serve()
     script = tmp_path / "job.py"
@@ -126,7 +124,7 @@ def test_a_client_that_is_killed_while_it_asks_leaves_nothing_behind(serve, tmp_
             send(client, head, text[: len(text) // 2])
         elif sent == "no descriptors":
             client.sendall(head + text)
-        elif sent == "no JSON":
+        elif sent == "no words":
             send(client, head, b"?" * len(text))
     # It still serves the next one, which it hears of after the other.
     with socket.socket(socket.AF_UNIX) as client:
@@ -215,3 +213,29 @@ def test_a_server_of_another_user_is_told_nothing(tmp_path, user):
     )
     assert done.stdout == "by myself\n" and "another user" in done.stderr
     assert spy.communicate(timeout=30)[0] == "0\n"
+
+
+def test_a_server_that_is_there_already_is_used_and_forgone_where_jobs_run_by_themselves(serve, tmp_path, monkeypatch):
+    server = serve()
+    (tmp_path / "run").mkdir()
+    monkeypatch.setenv(forkserver.ADDRESS, str(server.address))
+    forkserver.start(tmp_path / "run")
+    assert not forkserver._running and os.environ[forkserver.ADDRESS] == str(server.address)
+    forkserver.forgo()
+    assert forkserver.ADDRESS not in os.environ
+
+
+@pytest.mark.parametrize("there", ["nothing", "dead socket"])
+def test_a_server_that_is_gone_is_replaced_by_one_of_the_run(tmp_path, monkeypatch, there):
+    gone = tmp_path / "gone.socket"
+    if there == "dead socket":
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(gone))
+    monkeypatch.setenv(forkserver.ADDRESS, str(gone))
+    forkserver.start(tmp_path, needless=forkserver.LIBRARIES)
+    own = tmp_path / "patchprobe-forkserver.socket"
+    assert os.environ[forkserver.ADDRESS] == str(own)
+    process = forkserver._running.pop()
+    until(own.exists)
+    process.stdin.close()
+    assert process.wait(20) == 0
