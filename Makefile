@@ -6,7 +6,9 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: demo quickstart test browser slurm-node lint docs bench verify env slurm cluster-generic dask lock clean
 
+# The library too is compiled where it lies: jobs of a run would each do it, where Python may write no bytecode.
 env: .venv/installed
+	@$(BIN)/python -m compileall -q src workflow/scripts
 
 .venv/installed: requirements/bootstrap.txt requirements/lock.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'

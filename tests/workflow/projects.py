@@ -140,9 +140,10 @@ def environment() -> dict[str, str]:
 def make_project(repository: Path, folder: Path, config: dict[str, Any]) -> Project:
     folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
+        # With what Python has compiled of it.
         source = repository / part
         if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("*.egg-info"))
         else:
             shutil.copy2(source, folder / part)
     project = Project(folder)

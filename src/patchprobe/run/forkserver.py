@@ -27,7 +27,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
 ADDRESS = "PATCHPROBE_FORKSERVER"
@@ -63,6 +63,8 @@ FIRST_LINE = (
     f"import sys; sys.path.insert(0, {os.path.realpath(os.path.join(__file__, *3 * ['..']))!r}); "
     "from patchprobe.run.forkserver import hand_over; hand_over()\n"
 )
+# Each fork copies the list of the server's pages, which is shorter where they are larger. Jobs have their own environment.
+_LARGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 _LENGTH = 8  # bytes of the length before a request
 _LONGEST = 1 << 26  # of requests, many times what arguments and an environment may have
 _running: "list[subprocess.Popen[bytes]]" = []
@@ -83,7 +85,13 @@ def start(folder: "Path", *, needless: "Iterable[str]" = ()) -> None:
     address.unlink(missing_ok=True)
     command = [sys.executable, __file__, str(address), *needless]
     _running.append(
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, preexec_fn=_ignore_interrupts)
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env=os.environ | _LARGE_PAGES,
+            preexec_fn=_ignore_interrupts,
+        )
     )
     os.environ[ADDRESS] = str(address)
 
@@ -146,25 +154,15 @@ def hand_over() -> None:
 
 
 def serve(address: str, needless: "Collection[str]" = ()) -> None:
-    """Import the libraries but the ``needless`` ones, then fork a process for each request, until standard input ends."""
-    import threading
+    """Import the libraries but the ``needless`` ones, then fork a process for each request.
 
+    When standard input ends no more are taken, and the server ends with the last job; jobs end with it if it is killed.
+    """
     with socket.socket(socket.AF_UNIX) as listener:
         _bind(listener, address)
         listener.listen(64)
-        threading.Thread(target=_end_with_the_run, args=(address,), daemon=True).start()
         _import_libraries(needless)
-        # So that nobody has to wait for the forks that attend to jobs.
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-        while True:
-            client, _ = listener.accept()
-            if _user_of(client) != os.geteuid():
-                client.close()
-                continue
-            if os.fork() == 0:
-                listener.close()
-                _attend(client)
-            client.close()
+        _Server(address, listener).attend()
 
 
 def _import_libraries(needless: "Collection[str]") -> None:
@@ -182,48 +180,128 @@ def _import_libraries(needless: "Collection[str]") -> None:
     if xarray := sys.modules.get("xarray"):
         # Else each job looks through all installed packages for what makes its arrays lazy.
         xarray.Dataset({"x": ("x", [0])}).chunk()
+    # What most jobs ask for, and takes long.
+    _limit_threads(1)
     # The first pass over objects would copy all their pages in each fork.
     gc.collect()
     gc.freeze()
 
 
-def _end_with_the_run(address: str) -> None:
-    os.read(0, 1)
-    if os.path.exists(address):
-        os.unlink(address)
-    os._exit(0)
+class _Server:
+    """Attends to all clients in one process: a fork takes long where so much is imported, so there is one for each job."""
 
+    def __init__(self, address: str, listener: socket.socket) -> None:
+        import contextlib
+        import ctypes
+        import selectors
 
-def _attend(client: socket.socket) -> None:
-    """Run one job in a process of its own, report its exit status, and end it if the client is gone."""
-    import contextlib
-    import threading
+        self._suppress = contextlib.suppress
+        self._address, self._listener = address, listener
+        self._selector = selectors.DefaultSelector()
+        self._clients: set[_Client] = set()
+        self._prctl = ctypes.CDLL(None).prctl
+        self._watch(listener, self._accept)
+        self._watch(0, self._close)
 
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    try:
-        request, outputs = _receive(client)
-    except (OSError, ValueError):
-        # The client was killed before it had said what to run, so nobody waits.
-        os._exit(1)
-    job = os.fork()
-    if job == 0:
+    def attend(self) -> None:
+        while self._selector.get_map():
+            for key, _ in self._selector.select():
+                # What an event before this one of the same round has closed is no longer there.
+                if self._selector.get_map().get(key.fd) is key:
+                    key.data()
+
+    def _watch(self, what: "int | socket.socket", attend: "Callable[[], None]") -> None:
+        self._selector.register(what, 1, attend)  # EVENT_READ
+
+    def _accept(self) -> None:
+        connection, _ = self._listener.accept()
+        if _user_of(connection) != os.geteuid():
+            connection.close()
+            return
+        connection.setblocking(False)
+        client = _Client(connection)
+        self._clients.add(client)
+        self._watch(connection, lambda: self._hear(client))
+
+    def _close(self) -> None:
+        """Take no more jobs, since the run has ended."""
+        self._selector.unregister(0)
+        self._selector.unregister(self._listener)
+        self._listener.close()
+        if os.path.exists(self._address):
+            os.unlink(self._address)
+
+    def _hear(self, client: "_Client") -> None:
+        try:
+            request = client.receive()
+        except (OSError, ValueError):
+            # Killed before it had said what to run, so nobody waits.
+            self._dismiss(client)
+            return
+        if request is not None:
+            self._start(client, request)
+
+    def _start(self, client: "_Client", request: "_Request") -> None:
+        job = os.fork()
+        if job == 0:
+            self._prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG: nobody would hear of its end
+            self._listener.close()
+            for other in self._clients:
+                other.connection.close()
+            self._selector.close()
+            _run(request, client.outputs)
+        # Not the number of the process, which may be another's once the job has ended.
+        descriptor = os.pidfd_open(job)
+        self._watch(descriptor, lambda: self._report(client, job, descriptor))
+        # The client sends nothing more, so this is called when it has ended.
+        self._selector.modify(client.connection, 1, lambda: self._abandon(client, descriptor))
+
+    def _abandon(self, client: "_Client", descriptor: int) -> None:
+        """End the job of a client that has ended, which :meth:`_report` hears of."""
+        self._selector.unregister(client.connection)
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+
+    def _report(self, client: "_Client", job: int, descriptor: int) -> None:
+        status = os.waitstatus_to_exitcode(os.waitpid(job, 0)[1])
+        self._selector.unregister(descriptor)
+        os.close(descriptor)
+        with self._suppress(OSError):  # the client has ended
+            client.connection.send(str(status).encode())
+        self._dismiss(client)
+
+    def _dismiss(self, client: "_Client") -> None:
+        if self._selector.get_map().get(client.connection.fileno()):
+            self._selector.unregister(client.connection)
+        self._clients.remove(client)
         client.close()
-        _run(request, outputs)
 
-    # Not the number of the process, which may be another's once the job has ended.
-    descriptor = os.pidfd_open(job)
 
-    def watch() -> None:
-        # The client sends nothing more, so this returns when it has ended.
-        client.recv(1)
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+class _Client:
+    """The process that waits for a job, which first says what to run."""
 
-    threading.Thread(target=watch, daemon=True).start()
-    status = os.waitstatus_to_exitcode(os.waitpid(job, 0)[1])
-    with contextlib.suppress(OSError):
-        client.sendall(str(status).encode())
-    os._exit(0)
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.outputs = array.array("i")
+        self._heard = b""
+
+    def receive(self) -> "_Request | None":
+        """Return the request once it is whole; raises OSError or ValueError if it cannot become that."""
+        room = socket.CMSG_SPACE(2 * self.outputs.itemsize)
+        part, rights, _, _ = self.connection.recvmsg(1 << 16, room)
+        for level, kind, content in rights:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                self.outputs.frombytes(content[: len(content) - len(content) % self.outputs.itemsize])
+        self._heard += part
+        length = int.from_bytes(self._heard[:_LENGTH], "big")
+        if not part or len(self.outputs) != 2 or (len(self._heard) >= _LENGTH and length > _LONGEST):
+            raise ValueError("no request")
+        whole = len(self._heard) >= _LENGTH + length
+        return _Request(self._heard[_LENGTH:]) if whole else None
+
+    def close(self) -> None:
+        self.connection.close()
+        for output in self.outputs:
+            os.close(output)
 
 
 class _Request:
@@ -241,25 +319,6 @@ class _Request:
         if not 0 <= number < len(parts):
             raise ValueError("the request says another number of words than it has")
         return parts[1 : 1 + number], parts[1 + number :]
-
-
-def _receive(client: socket.socket) -> "tuple[_Request, array.array[int]]":
-    """Return the request and the descriptors of its outputs; raises OSError or ValueError if it is not whole."""
-    outputs = array.array("i")
-    head, rights, _, _ = client.recvmsg(_LENGTH, socket.CMSG_SPACE(2 * outputs.itemsize))
-    for level, kind, content in rights:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            outputs.frombytes(content[: len(content) - len(content) % outputs.itemsize])
-    left, parts = int.from_bytes(head, "big"), list[bytes]()
-    if len(head) != _LENGTH or len(outputs) != 2 or left > _LONGEST:
-        raise ValueError("no request")
-    while left:
-        part = client.recv(min(left, 1 << 16))
-        if not part:
-            raise ValueError("the request ends before its end")
-        parts.append(part)
-        left -= len(part)
-    return _Request(b"".join(parts)), outputs
 
 
 def _user_of(connection: socket.socket) -> int:
@@ -282,7 +341,10 @@ def _run(request: _Request, outputs: "array.array[int]") -> None:
     os.environ.clear()
     os.environ.update(request.environment)
     sys.argv[:], sys.path[:] = request.argv, request.path
-    _limit_threads()
+    # As Snakemake asks for; one is what the server has.
+    threads = int(request.environment.get("OMP_NUM_THREADS", "0")) or len(os.sched_getaffinity(0))
+    if threads != 1:
+        _limit_threads(threads)
     status = 1
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")
@@ -297,10 +359,9 @@ def _run(request: _Request, outputs: "array.array[int]") -> None:
         os._exit(status)
 
 
-def _limit_threads() -> None:
-    """Give libraries that read their number of threads when they were imported the one that Snakemake asks for."""
-    threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
-    if threads:
+def _limit_threads(threads: int) -> None:
+    """Give libraries that read their number of threads when they were imported another one."""
+    if "torch" in sys.modules:
         sys.modules["threadpoolctl"].threadpool_limits(threads)
         sys.modules["torch"].set_num_threads(threads)
 

@@ -239,3 +239,50 @@ def test_a_server_that_is_gone_is_replaced_by_one_of_the_run(tmp_path, monkeypat
     until(own.exists)
     process.stdin.close()
     assert process.wait(20) == 0
+
+
+def test_many_jobs_at_a_time_are_told_apart(serve, tmp_path):
+    server = serve()
+    script = tmp_path / "job.py"
+    script.write_text("import os, sys, time\ntime.sleep(0.5)\nsys.exit(int(sys.argv[0][-4]))\n")
+    clients = []
+    for number in range(8):
+        own = tmp_path / f"job{number}.py"
+        own.write_text(script.read_text())
+        clients.append(socket.socket(socket.AF_UNIX))
+        clients[-1].connect(str(server.address))
+        send(clients[-1], *request(own))
+    assert [client.recv(16) for client in clients] == [str(number).encode() for number in range(8)]
+    for client in clients:
+        client.close()
+    until(lambda: not server.children(), 10)
+
+
+def test_when_the_run_ends_the_server_waits_for_its_jobs(tmp_path):
+    server = Server(tmp_path)
+    (tmp_path / "job.py").write_text("import time\ntime.sleep(1)\nraise SystemExit(3)\n")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(server.address))
+        send(client, *request(tmp_path / "job.py"))
+        until(server.children)
+        server.process.stdin.close()
+        until(lambda: not server.address.exists())
+        assert client.recv(16) == b"3"
+    assert server.process.wait(20) == 0
+
+
+def test_jobs_end_with_a_server_that_is_killed(tmp_path):
+    server = Server(tmp_path)
+    (tmp_path / "job.py").write_text(
+        f"import os, time\nopen({str(tmp_path / 'number')!r}, 'w').write(str(os.getpid()))\ntime.sleep(100)\n"
+    )
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(server.address))
+        send(client, *request(tmp_path / "job.py"))
+        until(lambda: (tmp_path / "number").exists() and (tmp_path / "number").read_text())
+        job = Path(f"/proc/{(tmp_path / 'number').read_text()}")
+        assert job.exists()
+        server.process.kill()
+        server.process.wait(20)
+        assert client.recv(16) == b""
+    until(lambda: not job.exists() or "Z (zombie)" in (job / "status").read_text())
