@@ -398,3 +398,4 @@ class _in_folder_of:  # noqa: N801
 
 if __name__ == "__main__":
     serve(sys.argv[1], sys.argv[2:])
+    os._exit(0)  # not by way of what libraries say at the end of a process
