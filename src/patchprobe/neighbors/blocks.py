@@ -8,9 +8,9 @@ import dask
 import numpy as np
 import numpy.typing as npt
 from dask.base import get_scheduler
-from threadpoolctl import threadpool_limits
 
 from patchprobe.errors import DataError, ModelError
+from patchprobe.spreading.blas import one_blas_thread
 from patchprobe.spreading.cluster import connected
 from patchprobe.spreading.staging import Mapped, staged
 from patchprobe.spreading.tasks import compute
@@ -117,7 +117,7 @@ def _spread_here(
     ]
     local = {"scheduler": "threads", "num_workers": threads} if configured is None else {}
     # Around all blocks too: limits that threads set and lift in turn would undo each other.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         found = [part for parts in dask.compute(*tasks, **local) for part in parts]
     if progress is not None and configured is not None:
         progress(sum(len(part[0]) for part in found))
@@ -143,7 +143,7 @@ def _search_block(
         )
     columns = [np.asarray(companion).reshape(-1) for companion in companions]
     found = []
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         for rows in slices(len(queries), query_block):
             part = queries[rows].astype(np.float64)
             if not np.isfinite(part).all():

@@ -10,9 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from patchprobe.errors import ConfigError, PatchprobeError
+from patchprobe.spreading.blas import one_blas_thread
 from patchprobe.spreading.cluster import Connection, connected, inside_task, own_code
 from patchprobe.spreading.staging import staged
 
@@ -41,7 +40,7 @@ def in_order(
     connection = connected() if spread else None
     if connection is None:
         found = []
-        with threadpool_limits(limits=1, user_api="blas"):
+        with one_blas_thread():
             for item in items:
                 found.append(function(shared, *item))
                 if done is not None:
@@ -80,7 +79,7 @@ def _run(code: str, function: Callable[..., Any], handle: Any, *item: Any) -> tu
     level = logger.level
     logger.setLevel(logging.INFO)
     try:
-        with inside_task(), threadpool_limits(limits=1, user_api="blas"):
+        with inside_task(), one_blas_thread():
             return function(shared, *item), records.found
     finally:
         logger.removeHandler(records)
