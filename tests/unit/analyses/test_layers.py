@@ -38,6 +38,15 @@ def test_every_block_is_searched_in_its_own_tokens(read):
         np.testing.assert_array_equal(ids.ravel(), predicted(features, labels, layer)[1])
 
 
+@pytest.mark.parametrize(("every", "blocks"), [(1, [1, 2, 3]), (2, [1, 3]), (3, [3]), (9, [3])])
+def test_each_so_many_from_the_last_one_back(read, every, blocks):
+    features, labels = read
+    found = list(classify_layers(features, labels, threads=1, every=every))
+    assert [int(one.layer[0]) for one, _ in found] == blocks
+    for one, ids in found:
+        np.testing.assert_array_equal(ids.ravel(), predicted(features, labels, int(one.layer[0]) - 1)[1])
+
+
 def test_scores_are_those_of_scikit_learn(read, tmp_path):
     features, labels = read
     rows = measure(

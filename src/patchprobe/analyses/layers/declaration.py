@@ -22,7 +22,10 @@ class Layers(Analysis):
 
     def options(self, config: Config, dataset: str, model: str) -> dict[str, Any]:
         """See Analysis."""
-        return {**super().options(config, dataset, model), "easy_classes": config["layers"]["easy_classes"]}
+        return {
+            **super().options(config, dataset, model),
+            **{key: config["layers"][key] for key in ("easy_classes", "every")},
+        }
 
     def notes(self, config: Config, what: Shown) -> dict[str, Any]:
         """See Analysis."""

@@ -36,18 +36,18 @@ def class_groups(names: Sequence[str], easy: Sequence[str]) -> dict[str, list[st
 
 
 def classify_layers(
-    features: xr.Dataset, labels: xr.Dataset, *, threads: int, device: str = "cpu"
+    features: xr.Dataset, labels: xr.Dataset, *, threads: int, every: int = 1, device: str = "cpu"
 ) -> Iterator[tuple[xr.Dataset, npt.NDArray[np.uint8]]]:
-    """Yield for every stored block, from the first, its part of the token store and class ids uint8 (tile, patch).
+    """Yield for every ``every``-th stored block, so that the last is one, from the first, its part of the token store and class ids uint8 (tile, patch).
 
     ``features`` is the token store of clean tiles, ``labels`` the label store; the ids are those of the evaluation
     patches by 1-NN among the labelled training patches of the same block. One block is in memory at a time; ``device``
     is where neighbours are searched. Raises DataError if no training patch has a class.
     """
     tiles, patches = int((features.split == "evaluation").sum()), features.sizes["patch"]
-    layers = features.sizes["layer"]
-    with tqdm(total=layers * tiles * patches, desc="1-NN", unit="patch", file=sys.stderr, mininterval=5) as bar:
-        for place in range(layers):
+    places = range(features.sizes["layer"])[::-every][::-1]
+    with tqdm(total=len(places) * tiles * patches, desc="1-NN", unit="patch", file=sys.stderr, mininterval=5) as bar:
+        for place in places:
             one = features.isel(layer=[place])
             training = labelled_tokens(one, labels, "train")
             bank = MemoryBank(training.tokens, device=device)
@@ -62,15 +62,16 @@ def measure(
     model: str,
     easy_classes: Sequence[str],
     threads: int,
+    every: int = 1,
     device: str = "cpu",
     **columns: Any,
 ) -> list[dict[str, Any]]:
-    """Return the measurement rows of every stored block, metric and class, and of both groups of classes.
+    """Return the measurement rows of every ``every``-th stored block, metric and class, and of both groups of classes.
 
     Arguments as for :func:`classify_layers`; ``columns`` are those of :func:`patchprobe.scoring.clean_scores.clean_rows`.
     """
     groups: Mapping[str, Sequence[str]] = class_groups(labels.attrs["class_names"], easy_classes)
     rows = []
-    for one, ids in classify_layers(tokens, labels, threads=threads, device=device):
+    for one, ids in classify_layers(tokens, labels, threads=threads, every=every, device=device):
         rows += clean_rows(ids, one, labels, groups=groups, model=model, method="1-nn", protocol=PROTOCOL, **columns)
     return rows
