@@ -98,6 +98,7 @@ def test_gpu_asked_for_and_none_there(fresh, monkeypatch):
     assert "Traceback" not in text
 
 
+@pytest.mark.usefixtures("own_forkserver")
 def test_full_disk_is_named_and_what_is_finished_is_kept(fresh):
     """A file system of 64 kB, in a mount namespace of its own, takes the place of the features folder."""
     project = fresh()
