@@ -132,9 +132,12 @@ class Project:
 
 
 def environment() -> dict[str, str]:
-    """The environment of a user's shell in which the project's environment comes first."""
+    """The environment of a user's shell in which the project's environment comes first, and threads that wait do so idly."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("SNAKEMAKE", "OMP_", "MKL_"))}
-    return clean | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    return clean | {
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
 
 
 def make_project(repository: Path, folder: Path, config: dict[str, Any]) -> Project:

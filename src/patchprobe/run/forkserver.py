@@ -169,6 +169,7 @@ def _import_libraries(needless: "Collection[str]") -> None:
     import gc
     import importlib
 
+    gc.disable()  # what is imported stays
     # Asked for devices in the other way, CUDA would be initialised here and of no use in forks.
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     for library in (library for library in LIBRARIES if library not in needless):
@@ -185,6 +186,7 @@ def _import_libraries(needless: "Collection[str]") -> None:
     # The first pass over objects would copy all their pages in each fork.
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 class _Server:

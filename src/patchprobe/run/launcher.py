@@ -20,6 +20,7 @@ Where the plugin of the executor is not installed that a profile names, a line s
 
 import argparse
 import functools
+import gc
 import io
 import itertools
 import logging
@@ -40,6 +41,8 @@ _VERBS = ("slurm", "cluster-generic")
 
 def main() -> int:
     """Run Snakemake on the command line given to this process and return its exit code."""
+    # Modules stay: looking among what they make for objects to free is a fifth of the time that it takes to import them.
+    gc.set_threshold(50_000)
     try:
         return _run(sys.argv[1:])
     except KeyboardInterrupt:
