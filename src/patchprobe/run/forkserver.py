@@ -248,10 +248,13 @@ class _Server:
         if job == 0:
             self._prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG: nobody would hear of its end
             self._listener.close()
-            for other in self._clients:
-                other.connection.close()
+            for other in self._clients - {client}:
+                other.close()
+            client.connection.close()
             self._selector.close()
             _run(request, client.outputs)
+        # Who reads them waits for all that hold them.
+        client.close_outputs()
         # Not the number of the process, which may be another's once the job has ended.
         descriptor = os.pidfd_open(job)
         self._watch(descriptor, lambda: self._report(client, job, descriptor))
@@ -302,8 +305,11 @@ class _Client:
 
     def close(self) -> None:
         self.connection.close()
-        for output in self.outputs:
-            os.close(output)
+        self.close_outputs()
+
+    def close_outputs(self) -> None:
+        while self.outputs:
+            os.close(self.outputs.pop())
 
 
 class _Request:
@@ -336,8 +342,9 @@ def _run(request: _Request, outputs: "array.array[int]") -> None:
     import traceback
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.dup2(outputs[0], 1)
-    os.dup2(outputs[1], 2)
+    for place, output in enumerate(outputs, start=1):
+        os.dup2(output, place)
+        os.close(output)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.chdir(request.folder)
     os.environ.clear()

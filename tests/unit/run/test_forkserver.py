@@ -286,3 +286,23 @@ def test_jobs_end_with_a_server_that_is_killed(tmp_path):
         server.process.wait(20)
         assert client.recv(16) == b""
     until(lambda: not job.exists() or "Z (zombie)" in (job / "status").read_text())
+
+
+def test_nobody_but_its_job_holds_what_a_job_writes_into(serve, tmp_path):
+    """Who reads it hears of the end of the job, whatever else the server and other jobs do."""
+    server = serve()
+    quick, slow = tmp_path / "quick.py", tmp_path / "slow.py"
+    quick.write_text("import time\ntime.sleep(0.3)\nprint('done')\n")
+    slow.write_text("import time\ntime.sleep(100)\n")
+    reading, writing = os.pipe()
+    with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
+        for client, script, outputs in ((first, quick, [writing, writing]), (second, slow, [1, 2])):
+            client.connect(str(server.address))
+            head, text = request(script)
+            rights = array.array("i", outputs).tobytes()
+            client.sendmsg([head], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+            client.sendall(text)
+        os.close(writing)
+        with os.fdopen(reading) as output:
+            assert output.read() == "done\n"
+        assert first.recv(16) == b"0" and len(server.children()) == 1
