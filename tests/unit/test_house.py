@@ -117,3 +117,9 @@ def test_code_that_writes_stores_is_in_no_digest_of_what_only_reads_them(tmp_pat
     assert digests() == before
     edit(tmp_path / "src/patchprobe/measurements.py")
     assert not set(digests().items()) & set(before.items())
+
+
+def test_every_test_file_has_a_name_of_its_own():
+    """Tests lie in no packages, so pytest imports the first of two files of a name and refuses the other."""
+    names = [path.name for path in SOURCE.parent.glob("tests/**/test_*.py")]
+    assert sorted(names) == sorted(set(names))
