@@ -6,11 +6,8 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import timm
-import torch
-from torch.overrides import TorchFunctionMode
-
 from patchprobe.errors import ModelError, shown, suggestion
+from patchprobe.models.unfilled import outline
 
 _OWN_ARGUMENTS = {
     "img_size": "set models.{name}.input_size instead",
@@ -21,10 +18,6 @@ _OWN_ARGUMENTS = {
 }
 # Sizes that timm builds an empty model for, or divides by.
 _POSITIVE = ("embed_dim", "depth", "num_heads", "patch_size", "mlp_ratio")
-_FILLING = {
-    getattr(torch.Tensor, name)
-    for name in ("add_", "clamp_", "copy_", "erfinv_", "fill_", "mul_", "normal_", "uniform_", "zero_")
-}
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null"}
 
 
@@ -38,9 +31,7 @@ def check_arguments(name: str, architecture: str, arguments: Mapping[str, Any]) 
         raise ModelError(f"models.{name}.arguments.{argument}: {_OWN_ARGUMENTS[argument].format(name=name)}")
     if not arguments:
         return
-    with torch.device("meta"), _Unfilled():
-        plain = timm.create_model(architecture, num_classes=0)
-    parameters = inspect.signature(type(plain).__init__).parameters
+    parameters = inspect.signature(type(outline(architecture)).__init__).parameters
     known = sorted(parameters.keys() - _OWN_ARGUMENTS.keys() - {"self"})
     for argument, value in arguments.items():
         key = f"models.{name}.arguments.{argument}"
@@ -71,19 +62,9 @@ def arguments_at_fault(name: str, architecture: str, arguments: Mapping[str, Any
     )
 
 
-class _Unfilled(TorchFunctionMode):
-    """Leaves out what fills tensors in place: on the device meta they hold nothing, and each call takes a millisecond."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in _FILLING:
-            return args[0]
-        return func(*args, **(kwargs or {}))
-
-
 def _builds(architecture: str, arguments: Mapping[str, Any]) -> bool:
     try:
-        with torch.device("meta"), _Unfilled():
-            timm.create_model(architecture, num_classes=0, **arguments)
+        outline(architecture, **arguments)
     except Exception:  # whatever a wrong value leads to inside timm
         return False
     return True

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import timm
-import torch
 from torch import nn
 
 from patchprobe.errors import ModelError
 from patchprobe.models.layout import Contents, Weights
+from patchprobe.models.unfilled import outline
 
 
 def decided(name: str, entry: Mapping[str, Any], contents: Contents, module: nn.Module) -> dict[str, Any]:
@@ -61,8 +61,7 @@ def _heads(name: str, entry: Mapping[str, Any], arguments: Mapping[str, Any], co
     if reason := contents.asked.get("arguments.num_heads"):
         raise ModelError(f"{key} is missing: {reason}, and nothing in the file tells the number of heads; give it")
     if "embed_dim" in arguments:
-        with torch.device("meta"):
-            plain: Any = timm.create_model(str(entry["architecture"]), num_classes=0)
+        plain = outline(str(entry["architecture"]))
         if plain.embed_dim != arguments["embed_dim"]:
             raise ModelError(
                 f"{key} is missing: with embed_dim {arguments['embed_dim']} it is another ViT than {entry['architecture']} "

@@ -1,5 +1,6 @@
 """Any plain ViT of timm as a backbone: building one, and reading tokens from its blocks."""
 
+import contextlib
 import hashlib
 import inspect
 from collections.abc import Mapping, Sequence
@@ -15,15 +16,22 @@ from patchprobe.models.arguments import arguments_at_fault, check_arguments
 from patchprobe.models.backbone import Norm, Tokens
 from patchprobe.models.encoding import make_known, own_encoders
 from patchprobe.models.gsd import gsd_position_embedding
+from patchprobe.models.unfilled import Unfilled
 
 _SIZES = {(192, 12): "Ti", (384, 12): "S", (768, 12): "B", (1024, 24): "L", (1280, 32): "H", (1536, 40): "g"}
 
 
 def build_vit(
-    name: str, architecture: str | None, input_size: tuple[int, int], arguments: Mapping[str, Any] | None = None
+    name: str,
+    architecture: str | None,
+    input_size: tuple[int, int],
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    drawn: bool = True,
 ) -> nn.Module:
-    """Build a ViT of timm or of our own without classifier for images of ``input_size`` (rows, columns), with random weights.
+    """Build a ViT of timm or of our own without classifier for images of ``input_size`` (rows, columns).
 
+    Its weights are random if they are to be ``drawn``, and otherwise whatever lay in memory: load a file's strictly then.
     ``arguments`` are further keyword arguments for timm, such as ``embed_dim``. Raises ModelError naming the config
     key: unknown architecture (with the nearest names), one whose blocks do not keep a sequence of patch tokens, an
     argument that it does not take, or an input size that its patches do not divide.
@@ -34,7 +42,8 @@ def build_vit(
     check_arguments(name, str(architecture), arguments)
     rows, columns = input_size
     try:
-        module: nn.Module = timm.create_model(architecture, num_classes=0, img_size=input_size, **arguments)
+        with contextlib.nullcontext() if drawn else Unfilled():
+            module: nn.Module = timm.create_model(architecture, num_classes=0, img_size=input_size, **arguments)
     except Exception as error:  # whatever a wrong value leads to inside timm
         if at_fault := arguments_at_fault(name, str(architecture), arguments, error):
             raise at_fault from error

@@ -156,13 +156,11 @@ def _features(entry: Mapping[str, Any]) -> int | None:
     if entry["source"] == "pixels":
         return int(3 * entry["patch_size"] ** 2)
     # Without memory or arithmetic; importing both takes some seconds, and only where there are variants.
-    import timm
-    import torch
+    from patchprobe.models.unfilled import outline
 
     make_known(str(entry["architecture"]).partition(".")[0])
     try:
-        with torch.device("meta"):
-            network = timm.create_model(entry["architecture"], num_classes=0, **(entry.get("arguments") or {}))
+        network = outline(entry["architecture"], **(entry.get("arguments") or {}))
     except Exception:  # whatever timm finds wrong, inspect_model names the key
         return None
     return int(network.num_features)

@@ -55,7 +55,7 @@ def load_timm(
     if not entry.get("checkpoint"):
         _refuse_keys_of_files(name, entry)
     architecture = entry.get("architecture")
-    module = build_vit(name, architecture, input_size, entry.get("arguments"))
+    module = build_vit(name, architecture, input_size, entry.get("arguments"), drawn=False)
     if not entry.get("checkpoint"):
         provenance = _load_from_hub(name, entry, module, checkpoint_root, ground_sample_distance)
         return TimmViT(name, module, entry, norm=norm, device=device, provenance=provenance)
@@ -69,7 +69,7 @@ def load_timm(
         check_size(name, str(architecture), module, weights, entry.get("arguments"))
         settled = decided(name, entry, contents, module)
         if settled["arguments"] != (entry.get("arguments") or {}):
-            module = build_vit(name, architecture, input_size, settled["arguments"])
+            module = build_vit(name, architecture, input_size, settled["arguments"], drawn=False)
         weights, position = fit_position_embedding(
             weights,
             module,
