@@ -47,12 +47,12 @@ rule all:
 
 
 onstart:
-    start_run()
+    CALL.start()
 
 
 onsuccess:
-    end_run()
+    CALL.end()
 
 
 onerror:
-    fail_run()
+    CALL.fail()
