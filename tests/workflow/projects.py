@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import preloaded
 import pytest
 import yaml
 
@@ -17,6 +18,7 @@ PARTS = ["Snakefile", "rules", "workflow", "src", "config", "profiles", "envs"]
 TINY = {
     "seed": 0,
     "device": "auto",
+    "threads": 1,
     "fork_jobs": True,
     "datasets": {
         "streets": {
@@ -93,7 +95,11 @@ class Project:
 
     def snakemake(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a line of Snakemake."""
-        done = self.run(*self.command(*words))
+        if self.programs == Path(sys.executable).parent:
+            variables = environment() | FORKSERVER | self.variables
+            done = preloaded.snakemake(words, self.folder, variables, self.patience)
+        else:
+            done = self.run(*self.command(*words))
         if check and done.returncode:
             pytest.fail(f"snakemake {' '.join(words)} ended with {done.returncode}:\n{done.stdout[-6000:]}")
         return done

@@ -150,6 +150,7 @@ def test_a_job_that_outlived_its_run_does_not_overwrite_a_later_run(project, rul
     before = project.tables()
     # The job's own spec is the same in both runs: only the tokens that it reads are others.
     change(project, "models", "pixels-b", "patch_size", value=4)
+    project.snakemake(*FORKED[:-1], "--omit-from", rule, "--", TABLE)
     change(project, "fork_jobs", value=False)
     run = subprocess.Popen(
         project.command("--cores", "1", TABLE),
