@@ -23,8 +23,8 @@ from snakemake.script import PythonScript
 from snakemake.settings.enums import RerunTrigger
 
 from patchprobe.analyses.declaring import of_the_paper
-from patchprobe.config import downloads
-from patchprobe.downloads.addresses import check_mirror
+from patchprobe.config import downloads, inputs
+from patchprobe.downloads.addresses import check_mirror, without_secrets
 from patchprobe.errors import PatchprobeError
 from patchprobe.run import (
     failures,
@@ -127,11 +127,16 @@ class Call:
                 print(f"of the paper, {title}: {', '.join(sorted(paths))}", file=sys.stderr)
 
     def _say_what_would_be_fetched(self, dag: Any) -> None:
-        """Say which data sets are fetched for the asked files, and how large they are."""
+        """Say which data sets, and how large, and which weights are fetched for the asked files."""
         asked = {str(path) for job in dag.jobs for path in job.output}
         for name, release in downloads.to_fetch(self._config).items():
             if asked & set(downloads.marker(self._config, name)):
                 print(f"would fetch {downloads.described(self._config, name, release)}", file=sys.stderr)
+        for job in dag.jobs:
+            if job.rule.name == "fetch_checkpoint":
+                wanted = inputs.fetched(self._config, job.wildcards.checkpoint)
+                if address := wanted["mirror"] or wanted["url"]:
+                    print(f"would fetch {job.output[0]} from {without_secrets(address)}", file=sys.stderr)
 
     def start(self) -> None:
         """Find what can be found wrong before the first job, and prepare for jobs."""
