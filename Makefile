@@ -1,5 +1,7 @@
 # The verbs of this project. Everything runs in .venv, made from requirements/lock.txt.
 PYTHON ?= python3
+# Processes of the tests.
+WORKERS ?= 3
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -36,12 +38,12 @@ quickstart: env
 	echo "Run $$((ran - began)) s, report $$(($$(date +%s) - ran)) s, without installation." && \
 	echo "The report is $(CURDIR)/quickstart/results/report.zip: unpack it and open report/report.html"
 
-# Two workers with a thread each: much of the time is Snakemake's, which is one thread. They take files in the order of
-# tests/conftest.py, the long ones first, so that both end at about the same time.
+# Workers with a thread each, one more than two processors have: tests of whole runs wait for a third of their time. They take
+# files in the order of tests/conftest.py, the long ones first, so that all end at about the same time.
 test: env
 	@-$(MAKE) --no-print-directory browser
 	@-$(MAKE) --no-print-directory --keep-going slurm-node slurm cluster-generic
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Chromium, in which the tests use the pages of the report; PATCHPROBE_BROWSER names another one.
 browser:

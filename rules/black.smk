@@ -14,7 +14,7 @@ rule extract_black:
         "../envs/gpu.yaml"
     threads: 1
     resources:
-        gpu=0 if config["device"] == "cpu" else 1,
+        gpu=network_gpus,
         mem_mb=more(8000),
         runtime=more(30),
     params:

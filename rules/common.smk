@@ -85,13 +85,26 @@ def gpu_here():
     return resolve_device("auto") == "cuda"
 
 
-def search_gpus(wildcards):
-    """The GPUs that a job asks for whose neighbours are searched: one where `device` means a GPU, which changes no result.
+def sent_elsewhere():
+    return workflow.non_local_exec or workflow.remote_exec
 
-    What auto means is known on this machine alone, so jobs that are sent elsewhere have a GPU with cuda.
+
+def network_gpus(wildcards):
+    """The GPUs that a job asks for that runs a network: one where `device` means a GPU.
+
+    What auto means is known on this machine alone: where it is the processor, networks run side by side, and jobs that are sent
+    elsewhere ask for one.
     """
-    elsewhere = workflow.non_local_exec or workflow.remote_exec
-    return int(config["device"] == "cuda" or (config["device"] == "auto" and not elsewhere and gpu_here()))
+    return int(
+        config["device"] == "cuda" or (config["device"] == "auto" and (sent_elsewhere() or gpu_here()))
+    )
+
+
+def search_gpus(wildcards):
+    """The GPUs that a job asks for whose neighbours are searched, which changes no result: elsewhere none, but with cuda."""
+    return int(
+        config["device"] == "cuda" or (config["device"] == "auto" and not sent_elsewhere() and gpu_here())
+    )
 
 
 def more(of):
@@ -101,7 +114,7 @@ def more(of):
 
 def extraction_gpus(wildcards):
     """The GPUs that a job asks for that makes a store of tokens: none where it only puts shards together."""
-    return int(config["device"] != "cpu" and not inputs.shards(config, **wildcards))
+    return 0 if inputs.shards(config, **wildcards) else network_gpus(wildcards)
 
 
 def awaited(files):

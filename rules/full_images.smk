@@ -69,7 +69,7 @@ rule extract_full_images:
         "../envs/gpu.yaml"
     threads: min(8, config["threads"])
     resources:
-        gpu=0 if config["device"] == "cpu" else 1,
+        gpu=network_gpus,
         mem_mb=more(16000),
         runtime=more(480),
     params:

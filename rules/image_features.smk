@@ -41,7 +41,7 @@ rule extract_image_features:
         "../envs/gpu.yaml"
     threads: min(8, config["threads"])
     resources:
-        gpu=0 if config["device"] == "cpu" else 1,
+        gpu=network_gpus,
         mem_mb=more(16000),
         runtime=more(480),
     params:
@@ -70,7 +70,7 @@ rule extract_image_places:
         "../envs/gpu.yaml"
     threads: min(8, config["threads"])
     resources:
-        gpu=0 if config["device"] == "cpu" else 1,
+        gpu=network_gpus,
         mem_mb=more(16000),
         runtime=more(240),
     params:

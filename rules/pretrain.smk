@@ -45,7 +45,7 @@ rule pretrain:
         "../envs/pretrain.yaml"
     threads: config["pretraining"]["threads"]
     resources:
-        gpu=0 if config["device"] == "cpu" else 1,
+        gpu=network_gpus,
         mem_mb=more(16000),
         runtime=more(1440),
     params:

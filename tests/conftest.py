@@ -11,7 +11,13 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 # Folders and files whose tests take minutes, in the order in which workers are to begin them.
-LONG = ("workflow/test_quickstart.py", "workflow", "golden")
+LONG = (
+    "workflow/test_quickstart.py",
+    "workflow/test_slurm.py",
+    "workflow/test_failures_in_finished_runs.py",
+    "workflow",
+    "golden",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -87,7 +87,9 @@ def point(project, **changes):
 
 def test_fetched_once_and_left_alone(project, server, files, tmp_path):
     dry = project.snakemake("--cores", "2", "--dry-run", *TARGETS).stdout
-    assert f"would fetch checkpoints/tiny.safetensors from {server.address}/tiny.safetensors" in dry and not server.asked
+    assert (
+        f"would fetch checkpoints/tiny.safetensors from {server.address}/tiny.safetensors" in dry and not server.asked
+    )
     first = project.snakemake("--cores", "2", *TARGETS)
     assert first.stdout.count("localrule fetch_checkpoint:") == 2
     assert checkpoint(project).read_bytes() == files["/tiny.safetensors"] and len(server.asked) == 2
