@@ -43,6 +43,10 @@ class StoreError(PatchprobeError):
     """A store is incomplete, does not match its manifest, or cannot be written."""
 
 
+class StorageError(StoreError):
+    """Object storage does not answer or refuses, so that nothing can be said of what lies there."""
+
+
 class DeviceError(PatchprobeError):
     """The device asked for is not there."""
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchprobe.errors import StoreError
+from patchprobe.errors import StorageError, StoreError
 from patchprobe.files import file_sha256, folder_content
 from patchprobe.own_files import read_mapping
 from patchprobe.progress import Progress
@@ -55,7 +55,8 @@ def verify(folder: Path, *, others: Iterable[RecordedFile] = (), threads: int | 
 
     Reads everything, with as many threads as there are processors unless told; nothing is changed. Progress goes to
     stderr. A store is damaged if its manifest, its list of files or a file is missing or has changed, and unfinished if
-    it has no manifest, or only a hidden folder that a stopped run left.
+    it has no manifest, or only a hidden folder that a stopped run left. Raises StorageError if stores lie on object storage that
+    does not answer or refuses.
     """
     began = time.monotonic()
     problems, recorded, stores = [], list(others), 0
@@ -63,6 +64,8 @@ def verify(folder: Path, *, others: Iterable[RecordedFile] = (), threads: int | 
         stores += 1
         try:
             recorded += store_files(store)
+        except StorageError:
+            raise
         except StoreError as error:
             problems.append(str(error))
     for manifest in folder.glob(f"*/*{_SUFFIX}"):
@@ -135,7 +138,11 @@ def main(words: Sequence[str]) -> int:
     if not folder.is_dir():
         print(f"there is no folder {folder}: name the folder of results, or run in the folder above it")
         return 1
-    report = verify(folder, others=single_files(folder))
+    try:
+        report = verify(folder, others=single_files(folder))
+    except StorageError as error:
+        print(f"{error}; nothing was checked")
+        return 1
     for line in report.problems:
         print(line)
     print(

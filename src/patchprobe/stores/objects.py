@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from patchprobe.errors import StoreError
+from patchprobe.errors import StorageError
 
 # Jobs on any machine of a workflow get it with their environment.
 _VARIABLE = "PATCHPROBE_OBJECT_STORAGE"
@@ -44,7 +44,7 @@ def announced() -> str | None:
 class ObjectStorage:
     """The objects below a prefix, ``s3://bucket/prefix``, by their paths below it. Threads may share it.
 
-    All methods raise StoreError, naming address and remedy, if the storage does not answer within ``patience`` seconds,
+    All methods raise StorageError, naming address and remedy, if the storage does not answer within ``patience`` seconds,
     refuses the credentials or has no such bucket.
     """
 
@@ -58,13 +58,13 @@ class ObjectStorage:
             # Imported where it is needed: it is an optional part of the installation.
             from obstore.store import from_url
         except ImportError:
-            raise StoreError(
+            raise StorageError(
                 f"object storage {self.url} needs the package obstore: install it (pip install 'patchprobe[s3]'), or set "
                 "object_storage: null"
             ) from None
         endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
         if endpoint and not re.match(r"https?://", endpoint):
-            raise StoreError(f"AWS_ENDPOINT_URL is {endpoint}: write it with http:// or https:// in front")
+            raise StorageError(f"AWS_ENDPOINT_URL is {endpoint}: write it with http:// or https:// in front")
         plain = endpoint.startswith("http://")
         retries: Any = {"max_retries": 1000, "retry_timeout": timedelta(seconds=self._patience)}
         options: Any = {"allow_http": plain, "connect_timeout": "5s", "timeout": "300s"}
@@ -139,32 +139,32 @@ class ObjectStorage:
         path = f".patchprobe-probe-{os.getpid()}"
         self.put(path, b"probe")
         if self.get(path) != b"probe":
-            raise StoreError(f"{self.url} does not give back what was put there; see that no proxy stands before it")
+            raise StorageError(f"{self.url} does not give back what was put there; see that no proxy stands before it")
         self.delete([path])
 
-    def _explained(self, error: Exception) -> StoreError:
+    def _explained(self, error: Exception) -> StorageError:
         text, bucket = str(error), self.url.removeprefix("s3://").partition("/")[0]
         endpoint = os.environ.get("AWS_ENDPOINT_URL")
         where = f"{self.url} at {endpoint}" if endpoint else self.url
         code = re.search(r"<Code>(\w+)</Code>", text)
         told = f" ({code[1]})" if code else ""
         if "NoSuchBucket" in text or (isinstance(error, FileNotFoundError) and not code):
-            return StoreError(
+            return StorageError(
                 f"object storage {where}: there is no bucket {bucket}{told}; create it, or correct object_storage or "
                 "AWS_ENDPOINT_URL, and run again"
             )
         if "169.254.169.254" in text or "169.254.170" in text:
-            return StoreError(
+            return StorageError(
                 f"object storage {where}: there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the "
                 "environment, and run again"
             )
         if type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError") or re.search(r"\b40[13] ", text):
-            return StoreError(
+            return StorageError(
                 f"object storage {where}: the credentials are refused{told}; correct AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY "
                 "and AWS_SESSION_TOKEN in the environment, permit them to list, read, write and delete there, and run again"
             )
         first = text.partition("\n")[0][:300]
-        return StoreError(
+        return StorageError(
             f"object storage {where} does not work ({first}); see that AWS_ENDPOINT_URL, if set, and AWS_REGION are right and "
             "the server answers, and run again: what is finished is kept"
         )

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from patchprobe.errors import StoreError
-from patchprobe.run.verification import store_files
+from patchprobe.run.verification import main, store_files
 from patchprobe.stores import objects
 from patchprobe.stores.file_list import manifest_path, read_manifest
 from patchprobe.stores.located import VerifiedObjects, read_location
@@ -125,6 +125,14 @@ def test_verification_compares_number_and_size_of_what_lies_there(server):
         StoreError, match=r"clean.zarr: tokens/c/3/0 is missing; delete clean.zarr and clean.manifest.json"
     ):
         store_files(STORE)
+
+
+def test_verification_calls_nothing_damaged_where_the_storage_refuses(server, monkeypatch, capsys):
+    write(STORE)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    assert main([str(STORE.parent)]) == 1
+    said = capsys.readouterr().out
+    assert "the credentials are refused" in said and "nothing was checked" in said and "damaged" not in said
 
 
 def test_a_list_that_changed_is_refused_by_readers_elsewhere(server):
