@@ -86,7 +86,9 @@ def gpu_here():
 
 
 def sent_elsewhere():
-    return workflow.non_local_exec or workflow.remote_exec
+    # A dry run has an executor of its own; those that send jobs elsewhere have a number of nodes.
+    planned = workflow.dryrun and workflow.resource_settings.nodes is not None
+    return workflow.non_local_exec or workflow.remote_exec or planned
 
 
 def network_gpus(wildcards):
