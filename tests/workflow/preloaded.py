@@ -4,6 +4,7 @@ What is imported before is no code of this project: the copy of a test brings it
 """
 
 import atexit
+import gc
 import multiprocessing
 import os
 import sys
@@ -58,6 +59,8 @@ def _main(words: Sequence[str], folder: Path, environment: Mapping[str, str], ou
     tests = str(Path(__file__).resolve().parents[1])
     sys.path[:] = [path for path in sys.path if path and not path.startswith(tests)]
     sys.argv = ["snakemake", *words]
+    # What was imported before stays, and looking through it for objects to free would copy its pages.
+    gc.freeze()
     from patchprobe.run.launcher import main
 
     try:

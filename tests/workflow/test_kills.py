@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from projects import environment, make_project
 
-pytestmark = [pytest.mark.workflow, pytest.mark.usefixtures("own_forkserver")]
+pytestmark = pytest.mark.workflow
 
 # Extraction has to last long enough to be killed in the middle: some seconds in several units.
 SLOW = {
@@ -34,12 +34,14 @@ SLOW = {
 }
 STORE = Path("results/streets/features/vit/clean.zarr")
 LINE = ("--cores", "2", "--resources", "gpu=1", "results/tables/patch_classification.csv")
+# Runs that nothing is killed in fork their jobs, which saves the imports of each; those that are killed have processes of jobs.
+FORKED = ("--config", "fork_jobs=True", *LINE)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(repository, tmp_path_factory):
     project = make_project(repository, tmp_path_factory.mktemp("undisturbed") / "project", SLOW)
-    project.snakemake(*LINE)
+    project.snakemake(*FORKED)
     return project
 
 
@@ -122,7 +124,7 @@ def test_extraction_killed(tiled, undisturbed):
     os.kill(job_process(tiled), signal.SIGKILL)
     assert run.wait(120) != 0
     assert not (tiled.folder / STORE).exists()
-    tiled.snakemake(*LINE)
+    tiled.snakemake(*FORKED)
     assert_same_as_undisturbed(tiled, undisturbed, at_least=2)
 
 
@@ -130,7 +132,7 @@ def test_snakemake_killed_while_its_job_goes_on(tiled, undisturbed):
     run = start_and_wait_for_units(tiled)
     run.kill()
     run.wait(30)
-    tiled.snakemake(*LINE)  # while the orphan still writes
+    tiled.snakemake(*FORKED)  # while the orphan still writes
     assert_same_as_undisturbed(tiled, undisturbed, at_least=2)
 
 
@@ -141,7 +143,7 @@ def test_snakemake_killed_and_its_job_finishes_alone(tiled, undisturbed):
     run.wait(30)
     wait_for_end(orphan)
     assert (tiled.folder / STORE).exists()
-    tiled.snakemake(*LINE)
+    tiled.snakemake(*FORKED)
     assert_same_as_undisturbed(tiled, undisturbed, at_least=2)
 
 
@@ -153,7 +155,7 @@ def test_both_killed_and_snakemakes_notes_deleted(tiled, undisturbed):
     run.wait(30)
     units = len(finished_units(tiled))
     shutil.rmtree(tiled.folder / ".snakemake")
-    tiled.snakemake(*LINE)
+    tiled.snakemake(*FORKED)
     assert_same_as_undisturbed(tiled, undisturbed, at_least=units)
 
 

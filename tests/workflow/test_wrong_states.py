@@ -8,7 +8,7 @@ import time
 import pytest
 from projects import TINY, environment, make_project
 
-pytestmark = [pytest.mark.workflow, pytest.mark.usefixtures("own_forkserver")]
+pytestmark = pytest.mark.workflow
 
 FIGURE = "results/figures/class_iou.streets.svg"
 NO_TEXT = bytes(range(128, 256))
@@ -132,6 +132,7 @@ def test_file_in_the_place_of_a_folder_is_named(project, path):
 READ_ONLY = "mount --bind {0} {0} && mount -o remount,ro,bind {0}"
 
 
+@pytest.mark.usefixtures("own_forkserver")
 @pytest.mark.parametrize(
     ("mount", "what", "where"),
     [
@@ -167,6 +168,7 @@ def test_place_that_takes_no_files_is_named_before_the_first_job(project, mount,
     assert not list(project.folder.rglob("*patchprobe-probe"))
 
 
+@pytest.mark.usefixtures("own_forkserver")
 @pytest.mark.parametrize(("blocks", "forked"), [(1, False), (24, False), (24, True)])
 def test_limit_of_file_sizes_is_named(project, blocks, forked):
     """Of 512 or 1024 bytes a block: too little for any file of Snakemake, or for the figure alone."""

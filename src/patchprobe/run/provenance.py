@@ -108,9 +108,14 @@ def _module_file(name: str, source: Path) -> Path | None:
     return next((c for c in candidates if name and c.is_file()), None)
 
 
-def _imports(path: Path, package: str) -> list[str]:
+def _imports(path: Path, package: str) -> Sequence[str]:
+    return _imported(path, path.stat().st_mtime_ns, package)
+
+
+@cache
+def _imported(path: Path, modified: int, package: str) -> Sequence[str]:
     names: list[str] = []
-    for level, module, imported in _read(path).imports:
+    for level, module, imported in _parsed(path, modified).imports:
         if not (level or module):
             names += imported
         else:
