@@ -143,7 +143,7 @@ def test_profiles_say_what_rules_ask_for():
         r"^\| (`.+?) \| (\S+) \| (\S*) ?\| (\d+) \| (\d+) \|$", text(ROOT / "profiles/README.md"), re.MULTILINE
     ):
         rows |= dict.fromkeys(re.findall(r"`(\w+)`", names), cells)
-    gpus = {"": "", "search_gpus": "searches", "extraction_gpus": "1", '0 if config["device"] == "cpu" else 1': "1"}
+    gpus = {"": "", "search_gpus": "searches", "extraction_gpus": "1", "network_gpus": "1"}
     rules = {}
     for path in sorted((ROOT / "rules").glob("*.smk")):
         for name, body in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", text(path), re.MULTILINE):
