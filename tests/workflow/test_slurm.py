@@ -154,7 +154,8 @@ def test_demo_ends_in_the_tables_of_a_local_run(repository, cluster, disturbed, 
     rules = set(re.findall(r"^[a-z_]+$", local.snakemake("--list-rules").stdout, re.MULTILINE)) - SINGLE
     groups = [f"{rule}={'show' if rule.endswith(SHOWN) else 'measure'}" for rule in sorted(rules)]
     # Limits of a group: what its jobs ask for at a time.
-    sent = remote.snakemake(*SLURM, *QUICK, "--groups", *groups, "--resources", "mem_mb=16000", "--", *TABLES).stdout
+    limits = ("--group-components", "show=30", "--resources", "mem_mb=16000")
+    sent = remote.snakemake(*SLURM, *QUICK, "--groups", *groups, *limits, "--", *TABLES).stdout
     assert "group_measure_" in sent and "53 of 53 steps (100%) done" in sent
     local.snakemake("--cores", "2", "--", *TABLES)
     right = digests(local.folder / "results")
