@@ -45,6 +45,7 @@ def errors(text):
 def test_control_c_leaves_no_traceback(project, moment):
     """While Snakemake starts and while it waits for jobs; the terminal sends it to all processes of the line."""
     command = project.command("--cores", "2", "--config", "fork_jobs=True", "--forceall", "--", FIGURE)
+    began = time.time()
     run = subprocess.Popen(
         command,
         cwd=project.folder,
@@ -61,8 +62,12 @@ def test_control_c_leaves_no_traceback(project, moment):
         text.append(line)
         if moment in line:
             break
-    # Not while Snakemake hands jobs out inside its event loop, where it is its own affair.
-    time.sleep(2 if moment == "jobid: " else 0)
+    if moment == "jobid: ":
+        # Not while Snakemake hands jobs out inside its event loop, where it is its own affair: once one of them works.
+        logs = project.folder / "logs"
+        while run.poll() is None and not any(log.stat().st_mtime > began for log in logs.rglob("*.log")):
+            time.sleep(0.05)
+        time.sleep(2)
     os.killpg(run.pid, signal.SIGINT)
     text.append(run.communicate(timeout=100)[0])
     assert run.returncode != 0 and "Traceback" not in "".join(text), "".join(text)

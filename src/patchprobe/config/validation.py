@@ -143,7 +143,9 @@ def _messages(error: jsonschema.ValidationError) -> Iterator[str]:
     elif error.validator == "minProperties":
         yield f"key {key} is empty: name at least one"
     elif error.validator == "pattern" and "propertyNames" not in error.absolute_schema_path:
-        yield f"key {key} is {instance!r}, which is not of the form it needs; it is this: {schema['description']}"
+        # An address may hold a password, and a wrong one cannot be taken apart.
+        told = "an address" if isinstance(instance, str) and "://" in instance else repr(instance)
+        yield f"key {key} is {told}, which is not of the form it needs; it is this: {schema['description']}"
     elif error.validator == "pattern":
         yield f"name {error.instance!r} under {key} must be lower-case letters, digits, '-' and '_'" + (
             ", and not models, tables, figures or pretraining" if key == "datasets" else ""

@@ -140,14 +140,14 @@ class Call:
 
     def start(self) -> None:
         """Find what can be found wrong before the first job, and prepare for jobs."""
-        if self._workflow.touch:
-            raise WorkflowError(
-                "--touch would call results finished that may not be; the records beside them say what is"
-            )
         _in_one_line(self._prepare, list(self._workflow.dag.needrun_jobs()))
 
     def _prepare(self, jobs: list[Any]) -> None:
         config = self._config
+        if self._workflow.touch:
+            raise PatchprobeError(
+                "--touch would call results finished that may not be: the records beside them say what is; leave it out"
+            )
         made = {str(path) for job in jobs for path in job.output}
         given = {str(path) for job in jobs for path in job.input} - made
         preflight.check_folders([*made, *(str(path) for job in jobs for path in job.log)])

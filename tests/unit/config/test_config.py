@@ -479,3 +479,9 @@ def test_a_key_of_an_earlier_version_says_what_to_write(schema):
 @pytest.mark.parametrize("scheduler", ["threads", "distributed", "slurm", "tcp://node:8786", "tls://10.0.0.1:1"])
 def test_schedulers(schema, scheduler):
     assert validate(changed("dask.scheduler", scheduler), schema)["dask"]["scheduler"] == scheduler
+
+
+def test_an_address_of_the_wrong_form_is_not_shown(schema):
+    with pytest.raises(ConfigError, match="key mirror is an address, which is not of the form it needs") as caught:
+        validate(changed("mirror", "ftp://user:s3cret@mirror.example/files?token=t0ken"), schema)
+    assert "s3cret" not in str(caught.value) and "t0ken" not in str(caught.value)
