@@ -5,6 +5,7 @@ Messages name the key and the nearest valid one.
 
 import copy
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -143,8 +144,8 @@ def _messages(error: jsonschema.ValidationError) -> Iterator[str]:
     elif error.validator == "minProperties":
         yield f"key {key} is empty: name at least one"
     elif error.validator == "pattern" and "propertyNames" not in error.absolute_schema_path:
-        # An address may hold a password, and a wrong one cannot be taken apart.
-        told = "an address" if isinstance(instance, str) and "://" in instance else repr(instance)
+        # An address may hold a password or a signature, and a wrong one cannot be taken apart.
+        told = re.sub(r"://.*@|\?.*", "…", repr(instance)) if "://" in repr(instance) else repr(instance)
         yield f"key {key} is {told}, which is not of the form it needs; it is this: {schema['description']}"
     elif error.validator == "pattern":
         yield f"name {error.instance!r} under {key} must be lower-case letters, digits, '-' and '_'" + (

@@ -482,6 +482,8 @@ def test_schedulers(schema, scheduler):
 
 
 def test_an_address_of_the_wrong_form_is_not_shown(schema):
-    with pytest.raises(ConfigError, match="key mirror is an address, which is not of the form it needs") as caught:
+    with pytest.raises(
+        ConfigError, match=r"key mirror is 'ftp…mirror\.example/files…, which is not of the form it needs"
+    ) as caught:
         validate(changed("mirror", "ftp://user:s3cret@mirror.example/files?token=t0ken"), schema)
     assert "s3cret" not in str(caught.value) and "t0ken" not in str(caught.value)
