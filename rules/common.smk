@@ -91,22 +91,22 @@ def sent_elsewhere():
     return workflow.non_local_exec or workflow.remote_exec or planned
 
 
-def network_gpus(wildcards):
-    """The GPUs that a job asks for that runs a network: one where `device` means a GPU.
+def gpus(elsewhere):
+    """The GPUs that a job asks for. What auto means is known on this machine alone: jobs that are sent elsewhere ask for one
+    where they are to have it ``elsewhere``."""
+    if config["device"] == "auto":
+        return int(elsewhere if sent_elsewhere() else gpu_here())
+    return int(config["device"] == "cuda")
 
-    What auto means is known on this machine alone: where it is the processor, networks run side by side, and jobs that are sent
-    elsewhere ask for one.
-    """
-    return int(
-        config["device"] == "cuda" or (config["device"] == "auto" and (sent_elsewhere() or gpu_here()))
-    )
+
+def network_gpus(wildcards):
+    """The GPUs that a job asks for that runs a network: none where the processor does it, so that such jobs run side by side."""
+    return gpus(elsewhere=True)
 
 
 def search_gpus(wildcards):
-    """The GPUs that a job asks for whose neighbours are searched, which changes no result: elsewhere none, but with cuda."""
-    return int(
-        config["device"] == "cuda" or (config["device"] == "auto" and not sent_elsewhere() and gpu_here())
-    )
+    """The GPUs that a job asks for whose neighbours are searched, which changes no result."""
+    return gpus(elsewhere=False)
 
 
 def more(of):

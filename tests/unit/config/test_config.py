@@ -487,3 +487,16 @@ def test_an_address_of_the_wrong_form_is_not_shown(schema):
     ) as caught:
         validate(changed("mirror", "ftp://user:s3cret@mirror.example/files?token=t0ken"), schema)
     assert "s3cret" not in str(caught.value) and "t0ken" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["https://mirror.example/files?token=t0ken", "file:///files#part"])
+def test_a_mirror_has_nothing_behind_its_path(schema, address):
+    """Names of files come there."""
+    with pytest.raises(ConfigError, match=r"key mirror .*without a query") as caught:
+        validate(changed("mirror", address), schema)
+    assert "t0ken" not in str(caught.value)
+
+
+def test_a_penalty_that_rounding_would_decide_is_refused(schema):
+    with pytest.raises(ConfigError, match=r"key global_context\.penalties\.0: 1e-12 is less than the minimum of 1e-09"):
+        validate(changed("global_context.penalties", [1e-12, 1.0]), schema)
