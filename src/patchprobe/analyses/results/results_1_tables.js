@@ -17,8 +17,11 @@ class Table {
     return column.texts ? column.texts[column.values[row]] : column.values[row];
   }
 
+  /* Nothing where a number only fills its place: a feature below 0, a position on no axis. */
   text(name, row) {
     const value = this.cell(name, row);
+    if (name === "feature" && value < 0) return "";
+    if (name === "at" && this.byName.has("axis") && this.cell("axis", row) === "") return "";
     return typeof value === "number" ? written(value) : value;
   }
 
