@@ -146,7 +146,7 @@ class Call:
         config = self._config
         if self._workflow.touch:
             raise PatchprobeError(
-                "--touch would call results finished that may not be: the records beside them say what is; leave it out"
+                "--touch would call results finished that may not be: leave it out; each manifest.json says what is"
             )
         made = {str(path) for job in jobs for path in job.output}
         given = {str(path) for job in jobs for path in job.input} - made
