@@ -1,18 +1,23 @@
 """Runs of the real workflow, as a user makes them, in a copy of the project with a tiny configuration."""
 
+import atexit
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import preloaded
 import pytest
 import yaml
+
+from patchprobe.run import provenance
 
 PARTS = ["Snakefile", "rules", "workflow", "src", "config", "profiles", "envs"]
 TINY = {
@@ -155,6 +160,19 @@ def make_project(repository: Path, folder: Path, config: dict[str, Any]) -> Proj
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("*.egg-info"))
         else:
             shutil.copy2(source, folder / part)
+    (folder / provenance.KNOWN_CODE).parent.mkdir()
+    shutil.copy2(_known_code(repository), folder / provenance.KNOWN_CODE)
     project = Project(folder)
     project.write_config(config)
     return project
+
+
+@cache
+def _known_code(repository: Path) -> Path:
+    """What a run has read of the code, which a first run takes a second for."""
+    for script in sorted((repository / "workflow/scripts").glob("*.py")):
+        provenance.code_digest(script, repository / "src")
+    path = Path(tempfile.mkdtemp()) / provenance.KNOWN_CODE.name
+    atexit.register(shutil.rmtree, path.parent)
+    provenance.remember(path)
+    return path

@@ -43,7 +43,6 @@ from patchprobe.spreading import cluster, server, staging
 from patchprobe.stores import objects
 
 _NOTES = Path(".snakemake")
-_KNOWN_CODE = _NOTES / "patchprobe-code.json"
 
 
 class Call:
@@ -56,7 +55,7 @@ class Call:
         self._workflow, self._config = workflow, config
         self._began = time.time()
         self._planning: planning.Planning | None = None
-        provenance.recall(_KNOWN_CODE)
+        provenance.recall(provenance.KNOWN_CODE)
 
     def take_part(self) -> None:
         """Wrap Snakemake's functions; parsed twice in one process, this wraps them again and not the wrappers."""
@@ -104,7 +103,7 @@ class Call:
             if any(job.rule.name in ("fetch_data", "fetch_checkpoint") for job in dag.jobs):
                 _in_one_line(check_mirror, self._config["mirror"])
             self._planning = planning.Planning(dag)
-            provenance.remember(_KNOWN_CODE)
+            provenance.remember(provenance.KNOWN_CODE)
             if workflow.dryrun:
                 self._say_what_is_of_the_paper(dag)
                 self._say_what_would_be_fetched(dag)

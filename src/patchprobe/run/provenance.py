@@ -11,7 +11,7 @@ import ast
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,9 @@ from patchprobe.errors import StoreError
 from patchprobe.files import file_sha256, write_atomic
 
 PACKAGE = "patchprobe"
+# What earlier runs of a folder have read of the code.
+KNOWN_CODE = Path(".snakemake/patchprobe-code.json")
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _MOST_REMEMBERED = 4000  # files; what is not used any more is forgotten then
 # What was read of files by the SHA-256 of their bytes: from an earlier run, and in this process.
 _recalled: dict[str, "_Code"] = {}
@@ -145,12 +148,9 @@ def _parse(text: str) -> _Code:
         else (0, "", [alias.name for alias in node.names])
         for node in _running_imports(tree)
     ]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
-            node
-        ):
-            node.body = node.body[1:]
-    return _Code(hashlib.sha256(_plain(tree).encode()).hexdigest(), imports)
+    parts: list[str] = []
+    _write_plain(tree, parts.append)
+    return _Code(hashlib.sha256("".join(parts).encode()).hexdigest(), imports)
 
 
 def _running_imports(tree: ast.Module) -> Iterator[ast.Import | ast.ImportFrom]:
@@ -165,12 +165,27 @@ def _running_imports(tree: ast.Module) -> Iterator[ast.Import | ast.ImportFrom]:
                 waiting += getattr(node, block, [])
 
 
-def _plain(node: object) -> str:
-    """Write a syntax tree as text; unlike ``ast.dump`` the same in every Python minor version, since empty fields
-    (the ones that new versions add) are left out."""
+def _write_plain(node: object, write: Callable[[str], object]) -> None:
+    """Write a syntax tree as text, without docstrings; unlike ``ast.dump`` the same in every Python minor version, since empty
+    fields (the ones that new versions add) are left out."""
     if isinstance(node, ast.AST):
-        fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
-        return f"{type(node).__name__}({','.join(f'{name}={_plain(value)}' for name, value in fields)})"
-    if isinstance(node, list):
-        return f"[{','.join(map(_plain, node))}]"
-    return repr(node)
+        write(f"{type(node).__name__}(")
+        mark = ""
+        documented = isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False)
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if documented and name == "body":
+                value = value[1:]
+            if value is not None and value != []:
+                write(f"{mark}{name}=")
+                _write_plain(value, write)
+                mark = ","
+        write(")")
+    elif isinstance(node, list):
+        write("[")
+        for place, item in enumerate(node):
+            write("," if place else "")
+            _write_plain(item, write)
+        write("]")
+    else:
+        write(repr(node))
