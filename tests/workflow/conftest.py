@@ -20,7 +20,8 @@ def forkserver_of_tests(tmp_path_factory):
     """Importing the libraries takes longer than most jobs of these runs; each worker of the tests does it once."""
     address = tmp_path_factory.mktemp("forkserver") / "socket"
     command = [sys.executable, forkserver.__file__, str(address)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment())
+    variables = environment() | forkserver.ENVIRONMENT
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=variables)
     while not address.exists():
         assert process.poll() is None
         time.sleep(0.1)

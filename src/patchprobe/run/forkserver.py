@@ -63,8 +63,9 @@ FIRST_LINE = (
     f"import sys; sys.path.insert(0, {os.path.realpath(os.path.join(__file__, *3 * ['..']))!r}); "
     "from patchprobe.run.forkserver import hand_over; hand_over()\n"
 )
-# Each fork copies the list of the server's pages, which is shorter where they are larger. Jobs have their own environment.
-_LARGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+# Each fork copies the list of the server's pages, which is shorter where they are larger. OpenBLAS starts its threads in each
+# fork anew, and they would spin for 2^26 cycles before they sleep. Jobs have their own environment.
+ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "OPENBLAS_THREAD_TIMEOUT": "4"}
 _LENGTH = 8  # bytes of the length before a request
 _LONGEST = 1 << 26  # of requests, many times what arguments and an environment may have
 _running: "list[subprocess.Popen[bytes]]" = []
@@ -89,7 +90,7 @@ def start(folder: "Path", *, needless: "Iterable[str]" = ()) -> None:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            env=os.environ | _LARGE_PAGES,
+            env=os.environ | ENVIRONMENT,
             preexec_fn=_ignore_interrupts,
         )
     )

@@ -173,7 +173,7 @@ def _write_plain(node: object, write: Callable[[str], object]) -> None:
         mark = ""
         documented = isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False)
         for name in node._fields:
-            value = getattr(node, name, None)
+            value: Any = getattr(node, name, None)
             if documented and name == "body":
                 value = value[1:]
             if value is not None and value != []:

@@ -3,6 +3,7 @@
 import contextlib
 from pathlib import Path
 
+import dask
 import xarray as xr
 
 from patchprobe.errors import StoreError
@@ -71,9 +72,12 @@ def _stamp(store: Path) -> str | None:
 
 def _with_coordinates(dataset: xr.Dataset) -> xr.Dataset:
     small = {str(name): v for name, v in dataset.variables.items() if v.ndim == 1}
+    # Threads take longer to start than these take to read.
+    with dask.config.set(scheduler="synchronous"):
+        values = {name: v.values for name, v in small.items()}
     return dataset.drop_vars(small).assign_coords(
         {
-            name: (v.dims, v.values.astype(object).astype(str) if v.dtype.kind in "OT" else v.values)
-            for name, v in small.items()
+            name: (small[name].dims, v.astype(object).astype(str) if v.dtype.kind in "OT" else v)
+            for name, v in values.items()
         }
     )
