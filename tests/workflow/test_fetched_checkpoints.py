@@ -85,6 +85,16 @@ def point(project, **changes):
     project.write_config(config)
 
 
+def test_a_dry_run_says_which_weights_nothing_fetches(project):
+    config = project.config()
+    config["models"]["tiny"]["url"] = None
+    config["models"]["hub"] = {"source": "timm", "architecture": "vit_tiny_patch16_224"}
+    project.write_config(config)
+    dry = project.snakemake("--cores", "2", "--dry-run", "all").stdout
+    assert "would need checkpoints/tiny.safetensors, to be put there by hand (docs/models.md)" in dry
+    assert dry.count("would take the weights of hub from timm's hub") == 1
+
+
 def test_fetched_once_and_left_alone(project, server, files, tmp_path):
     dry = project.snakemake("--cores", "2", "--dry-run", *TARGETS).stdout
     assert (

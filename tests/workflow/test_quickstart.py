@@ -16,7 +16,7 @@ import torch
 import yaml
 from archives import camvid
 from breaking_server import Server
-from projects import environment, make_project
+from projects import FORKSERVER, environment, make_project
 from serving import serving
 
 pytestmark = pytest.mark.workflow
@@ -90,7 +90,7 @@ def test_ends_with_its_report_and_the_same_bytes_after_three_kills(repository, t
         run = subprocess.Popen(
             killed.command("--cores", "2", "--", *tables),
             cwd=killed.folder,
-            env=environment(),
+            env=environment() | FORKSERVER,
             start_new_session=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -126,7 +126,7 @@ class Call:
                 print(f"of the paper, {title}: {', '.join(sorted(paths))}", file=sys.stderr)
 
     def _say_what_would_be_fetched(self, dag: Any) -> None:
-        """Say which data sets, and how large, and which weights are fetched for the asked files."""
+        """Say which data sets, and how large, and which weights are fetched, or have to be there, for the asked files."""
         asked = {str(path) for job in dag.jobs for path in job.output}
         for name, release in downloads.to_fetch(self._config).items():
             if asked & set(downloads.marker(self._config, name)):
@@ -136,6 +136,14 @@ class Call:
                 wanted = inputs.fetched(self._config, job.wildcards.checkpoint)
                 if address := wanted["mirror"] or wanted["url"]:
                     print(f"would fetch {job.output[0]} from {without_secrets(address)}", file=sys.stderr)
+                else:
+                    print(f"would need {job.output[0]}, to be put there by hand (docs/models.md)", file=sys.stderr)
+            elif job.rule.name == "inspect_model":
+                entry = self._config["models"][job.wildcards.model]
+                if entry["source"] == "timm" and not entry["checkpoint"]:
+                    print(
+                        f"would take the weights of {job.wildcards.model} from timm's hub or its cache", file=sys.stderr
+                    )
 
     def start(self) -> None:
         """Find what can be found wrong before the first job, and prepare for jobs."""
