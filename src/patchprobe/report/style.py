@@ -120,7 +120,8 @@ def new_figure(width: float, height: float, **options: Any) -> Figure:
 def save(figure: Figure, outputs: Sequence[Path]) -> None:
     """Write a figure to every path, its format (SVG, PNG) by suffix, whole or not at all.
 
-    No date and no version is written, so that equal figures are equal bytes. Raises ValueError for another suffix.
+    The figure keeps the layout that it gets for the first path. No date and no version is written, so that equal figures
+    are equal bytes. Raises ValueError for another suffix.
     """
     metadata = {".svg": {"Date": None, "Creator": None}, ".png": {"Software": None}}
     for path in outputs:
