@@ -1,4 +1,5 @@
-"""Files that the workflow wrote and reads again: a damaged one ends in one message that names it and the remedy."""
+"""Files of our own: those that the workflow wrote, of which a damaged one ends in one message that names it and the remedy,
+and those of the package."""
 
 import csv
 import io
@@ -6,6 +7,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from patchprobe.errors import StoreError
 
@@ -63,6 +66,14 @@ def read_texts(path: Path) -> "pd.DataFrame":
     if uneven := [row for row in rows if len(row) != len(head)]:
         raise damaged(path, f"{len(uneven[0])} values for {len(head)} columns in row {rows.index(uneven[0]) + 1}")
     return pd.DataFrame(rows, columns=head, dtype=str)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file of the package, in C where PyYAML was built with it: each run reads many before its first job.
+
+    Raises yaml.YAMLError for a text that is no YAML.
+    """
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def damaged(path: Path, what: str) -> StoreError:

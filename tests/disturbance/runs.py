@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from projects import Project, environment
+from projects import FORKSERVER, Project, environment
 
 HOOK = Path(__file__).parent / "hook/sitecustomize.py"
 # Machines may be slow and shared; what takes longer hangs.
@@ -62,11 +62,11 @@ class Run:
     """A run in its own session; its output goes to a file, which orphans may go on to hold open."""
 
     def __init__(self, project: Project, line: tuple[str, ...], *, python: Path | None = None, name: str = "run"):
-        """``python`` is that of :func:`make_environment`, for a run with the hook."""
+        """``python`` is that of :func:`make_environment`, for a run with the hook, which starts the server of its jobs itself."""
         self.project = project
         self.output = project.folder.with_name(f"{project.folder.name}.{name}.txt")
         words = project.command(*line)
-        variables = environment()
+        variables = environment() | ({} if python else FORKSERVER)
         if python:
             words = [str(python), *words]
             variables["PATH"] = f"{python.parent}{os.pathsep}{variables['PATH']}"

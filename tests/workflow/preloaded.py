@@ -11,8 +11,12 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from functools import cache
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from subprocess import CompletedProcess, TimeoutExpired
+
+import pytest
 
 LIBRARIES = (
     "google_crc32c",
@@ -27,7 +31,7 @@ LIBRARIES = (
     "yte",
 )
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(list(LIBRARIES))
+SERVER.set_forkserver_preload([*LIBRARIES, "plugins_found"])
 
 
 def snakemake(
@@ -37,6 +41,7 @@ def snakemake(
 
     Raises TimeoutExpired after ``patience`` seconds; the process is killed then.
     """
+    _ensure_server()
     with tempfile.NamedTemporaryFile() as output:
         process = SERVER.Process(target=_main, args=(words, folder, environment, output.name))
         process.start()
@@ -46,6 +51,14 @@ def snakemake(
             process.join()
             raise TimeoutExpired(["snakemake", *words], patience, Path(output.name).read_bytes())
         return CompletedProcess(["snakemake", *words], process.exitcode, Path(output.name).read_text())
+
+
+@cache
+def _ensure_server() -> None:
+    """Start the server where it finds the modules beside this one, which Python 3.11 does not tell it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        ensure_running()
 
 
 def _main(words: Sequence[str], folder: Path, environment: Mapping[str, str], output: str) -> None:

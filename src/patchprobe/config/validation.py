@@ -18,6 +18,7 @@ from patchprobe.config.downloads import fill_roots
 from patchprobe.config.reading import whole_numbers
 from patchprobe.errors import ConfigError, suggestion
 from patchprobe.models.registered import FOLDER, resolve
+from patchprobe.own_files import read_yaml
 
 _LIBRARY = Path(__file__).parents[1]
 # Keys of earlier versions, and what to write in their place.
@@ -44,9 +45,8 @@ def load_schema(path: Path) -> dict[str, Any]:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    # In C where PyYAML was built with it: the schema is long, and each run reads it.
     try:
-        content = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        content = read_yaml(path)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML ({' '.join(str(error).split())}): correct it") from None
     if not isinstance(content, dict) or not {"properties", "type", "$ref"} & set(content):

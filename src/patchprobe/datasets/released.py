@@ -17,6 +17,7 @@ import yaml
 
 from patchprobe.datasets.listing import state_of_folders
 from patchprobe.errors import ConfigError, suggestion
+from patchprobe.own_files import read_yaml
 
 FOLDER = Path(__file__).with_name("releases")
 # In the root of a fetched data set: hidden, so that adapters pass it over, and gone with the data.
@@ -95,7 +96,7 @@ def release(name: str, folder: Path = FOLDER) -> Release:
     """Read a release; raises ConfigError naming the file if it is not as it has to be."""
     file = folder / f"{name}.yaml"
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = read_yaml(file)
         facts, archives = dict(content["release"]), [dict(archive) for archive in content["files"]]
         for archive in archives:
             archive["addresses"] = tuple(a.replace("{name}", archive["name"]) for a in archive.get("addresses", ()))

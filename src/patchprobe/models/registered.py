@@ -13,6 +13,7 @@ import yaml
 
 from patchprobe.errors import ConfigError, suggestion
 from patchprobe.models.checkpoints.files import normalised
+from patchprobe.own_files import read_yaml
 
 FOLDER = Path(__file__).with_name("registry")
 
@@ -55,7 +56,7 @@ def registered_model(name: str, folder: Path = FOLDER) -> RegisteredModel:
     """Read a model of the registry; raises ConfigError naming the file and the key if it is not as it has to be."""
     file = folder / f"{name}.yaml"
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = read_yaml(file)
     except yaml.YAMLError as error:
         raise ConfigError(f"{file} is not YAML ({' '.join(str(error).split())}): correct it") from error
     facts = _part(content, "model", file)

@@ -61,7 +61,7 @@ def _run(words: Sequence[str]) -> int:
         _print_in_one_line(module)
     # Snakemake looks it up by this name whenever it reads such a file.
     yte.process_yaml = without_code(yte.process_yaml)
-    cli.get_argument_parser = _telling_of_plugins(cli.get_argument_parser)
+    cli.get_argument_parser = _made_once(_telling_of_plugins(cli.get_argument_parser))
     if _may_need_separation(words):
         words = separate_targets(words, assignment_options(cli.get_argument_parser()))
     return int(cli.main(words) or 0)
@@ -200,6 +200,12 @@ def _telling_of_plugins(make: Callable[..., argparse.ArgumentParser]) -> Callabl
         return parser
 
     return made
+
+
+def _made_once(make: Callable[..., argparse.ArgumentParser]) -> Callable[..., argparse.ArgumentParser]:
+    """Return ``make`` with one parser for all who ask for none of a profile: this module, and then Snakemake."""
+    plain = functools.cache(make)
+    return lambda profiles=None: make(profiles=profiles) if profiles else plain()
 
 
 def _is_assignment(word: str) -> bool:

@@ -9,9 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from patchprobe.models.registered import registered_model
+from patchprobe.own_files import read_yaml
 
 FILE = Path(__file__).with_name("paper_values.yaml")
 
@@ -43,7 +42,7 @@ def paper_images(config: Mapping[str, Any]) -> dict[str, dict[str, int]]:
 
 @cache
 def _content() -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    content: dict[str, Any] = read_yaml(FILE)
     return content
 
 

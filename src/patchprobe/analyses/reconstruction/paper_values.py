@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from patchprobe.own_files import read_yaml
 
 FILE = Path(__file__).with_name("paper_values.yaml")
 
@@ -20,5 +20,5 @@ def paper_values(config: Mapping[str, Any], models: Iterable[str]) -> list[dict[
 
 @cache
 def _content() -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    content: dict[str, Any] = read_yaml(FILE)
     return content
