@@ -55,9 +55,8 @@ def fit_ridge(
         _log.warning("one training image: none to choose the penalty on, the middle one is taken")
         best = np.full(targets.shape[1], len(tried) // 2)
     else:
-        inverses = [1 / (squares + penalty * unit) for penalty in tried]
-        errors = [_left_out_errors(scores, inverse, targets - level, images) for inverse in inverses]
-        best = np.argmin(errors, axis=0)
+        inverses = 1 / (squares + tried[:, None] * unit)
+        best = np.argmin(_left_out_errors(scores, inverses, targets - level, images), axis=0)
         if ends := sorted({float(tried[i]) for i in best if len(tried) > 1 and i in (0, len(tried) - 1)}):
             _log.info("the best penalty is at the end of the list: %s", ", ".join(f"{end:g}" for end in ends))
     chosen = tried[best]
@@ -82,20 +81,38 @@ def _components(
 
 def _left_out_errors(
     scores: npt.NDArray[np.float64],
-    inverse: npt.NDArray[np.float64],
+    inverses: npt.NDArray[np.float64],
     targets: npt.NDArray[np.float64],
     images: npt.NDArray[Any],
 ) -> npt.NDArray[np.float64]:
-    """Return the sum of squared errors (targets,) on images that are left out, from the fit on all rows.
+    """Return sums of squared errors (penalties, targets) on images that are left out, from the fits on all rows.
 
-    ``scores`` (n, r) are tokens along principal components, ``inverse`` (r,) one over squared length and penalty of each.
+    ``scores`` (n, r) are tokens along principal components, ``inverses`` (penalties, r) one over squared length and penalty of
+    each; ``targets`` are centred. Of an image with more rows than components it is the inverse of Woodbury's identity that is
+    solved for, which has a row for each component (Hager, SIAM Review 31, 1989), so an image costs what its rows cost and
+    not their cube.
     """
-    residuals = targets - scores @ (inverse[:, None] * (scores.T @ targets))
-    root = np.sqrt(inverse)
-    total = np.zeros(targets.shape[1])
+    along = scores.T @ targets
+    # The intercept is one component more.
+    roots = np.sqrt(np.column_stack([inverses, np.full(len(inverses), 1 / len(targets))]))
+    total = np.zeros((len(inverses), targets.shape[1]))
     for image in np.unique(images):
         own = images == image
-        part = scores[own] * root
-        kept = np.eye(len(part)) - 1 / len(targets) - part @ part.T
-        total += np.square(scipy.linalg.solve(kept, residuals[own], assume_a="pos")).sum(axis=0)
+        rows = np.column_stack([scores[own], np.ones(own.sum())])
+        products = rows.T @ rows if len(rows) > rows.shape[1] else None
+        for place, (inverse, root) in enumerate(zip(inverses, roots, strict=True)):
+            errors = targets[own] - rows[:, :-1] @ (inverse[:, None] * along)
+            if products is None:
+                part = rows * root
+                errors = _solved(part @ part.T, errors)
+            else:
+                errors += rows @ (
+                    root[:, None] * _solved(root[:, None] * products * root, root[:, None] * (rows.T @ errors))
+                )
+            total[place] += np.square(errors).sum(axis=0)
     return total
+
+
+def _solved(fitted: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    solution: npt.NDArray[np.float64] = scipy.linalg.solve(np.eye(len(fitted)) - fitted, right, assume_a="pos")
+    return solution

@@ -131,4 +131,4 @@ def save(figure: Figure, outputs: Sequence[Path]) -> None:
         with matplotlib.rc_context(RC):
             write_atomic(path, lambda file: figure.savefig(file, metadata=metadata[file.suffix]))
         # Laid out once: finding the places takes as long as drawing.
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)

@@ -22,6 +22,8 @@ from patchprobe.errors import DataError
 from patchprobe.probes.ridge import fit_ridge
 
 PENALTIES = [1e-3, 1e-1, 1.0, 10.0]
+# So close that errors differ little from one to the next.
+CLOSE = np.geomspace(1e-4, 10, 40).tolist()
 
 
 def problem(rows=60, features=8, images=10, noise=1.0, seed=0):
@@ -32,10 +34,10 @@ def problem(rows=60, features=8, images=10, noise=1.0, seed=0):
     return tokens, targets, rng.integers(0, images, rows).astype(str)
 
 
-def references(tokens, targets, images):
+def references(tokens, targets, images, penalties):
     """The errors on left-out images for every penalty, by fitting again and again, and scikit-learn's penalties."""
     unit = np.square(tokens - tokens.mean(axis=0)).sum() / tokens.shape[1]
-    alphas = [penalty * unit for penalty in PENALTIES]
+    alphas = [penalty * unit for penalty in penalties]
     errors = []
     for alpha in alphas:
         predicted = cross_val_predict(Reference(alpha), tokens, targets, groups=images, cv=LeaveOneGroupOut())
@@ -43,14 +45,20 @@ def references(tokens, targets, images):
     return np.array(errors), alphas
 
 
-@pytest.mark.parametrize("shape", [(60, 8), (20, 40)], ids=["more rows", "more features"])
-@pytest.mark.parametrize("noise", [0.1, 30.0])
-def test_penalty_and_weights_are_those_of_scikit_learn(shape, noise):
-    tokens, targets, images = problem(*shape, noise=noise)
-    errors, alphas = references(tokens, targets, images)
-    ridge = fit_ridge(tokens, targets, images, PENALTIES)
+@pytest.mark.parametrize(
+    "shape",
+    [(60, 8, 10), (20, 40, 10), (90, 4, 3), (40, 6, 5)],
+    ids=["more rows", "more features", "more rows of each image", "more rows of some images"],
+)
+@pytest.mark.parametrize("noise", [0.1, 3.0, 30.0])
+@pytest.mark.parametrize("penalties", [PENALTIES, CLOSE], ids=["few", "close"])
+def test_penalty_and_weights_are_those_of_scikit_learn(shape, noise, penalties):
+    rows, features, number = shape
+    tokens, targets, images = problem(rows, features, number, noise)
+    errors, alphas = references(tokens, targets, images, penalties)
+    ridge = fit_ridge(tokens, targets, images, penalties)
     best = errors.argmin(axis=0)
-    np.testing.assert_allclose(ridge.penalties, np.array(PENALTIES)[best])
+    np.testing.assert_allclose(ridge.penalties, np.array(penalties)[best])
     for target, place in enumerate(best):
         reference = Reference(alphas[place]).fit(tokens, targets[:, target])
         np.testing.assert_allclose(ridge.weights[:, target], reference.coef_, rtol=1e-7, atol=1e-9)
@@ -121,7 +129,7 @@ def test_scores_are_those_of_scikit_learn(told, tmp_path):
     images = features.image_id.values
     variants = {"": slice(None), "drop-top-variance-2": slice(2, None), "keep-top-variance-2": slice(0, 2)}
     for variant, kept in variants.items():
-        errors, alphas = references(tokens[train][:, kept], shares[train], images[train])
+        errors, alphas = references(tokens[train][:, kept], shares[train], images[train], PENALTIES)
         expected = []
         for target, place in enumerate(errors.argmin(axis=0)):
             reference = Reference(alphas[place]).fit(tokens[train][:, kept], shares[train, target])
