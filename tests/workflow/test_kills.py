@@ -26,7 +26,7 @@ SLOW = {
             "tiling": {"size": 64, "resize": 64},
         }
     },
-    "models": {"vit": {"source": "random", "architecture": "vit_small_patch8_224.dino"}},
+    "models": {"vit": {"source": "random", "architecture": "vit_small_patch8_224.dino", "arguments": {"depth": 6}}},
     "corruptions": {},
     "extraction": {"layers": {"clean": "last"}},
     "patch_classification": {"linear": {"steps": 20}, "bootstrap": {"resamples": 100}},
