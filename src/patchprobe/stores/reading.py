@@ -3,7 +3,6 @@
 import contextlib
 from pathlib import Path
 
-import dask
 import xarray as xr
 
 from patchprobe.errors import StoreError
@@ -51,9 +50,11 @@ def open_store(store: Path, *, keep_spare: bool = False) -> xr.Dataset:
         source = VerifiedStore((store / GROUP).resolve(), manifest["file_list_sha256"], files=listed)
     else:
         source = VerifiedObjects(url, manifest["file_list_sha256"], files=listed)
-    opened = _with_coordinates(xr.open_zarr(source, consolidated=False))
-    opened.encoding["source"] = str(store)
-    return opened
+    # Without chunks and indexes, which would first be made of coordinates too, and take as long as all the rest.
+    opened = xr.open_zarr(source, consolidated=False, chunks=None, create_default_indexes=False)
+    labelled = _labelled(opened, manifest["digest"])
+    labelled.encoding["source"] = str(store)
+    return labelled
 
 
 def _drop_spare(store: Path, digest: str) -> None:
@@ -70,12 +71,14 @@ def _stamp(store: Path) -> str | None:
         return None
 
 
-def _with_coordinates(dataset: xr.Dataset) -> xr.Dataset:
-    small = {str(name): v for name, v in dataset.variables.items() if v.ndim == 1}
-    # Threads take longer to start than these take to read.
-    with dask.config.set(scheduler="synchronous"):
-        values = {name: v.values for name, v in small.items()}
-    return dataset.drop_vars(small).assign_coords(
+def _labelled(opened: xr.Dataset, digest: str) -> xr.Dataset:
+    """Return a data set with its coordinates in memory and all else as arrays of dask, in the chunks of the store."""
+    small = {str(name): v for name, v in opened.variables.items() if v.ndim == 1}
+    values = {name: v.values for name, v in small.items()}
+    large = opened.drop_vars(small)
+    return large.assign(
+        {name: v.chunk(v.encoding["preferred_chunks"], name=f"{name}-{digest}") for name, v in large.variables.items()}
+    ).assign_coords(
         {
             name: (small[name].dims, v.astype(object).astype(str) if v.dtype.kind in "OT" else v)
             for name, v in values.items()
