@@ -6,7 +6,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo quickstart test browser slurm-node lint docs bench verify env slurm cluster-generic dask lock clean
+.PHONY: demo quickstart test programs plugins browser slurm-node lint docs bench verify env slurm cluster-generic dask lock clean
 
 # The library too is compiled where it lies: jobs of a run would each do it, where Python may write no bytecode.
 env: .venv/installed
@@ -40,10 +40,17 @@ quickstart: env
 
 # Workers with a thread each, one more than two processors have: tests of whole runs wait for a third of their time. They take
 # files in the order of tests/conftest.py, the long ones first, so that all end at about the same time.
-test: env
-	@-$(MAKE) --no-print-directory browser
-	@-$(MAKE) --no-print-directory --keep-going slurm-node slurm cluster-generic
+test: env programs plugins
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+# What some tests use besides: where something cannot be installed, they are skipped and say so. One after the other, since
+# apt-get works once at a time.
+programs:
+	@-$(MAKE) --no-print-directory browser
+	@-$(MAKE) --no-print-directory slurm-node
+
+plugins: env
+	@-$(MAKE) --no-print-directory --keep-going slurm cluster-generic
 
 # Chromium, in which the tests use the pages of the report; PATCHPROBE_BROWSER names another one.
 browser:
