@@ -166,3 +166,13 @@ def test_tiles_are_drawn_of_all_images_alike():
         assert of_images.max() - of_images.min() <= 1 and (np.array(split)[drawn] == "train").all()
     one, other = (draw_tiles(store, "train", 6, seed=seed, purpose="test").tolist() for seed in (0, 1))
     assert one != other
+
+
+def test_parts_of_all_features_are_left_out_and_named(caplog):
+    """What one direction fewer would leave is rounding, which a penalty in units of it would make large."""
+    stores = planted()
+    with caplog.at_level("WARNING"):
+        value = contents(stores, ["top-variance", "top-components", "position-planes"], FEATURES)
+    assert set(value.index.get_level_values("variant")) == {""}
+    for removal in ("top-components", "position-planes"):
+        assert f"parts of {FEATURES} of {removal} are left out" in caplog.text

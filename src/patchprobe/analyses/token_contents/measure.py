@@ -43,7 +43,7 @@ def parts_of(
 
     ``removals`` are ``top-variance`` and directions of :func:`patchprobe.tokens.variants.directions_of`; ``features`` is the number
     that is taken out, or below 1 the share of all features. With ``top-variance`` stands a random draw of as many features.
-    Of directions there may be fewer, and the name says how many; a removal of none is left out and logged.
+    Of directions there may be fewer, and the name says how many; a removal of none, or of all features, is left out and logged.
     """
     total = sample.features
     everything, none = np.arange(total), np.empty(0, np.int64)
@@ -57,7 +57,10 @@ def parts_of(
                 if name:
                     yield name, View(FeatureTransform(total, kept, none))
             continue
-        found = directions_of(removal, sample, min(count, total - 1), key=key, penalty=penalty)
+        if count >= total:  # as of features: what the last direction holds is rounding
+            _log.warning("the model has %d features: parts of %d of %s are left out", total, count, removal)
+            continue
+        found = directions_of(removal, sample, count, key=key, penalty=penalty)
         if not len(found):
             _log.warning("%s: there are no directions, so it is left out", key)
             continue
