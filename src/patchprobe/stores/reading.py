@@ -52,7 +52,7 @@ def open_store(store: Path, *, keep_spare: bool = False) -> xr.Dataset:
         source = VerifiedObjects(url, manifest["file_list_sha256"], files=listed)
     # Without chunks and indexes, which would first be made of coordinates too, and take as long as all the rest.
     opened = xr.open_zarr(source, consolidated=False, chunks=None, create_default_indexes=False)
-    labelled = _labelled(opened, manifest["digest"])
+    labelled = _labelled(opened, manifest["file_list_sha256"])
     labelled.encoding["source"] = str(store)
     return labelled
 
@@ -71,13 +71,16 @@ def _stamp(store: Path) -> str | None:
         return None
 
 
-def _labelled(opened: xr.Dataset, digest: str) -> xr.Dataset:
-    """Return a data set with its coordinates in memory and all else as arrays of dask, in the chunks of the store."""
+def _labelled(opened: xr.Dataset, content: str) -> xr.Dataset:
+    """Return a data set with its coordinates in memory and all else as arrays of dask, in the chunks of the store.
+
+    dask takes arrays of one name for the same, so ``content`` is the checksum of all files.
+    """
     small = {str(name): v for name, v in opened.variables.items() if v.ndim == 1}
     values = {name: v.values for name, v in small.items()}
     large = opened.drop_vars(small)
     return large.assign(
-        {name: v.chunk(v.encoding["preferred_chunks"], name=f"{name}-{digest}") for name, v in large.variables.items()}
+        {name: v.chunk(v.encoding["preferred_chunks"], name=f"{name}-{content}") for name, v in large.variables.items()}
     ).assign_coords(
         {
             name: (small[name].dims, v.astype(object).astype(str) if v.dtype.kind in "OT" else v)
