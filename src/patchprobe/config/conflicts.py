@@ -21,6 +21,7 @@ from patchprobe.errors import ConfigError, ModelError, suggestion
 from patchprobe.files import folder_below
 from patchprobe.models.checkpoints.files import check_layout, checkpoint_path
 from patchprobe.models.registered import position_method
+from patchprobe.tokens.variant_kinds import OF_BLACK
 
 
 def conflicts(config: Mapping[str, Any]) -> Iterator[str]:
@@ -46,6 +47,7 @@ def conflicts(config: Mapping[str, Any]) -> Iterator[str]:
         if entry.get("decoder"):
             yield from _misnamed(f"{model}.decoder", entry["decoder"], Path(config["checkpoint_root"]))
             yield from _without_decoder(model, entry)
+        yield from _without_position(model, entry)
         if position_method(entry) != "gsd" and entry.get("ground_sample_distance") is not None:
             yield (
                 f"key models.{model}.ground_sample_distance has no effect, since models.{model}.position_embedding is "
@@ -136,6 +138,16 @@ def _without_decoder(model: str, entry: Mapping[str, Any]) -> Iterator[str]:
         )
     if position_method(entry) == "gsd":
         yield f"{key} is given, but no decoder is known for position_embedding gsd: remove it"
+
+
+def _without_position(model: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """Say which variants take directions from a black image of a model that sees the same at every place of it."""
+    for name, variant in (entry.get("variants") or {}).items() if entry["source"] == "pixels" else ():
+        if variant["transform"] in OF_BLACK:
+            yield (
+                f"key models.{model}.variants.{name}.transform is {variant['transform']}, but raw pixels of a black image are the same "
+                "at every place, so there is no position in them: remove the variant"
+            )
 
 
 def _beyond_the_tile(config: Mapping[str, Any]) -> Iterator[str]:

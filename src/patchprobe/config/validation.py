@@ -21,6 +21,17 @@ from patchprobe.models.registered import FOLDER, resolve
 from patchprobe.own_files import read_yaml
 
 _LIBRARY = Path(__file__).parents[1]
+# What to do about a value that breaks a rule of the schema, by its name there; ``{}`` is what the rule asks for.
+_REMEDIES = {
+    "minimum": "give {} or more",
+    "exclusiveMinimum": "give more than {}",
+    "maximum": "give {} or less",
+    "exclusiveMaximum": "give less than {}",
+    "minItems": "give at least {}",
+    "maxItems": "give at most {}",
+    "minLength": "give at least {} character",
+    "uniqueItems": "give each once",
+}
 # Keys of earlier versions, and what to write in their place.
 _REPLACED = {
     "dask_scheduler": "write `dask: {scheduler: tcp://…}` in its place, or `dask: {scheduler: threads}` for null"
@@ -152,7 +163,8 @@ def _messages(error: jsonschema.ValidationError) -> Iterator[str]:
             ", and not models, tables, figures or pretraining" if key == "datasets" else ""
         )
     else:
-        yield f"key {key}: {error.message}{_hint(instance, rule) if error.validator == 'type' else ''}"
+        remedy = _REMEDIES.get(str(error.validator), "").format(rule)
+        yield f"key {key}: {error.message}{remedy and f': {remedy}'}{_hint(instance, rule) if error.validator == 'type' else ''}"
 
 
 def _hint(value: object, rule: object) -> str:

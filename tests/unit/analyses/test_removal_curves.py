@@ -141,7 +141,7 @@ def test_numbers_that_there_are_not_are_left_out_and_logged(measured, caplog):
     blind = black.assign(tokens=black.tokens * 0)
     with caplog.at_level(logging.WARNING):
         rows = pd.DataFrame(measure(tokens, labels, [blind], removals=["drop-position"], **OPTIONS))
-    assert "drop-position of m: there are 0 directions to take out at most: 1, 6, 30 is left out" in caplog.text
+    assert "drop-position of m: there are 0 directions to take out at most; numbers left out: 1, 6, 30" in caplog.text
     assert set(rows["variant"]) == {""}
 
 
@@ -179,3 +179,13 @@ def test_tables_and_figures_have_every_point(measured, tmp_path):
     mixed = both.assign(seed=np.where(both["model"] == "m", 0, 1))
     with pytest.raises(StoreError, match="cannot share a table"):
         report.figure(mixed, figure, dataset="d", model="m", removals=REMOVALS, controls=[])
+
+
+def test_the_table_says_that_nothing_was_taken_out(measured, tmp_path):
+    *_, rows = measured
+    alone, page, figure = rows[rows["variant"] == ""], tmp_path / "table.md", tmp_path / "figure.svg"
+    report.table(alone, [page], models=["m"], removals=REMOVALS, interval=0.9)
+    score = alone.query("metric == 'pixel_miou' and method == '1-nn'")["value"].item()
+    assert f"| m | **{score:.3f}**" in page.read_text() and "Nothing was taken out: " in page.read_text()
+    report.figure(alone, [figure], dataset="d", model="m", removals=REMOVALS, controls=[])
+    assert figure.stat().st_size > 1_000

@@ -157,6 +157,11 @@ def test_partial_corruption_list_is_kept(schema):
         ("models.Bad Name", {"source": "pixels"}, "name 'Bad Name' under models must be lower-case"),
         ("models.a/b", {"source": "pixels"}, "must be lower-case"),
         ("models", {}, "key models is empty: name at least one"),
+        (
+            "models.pixels.variants",
+            {"p": {"transform": "drop-position", "features": 2}},
+            "key models.pixels.variants.p.transform is drop-position, but raw pixels of a black image are the same at every place",
+        ),
         ("device", "gpu", "key device is 'gpu', allowed are auto, cpu, cuda"),
         ("datasets.street.tiling.size", "big", "key datasets.street.tiling.size: 'big' is not of type 'integer'"),
         ("models.pixels.layout", "mae", "key models.pixels.layout has no meaning with this models.pixels.source"),
@@ -220,7 +225,7 @@ def test_partial_corruption_list_is_kept(schema):
             {"ade20k": 2},
             "key extraction.shards names ade20k, which is not under datasets: there are street",
         ),
-        ("extraction.shards", {"street": 0}, "key extraction.shards.street: 0 is less than the minimum of 1"),
+        ("extraction.shards", {"street": 0}, "street: 0 is less than the minimum of 1: give 1 or more"),
         (
             "datasets.street.options",
             {"image": 3},
@@ -295,8 +300,8 @@ def test_partial_corruption_list_is_kept(schema):
         ),
         ("report", {"models": ["dino", "dino"]}, "key report.models: ['dino', 'dino'] has non-unique elements"),
         ("report", {"methods": ["knn"]}, "key report.methods.0 is 'knn', allowed are 1-nn, linear"),
-        ("removal_sweep", {"features": [0, 0]}, "key removal_sweep.features: [0, 0] has non-unique elements"),
-        ("corruptions", {"blur": {"levels": []}}, "key corruptions.blur.levels: [] should be non-empty"),
+        ("removal_sweep", {"features": [0, 0]}, "features: [0, 0] has non-unique elements: give each once"),
+        ("corruptions", {"blur": {"levels": []}}, "blur.levels: [] should be non-empty: give at least 1"),
     ],
 )
 def test_each_mistake_names_the_key_and_the_remedy(schema, path, value, message):

@@ -4,7 +4,7 @@ from typing import Any
 
 from patchprobe.analyses.declaring import Analysis, Config, Inputs
 from patchprobe.analyses.shown import Figure, Shown, Table
-from patchprobe.tokens.variant_kinds import OF_BLACK
+from patchprobe.tokens.variant_kinds import OF_BLACK, taken_by
 
 
 class Overclustering(Analysis):
@@ -22,21 +22,26 @@ class Overclustering(Analysis):
 
     def inputs(self, config: Config, dataset: str, model: str) -> Inputs:
         """See Analysis."""
-        needed = {f"drop-{removal}" for removal in config["overclustering"]["removals"]} & OF_BLACK
+        needed = OF_BLACK & set(config["overclustering"]["removals"])
         black = [f"results/{dataset}/black/{model}.zarr"] if needed else []
         return {**super().inputs(config, dataset, model), "black": black}
 
     def options(self, config: Config, dataset: str, model: str) -> dict[str, Any]:
         """See Analysis."""
         own = config["overclustering"]
-        return {**super().options(config, dataset, model), **own, "part": config["global_context"]["features"]}
+        return {
+            **super().options(config, dataset, model),
+            **own,
+            "removals": taken_by(own["removals"]),
+            "part": config["global_context"]["features"],
+        }
 
     def notes(self, config: Config, what: Shown) -> dict[str, Any]:
         """See Analysis."""
         own = config["overclustering"]
         stated = ("components", "seeds", "restarts", "iterations", "points_per_cluster", "mask")
         more = {key: own[key] for key in stated} if isinstance(what, Table) else {}
-        return {**super().notes(config, what), "removals": own["removals"], **more}
+        return {**super().notes(config, what), "removals": taken_by(own["removals"]), **more}
 
 
 DECLARATION = Overclustering()

@@ -169,7 +169,7 @@ def _below(counts: Sequence[int], end: int, key: str, what: str) -> list[int]:
     known = sorted(count for count in counts if count < end)
     if left_out := sorted(set(counts) - set(known)):
         _log.warning(
-            "%s: there are %d %s to take out at most: %s is left out",
+            "%s: there are %d %s to take out at most; numbers left out: %s",
             *(key, end - 1, what, ", ".join(map(str, left_out))),
         )
     return known

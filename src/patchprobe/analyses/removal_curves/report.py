@@ -15,6 +15,10 @@ from patchprobe.report.style import RC, WIDTH, Style, legend_columns, line_handl
 
 _METRIC, _QUANTITY = "pixel_miou", "mIoU over pixels (fraction)"
 _NO_NUMBER = float("inf")  # the place of removals without one, behind all numbers
+_NOTHING = (
+    "Nothing was taken out: no removal of these models has as many features or directions as the smallest of "
+    "removal_curves.counts, and logs/removal_curves/ says how many there are."
+)
 
 
 def table(
@@ -36,16 +40,18 @@ def table(
             plain_rows = own[own["variant"] == ""]
             begun = [plain_rows.assign(label=plain_rows["model"] + f" {name}") for name in known]
             counted = own[own["variant"] != ""].assign(at=lambda one: one["at"].where(one["at"] > 0, _NO_NUMBER))
-            if counted.empty:
-                continue  # a black image of raw pixels alone
+            named = order_known(set(own["model"]), models)
+            labels = [f"{model} {name}" for model in named for name in known]
             laid_out = pd.concat([*begun, counted])
             laid_out = laid_out[laid_out["label"].isin(set(counted["label"]))]
-            labels = [f"{model} {name}" for model in order_known(set(own["model"]), models) for name in known]
+            if counted.empty:
+                labels, laid_out = named, plain_rows
             counts = sorted(laid_out["at"].unique())
             lines = lay_out_scores(laid_out, ["at"], labels, [(count,) for count in counts], best_of="row")
             notes = (
                 interval_note(interval),
                 "With 0 a model is as it is. A dash stands where a model or a black image has no more features or directions.",
+                *([_NOTHING] if counted.empty else ()),
                 f"Protocol {own['protocol'].iloc[0]}, seed {own['seed'].iloc[0]}.",
             )
             name = METHOD_NAMES.get(method, method)

@@ -4,7 +4,7 @@ from typing import Any
 
 from patchprobe.analyses.declaring import Analysis, Config, Inputs
 from patchprobe.analyses.shown import Figure, Shown, Table
-from patchprobe.tokens.variant_kinds import OF_BLACK
+from patchprobe.tokens.variant_kinds import OF_BLACK, taken_by
 
 
 class TokenContents(Analysis):
@@ -23,7 +23,7 @@ class TokenContents(Analysis):
     def inputs(self, config: Config, dataset: str, model: str) -> Inputs:
         """See Analysis."""
         folder = f"results/{dataset}"
-        needed = {f"drop-{removal}" for removal in config["token_contents"]["removals"]} & OF_BLACK
+        needed = OF_BLACK & set(config["token_contents"]["removals"])
         return {
             **super().inputs(config, dataset, model),
             "tiles": f"{folder}/tiles/clean.zarr",
@@ -35,7 +35,7 @@ class TokenContents(Analysis):
         own, context = config["token_contents"], config["global_context"]
         return {
             **super().options(config, dataset, model),
-            "removals": own["removals"],
+            "removals": taken_by(own["removals"]),
             "number": own["tiles"],
             "plane_penalty": own["plane_penalty"],
             "part": context["features"],
@@ -45,7 +45,7 @@ class TokenContents(Analysis):
 
     def notes(self, config: Config, what: Shown) -> dict[str, Any]:
         """See Analysis."""
-        return {**super().notes(config, what), "removals": config["token_contents"]["removals"]}
+        return {**super().notes(config, what), "removals": taken_by(config["token_contents"]["removals"])}
 
 
 DECLARATION = TokenContents()

@@ -143,9 +143,10 @@ def _videos(
             found: dict[str, list[npt.NDArray[np.float32]]] = {"": [], **{variant: [] for variant in views}}
             for image_id, inside in part.groupby("image_id", sort=False):
                 boxes = inside[["x1", "y1", "x2", "y2"]].to_numpy(np.float64)
+                height, width = sides.loc[[image_id]].to_numpy(np.int64)[0].tolist()
                 for variant, vectors in found.items():
                     frame = maps.read(str(image_id), views.get(variant))
-                    vectors.append(pooled(frame, boxes, *map(int, sides.loc[image_id])))
+                    vectors.append(pooled(frame, boxes, height, width))
                 progress.update()
             yield str(video), part.reset_index(drop=True), {key: np.concatenate(value) for key, value in found.items()}
 
