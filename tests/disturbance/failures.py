@@ -10,6 +10,9 @@ import random
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from projects import Project, fork_server
 
 from disturbance.cases import Cases, Change
 from disturbance.runs import HangError, Run, arm, kill_all, make_environment, wait_for_orphans
@@ -65,6 +68,8 @@ RULES = (
     "explorer_page",
     "results_page",
 )
+# What their jobs do not import.
+NEEDLESS = ("timm", "sklearn.cluster")
 # Their jobs write many files.
 STORES = (
     "tile",
@@ -107,21 +112,8 @@ def fail_every_rule(cases: Cases, change: Change, folder: Path, rotation: int) -
     outcome = Outcome(Verdict(Trial("failures", rotation, change.name, moment="every rule")))
     project = cases.finished().copy(folder / "project")
     change.apply(project)
-    python, plan = make_environment(folder / "environment"), planned(rotation)
     try:
-        while plan:
-            control = arm(project)
-            (control / "plan.json").write_text(json.dumps(plan))
-            run = Run(project, cases.line, python=python, name=f"failing{len(outcome.failed)}")
-            status = run.wait()
-            wait_for_orphans(project.folder)
-            fired = _fired(control)
-            outcome.failed |= fired
-            if fired and status == 0:
-                outcome.unnoticed.append(f"a run ended well although jobs failed: {', '.join(fired)}")
-            if not fired:
-                break
-            plan = {rule: entry for rule, entry in plan.items() if rule not in fired}
+        _fail(project, cases.line, folder, planned(rotation), outcome)
         finish(project, cases, change, outcome.verdict)
     except HangError as error:
         outcome.verdict.problem = str(error)
@@ -129,6 +121,25 @@ def fail_every_rule(cases: Cases, change: Change, folder: Path, rotation: int) -
         kill_all(project.folder)
     outcome.verdict.seconds = time.monotonic() - began
     return outcome
+
+
+def _fail(project: Project, line: tuple[str, ...], folder: Path, plan: dict[str, Any], outcome: Outcome) -> None:
+    """Give a line until no rule is left to fail as planned, with one server for the jobs of all these runs."""
+    python, address, control = make_environment(folder / "environment"), folder / "server", arm(project)
+    with fork_server(address, *NEEDLESS, python=str(python), folder=project.folder) as server:
+        while plan:
+            (control / "plan.json").write_text(json.dumps(plan))
+            run = Run(project, line, python=python, server=address, name=f"failing{len(outcome.failed)}")
+            status = run.wait()
+            wait_for_orphans(project.folder, but=server)
+            fired = _fired(control)
+            outcome.failed |= fired
+            if fired and status == 0:
+                outcome.unnoticed.append(f"a run ended well although jobs failed: {', '.join(fired)}")
+            if not fired:
+                break
+            plan = {rule: entry for rule, entry in plan.items() if rule not in fired}
+            control = arm(project)
 
 
 def _fired(control: Path) -> dict[str, str]:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from projects import FORKSERVER, Project, environment
 
+from patchprobe.run import forkserver
+
 HOOK = Path(__file__).parent / "hook/sitecustomize.py"
 # Machines may be slow and shared; what takes longer hangs.
 PATIENCE = 900.0
@@ -61,8 +63,18 @@ def arm(project: Project) -> Path:
 class Run:
     """A run in its own session; its output goes to a file, which orphans may go on to hold open."""
 
-    def __init__(self, project: Project, line: tuple[str, ...], *, python: Path | None = None, name: str = "run"):
-        """``python`` is that of :func:`make_environment`, for a run with the hook, which starts the server of its jobs itself."""
+    def __init__(
+        self,
+        project: Project,
+        line: tuple[str, ...],
+        *,
+        python: Path | None = None,
+        server: Path | None = None,
+        name: str = "run",
+    ):
+        """``python`` is that of :func:`make_environment`, for a run with the hook, which starts the server of its jobs itself
+        unless there is one at the address ``server``.
+        """
         self.project = project
         self.output = project.folder.with_name(f"{project.folder.name}.{name}.txt")
         words = project.command(*line)
@@ -70,6 +82,8 @@ class Run:
         if python:
             words = [str(python), *words]
             variables["PATH"] = f"{python.parent}{os.pathsep}{variables['PATH']}"
+        if server:
+            variables[forkserver.ADDRESS] = str(server)
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
                 words,
@@ -189,10 +203,10 @@ def kill_all(folder: Path) -> None:
         time.sleep(0.02)
 
 
-def wait_for_orphans(folder: Path) -> None:
-    """Wait until nothing works in a folder any more."""
+def wait_for_orphans(folder: Path, *, but: int | None = None) -> None:
+    """Wait until nothing works in a folder any more, ``but`` the process of this number."""
     deadline = time.monotonic() + PATIENCE
-    while left := processes_in(folder):
+    while left := [pid for pid in processes_in(folder) if pid != but]:
         if time.monotonic() > deadline:
             raise HangError(f"processes {left} went on for more than {PATIENCE:.0f} s after their run")
         time.sleep(0.05)

@@ -3,6 +3,7 @@
 import random
 import re
 import shutil
+import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from disturbance.cases import CHANGES, NOTHING, Cases, Change
 from disturbance.comparison import differences
 from disturbance.kinds import KINDS, NotRefusedError, Scene
 from disturbance.mounts import MOUNTED
-from disturbance.runs import HangError, Run, kill_all, make_environment, wait_for_orphans
+from disturbance.runs import HangError, kill_all, make_environment, wait_for_orphans
 
 # How often the same line is given again before a run counts as one that does not end.
 AGAIN = 3
@@ -136,17 +137,19 @@ def finish(
 ) -> None:
     """Give the same line again until it ends well, delete what it says, and compare."""
     for _ in range(AGAIN):
-        run = Run(project, cases.line, name=f"again{verdict.reruns}")
         verdict.reruns += 1
-        status = run.wait()
-        if status == 0:
+        try:
+            run = project.snakemake(*cases.line, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise HangError(f"the run did not end within {error.timeout:.0f} s") from None
+        if run.returncode == 0:
             compare(project, cases, change, verdict, "although the run ended well", extra=extra)
             return
-        if lines := advice(run.text()):
+        if lines := advice(run.stdout):
             verdict.told += lines
             for path in named_paths(lines, project.folder):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-    verdict.problem = f"the same line fails {AGAIN} times: {_last_words(run.text())}"
+    verdict.problem = f"the same line fails {AGAIN} times: {_last_words(run.stdout)}"
 
 
 def compare(

@@ -2,14 +2,11 @@
 
 import os
 import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 from disturbance.cases import Cases
-from projects import FINISHED, FORKSERVER, Project, environment, make_project
+from projects import FINISHED, FORKSERVER, Project, fork_server, make_project
 
 from patchprobe.files import locked
 from patchprobe.run import forkserver
@@ -19,16 +16,9 @@ from patchprobe.run import forkserver
 def forkserver_of_tests(tmp_path_factory):
     """Importing the libraries takes longer than most jobs of these runs; each worker of the tests does it once."""
     address = tmp_path_factory.mktemp("forkserver") / "socket"
-    command = [sys.executable, forkserver.__file__, str(address)]
-    variables = environment() | forkserver.ENVIRONMENT
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=variables)
-    while not address.exists():
-        assert process.poll() is None
-        time.sleep(0.1)
-    FORKSERVER[forkserver.ADDRESS] = str(address)
-    yield
-    process.stdin.close()
-    process.wait(60)
+    with fork_server(address):
+        FORKSERVER[forkserver.ADDRESS] = str(address)
+        yield
 
 
 @pytest.fixture

@@ -7,7 +7,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,7 +20,7 @@ import preloaded
 import pytest
 import yaml
 
-from patchprobe.run import provenance
+from patchprobe.run import forkserver, provenance
 
 PARTS = ["Snakefile", "rules", "workflow", "src", "config", "profiles", "envs"]
 TINY = {
@@ -149,6 +152,26 @@ def environment() -> dict[str, str]:
         "OMP_WAIT_POLICY": "PASSIVE",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
+
+
+@contextmanager
+def fork_server(address: Path, *words: str, python: str = sys.executable, folder: Path | None = None) -> Iterator[int]:
+    """Run a server of jobs, which ``words`` tell what not to import, and yield the number of its process."""
+    process = subprocess.Popen(
+        [python, forkserver.__file__, str(address), *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        cwd=folder,
+        env=environment() | forkserver.ENVIRONMENT,
+    )
+    try:
+        while not address.exists():
+            assert process.poll() is None
+            time.sleep(0.1)
+        yield process.pid
+    finally:
+        process.stdin.close()
+        process.wait(60)
 
 
 def make_project(repository: Path, folder: Path, config: dict[str, Any]) -> Project:

@@ -14,7 +14,7 @@ from projects import TINY, environment, make_project
 from patchprobe.run import forkserver
 
 pytestmark = [pytest.mark.workflow, pytest.mark.usefixtures("own_forkserver")]
-LINE = ("--cores", "2", "results/streets/patch_classification/pixels-b.noise.parquet")
+LINE = ("--cores", "2", "results/streets/patch_classification/pixels-b.clean.parquet")
 
 
 @pytest.fixture

@@ -51,8 +51,10 @@ def tiled(undisturbed, tmp_path):
     project = undisturbed.copy(tmp_path / "project")
     results = project.folder / "results"
     for path in [results / "tables", results / "models", results / "figures", *results.glob("streets/*")]:
-        if path.is_dir() and path.name not in ("tiles", "labels.zarr"):
+        if path.is_dir() and path.name not in ("tiles", "labels.zarr", "features"):
             shutil.rmtree(path)
+    shutil.rmtree(project.folder / STORE)
+    (project.folder / STORE).with_suffix(".manifest.json").unlink()
     return project
 
 

@@ -10,7 +10,16 @@ from test_kills import SLOW, STORE, job_process, start, wait_for
 
 pytestmark = pytest.mark.workflow
 
-LINE = ("--cores", "2", "--resources", "gpu=1", str(STORE.with_suffix(".manifest.json")))
+LINE = (
+    "--config",
+    "fork_jobs=True",
+    "--cores",
+    "2",
+    "--resources",
+    "gpu=1",
+    "--",
+    str(STORE.with_suffix(".manifest.json")),
+)
 UNDER_WAY = f"{STORE.parent}/.partial/{STORE.name}-*.shard-?-of-3"
 SHARDED = SLOW | {"extraction": SLOW["extraction"] | {"shards": {"streets": 3}}}
 
