@@ -92,9 +92,10 @@ docs: .venv-docs/installed
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 	@echo "The site is $(CURDIR)/site/index.html"
 
-.venv-docs/installed: requirements/docs.txt
+.venv-docs/installed: requirements/bootstrap.txt requirements/docs.txt
 	$(PYTHON) -m venv --clear .venv-docs
-	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	.venv-docs/bin/uv pip install --quiet --python .venv-docs/bin/python --require-hashes -r requirements/docs.txt
 	touch $@
 
 bench: env
