@@ -123,6 +123,10 @@ def _infinite(value: object, key: str) -> Iterator[tuple[str, str]]:
 
 
 def _messages(error: jsonschema.ValidationError) -> Iterator[str]:
+    if error.validator == "oneOf":
+        forms: Any = error.validator_value
+        yield f"key {'.'.join(map(str, error.absolute_path))} is {error.instance!r}, allowed are {' or '.join(map(_form, forms))}"
+        return
     if error.context:  # an if/then branch reports through its parts
         for part in error.context:
             yield from _messages(part)
@@ -167,9 +171,19 @@ def _messages(error: jsonschema.ValidationError) -> Iterator[str]:
         yield f"key {key}: {error.message}{remedy and f': {remedy}'}{_hint(instance, rule) if error.validator == 'type' else ''}"
 
 
+def _form(schema: Mapping[str, Any]) -> str:
+    """Say what values a simple schema allows."""
+    if "const" in schema:
+        return str(schema["const"])
+    least = f" from {schema['minimum']}" if "minimum" in schema else ""
+    return f"{schema['type']}s{least}"
+
+
 def _hint(value: object, rule: object) -> str:
     """Say what a number that arrived as text may come from, or a text that arrived as something else."""
     wanted = rule if isinstance(rule, list) else [rule]
+    if "array" in wanted and isinstance(value, str | int | float):
+        return f" (write it in brackets: [{value}])"
     if value is None and "string" in wanted:
         return " (in YAML a # outside quotes begins a remark, so that nothing is left of '#ff8000' without them)"
     if isinstance(value, bool | int | float) and "string" in wanted:

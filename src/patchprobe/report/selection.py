@@ -1,6 +1,6 @@
 """Which measurements a table or figure shows, in which order and under which names."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +79,16 @@ def prepare_beside(rows: pd.DataFrame) -> pd.DataFrame:
 def interval_note(interval: float, of: str = "Clean tiles") -> str:
     """Return the note of a table of scores ``of`` something that says what the intervals of level ``interval`` are."""
     return f"{of}; intervals hold {100 * interval:g} % of the bootstrap over evaluation images."
+
+
+def note_of_missing(found: Mapping[str, Collection[str]], asked: Sequence[str], why: str) -> tuple[str, ...]:
+    """Return a note that names what of ``asked`` models have no rows of, and ``why``; nothing where they have all.
+
+    ``found`` has the variants of a model's rows by model.
+    """
+    missing = {model: [name for name in asked if name not in has] for model, has in found.items()}
+    named = [f"{model} {', '.join(names)}" for model, names in missing.items() if names]
+    return (f"Without a line: {'; '.join(named)}. {why}",) if named else ()
 
 
 def order_labels(rows: pd.DataFrame, models: Sequence[str]) -> list[str]:

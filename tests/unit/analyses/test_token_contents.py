@@ -137,7 +137,7 @@ def test_directions_of_a_black_image_and_their_absence(caplog):
     same = xr.Dataset({"tokens": (dims, np.ones_like(black))})
     found = contents(stores, ["position"], 2, [same])
     assert set(found.index.get_level_values(0)) == {""}
-    assert "token_contents: position of m: there are no directions" in caplog.text
+    assert "token_contents of m: there are no directions for drop-position, so it is left out" in caplog.text
 
 
 def test_class_shares_are_global_context(tmp_path):
@@ -175,4 +175,6 @@ def test_parts_of_all_features_are_left_out_and_named(caplog):
         value = contents(stores, ["top-variance", "top-components", "position-planes"], FEATURES)
     assert set(value.index.get_level_values("variant")) == {""}
     for removal in ("top-components", "position-planes"):
-        assert f"parts of {FEATURES} of {removal} are left out" in caplog.text
+        assert (
+            f"features, so drop-{removal} of {FEATURES} is left out: set global_context.features to less" in caplog.text
+        )

@@ -301,6 +301,14 @@ def test_partial_corruption_list_is_kept(schema):
         ("report", {"models": ["dino", "dino"]}, "key report.models: ['dino', 'dino'] has non-unique elements"),
         ("report", {"methods": ["knn"]}, "key report.methods.0 is 'knn', allowed are 1-nn, linear"),
         ("removal_sweep", {"features": [0, 0]}, "features: [0, 0] has non-unique elements: give each once"),
+        (
+            "overclustering",
+            {"clusters": ["class"]},
+            "key overclustering.clusters.0 is 'class', allowed are classes or integers from 2",
+        ),
+        ("removal_stability", {"features": 1.5}, "key removal_stability.features: 1.5 is not of type 'integer'"),
+        ("token_contents", {"removals": "drop-norm"}, "is not of type 'array' (write it in brackets: [drop-norm])"),
+        ("token_contents", {"removals": ["top-variance"]}, "did you mean drop-top-variance?"),
         ("corruptions", {"blur": {"levels": []}}, "blur.levels: [] should be non-empty: give at least 1"),
     ],
 )

@@ -67,9 +67,9 @@ def test_contents_are_laid_out_by_target_part_and_model(tmp_path, drawn):
     assert [ax.get_title(loc="left") for ax in (first, second)] == MODELS
     assert [label.get_text() for label in first.get_yticklabels()] == [
         "all",
-        "top-variance alone",
-        "without top-variance",
-        "random features alone",
+        "keep-top-variance",
+        "drop-top-variance",
+        "keep-random",
     ]
     assert [text.get_text() for text in first.texts] == ["80", "90", "40", "50", "60", "70", "<0", "<0"]
     np.testing.assert_allclose(second.images[0].get_array()[0], [0.79, 0.89])

@@ -40,18 +40,18 @@ _log = logging.getLogger(__name__)
 
 
 def views_of(
-    sample: Sample, removals: Sequence[str], features: float, *, penalty: float, seed: int, model: str
+    sample: Sample, removals: Sequence[str], features: float, *, penalty: float, seed: int, key: str
 ) -> Iterator[tuple[str, View]]:
     """Yield the model as it is (no name) and without what each removal takes, by name; arguments are those of
     :func:`patchprobe.analyses.token_contents.measure.parts_of`, and ``random`` removes as many random features."""
     others = [removal for removal in removals if removal != "random"]
-    for name, view in parts_of(sample, others, features, penalty=penalty, seed=seed, model=model):
+    for name, view in parts_of(sample, others, features, penalty=penalty, seed=seed, key=key):
         if not name.startswith("keep-"):
             yield name, view
     count = feature_count(features, sample.features)
     if "random" in removals and count < sample.features:
         variant = {"transform": "drop-random", "features": count, "seed": seed}
-        yield f"drop-random-{count}", fit_variant(variant, sample, key=f"overclustering: random of {model}")
+        yield f"drop-random-{count}", fit_variant(variant, sample, key=f"{key}: drop-random")
 
 
 def moments_of_all(tokens: xr.Dataset) -> Moments:
@@ -136,7 +136,7 @@ def measure(
     none is left.
     """
     sample = sample_of(labelled_tokens(tokens, labels, "train"), read_black(black))
-    views = list(views_of(sample, removals, part, penalty=plane_penalty, seed=seed, model=model))
+    views = list(views_of(sample, removals, part, penalty=plane_penalty, seed=seed, key=f"overclustering of {model}"))
     del sample
     whole = moments_of_all(tokens)
     projections = [fit_projection(moments_of_view(whole, view), components) for _, view in views]
@@ -154,7 +154,10 @@ def measure(
             "name a smaller number"
         )
     if left_out := [number for number in numbers if number > patches]:
-        _log.warning("there are %d evaluation patches: no clusters of %s", patches, ", ".join(map(str, left_out)))
+        _log.warning(
+            "there are %d evaluation patches, so overclustering.clusters of %s are left out: give fewer clusters or more tiles",
+            *(patches, ", ".join(map(str, left_out))),
+        )
     common = clean_columns(tokens, dataset=dataset, seed=seed)
     common |= {"model": model, "method": "k-means", "axis": AXIS, "class": "", "protocol": PROTOCOL, "spec": spec}
     common |= {"n": truth.pixels, "ci_low": np.nan, "ci_high": np.nan}

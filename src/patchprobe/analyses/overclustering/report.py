@@ -5,19 +5,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from patchprobe.analyses.token_contents.report import order_parts
+from patchprobe.analyses.token_contents.report import WITHOUT_LINE, kinds_of, order_parts
 from patchprobe.report.dots import Mark, draw_dots
 from patchprobe.report.formats import Cell, Score, Table
 from patchprobe.report.layout import lay_out_scores, write_tables
-from patchprobe.report.selection import interval_note, order_known, prepare
+from patchprobe.report.selection import interval_note, note_of_missing, order_known, prepare
 
 _MARKS = {
-    "": Mark("all features", "o"),
-    "drop-top-variance": Mark("without the highest variance", "s", hollow=True),
-    "drop-random": Mark("without random ones", "^", hollow=True),
-    "drop-top-components": Mark("without top components", "D", hollow=True),
-    "drop-position": Mark("without position", "X"),
-    "drop-position-planes": Mark("without planes of position", "P"),
+    "": Mark("all", "o"),
+    "drop-top-variance": Mark("drop-top-variance", "s", hollow=True),
+    "drop-random": Mark("drop-random", "^", hollow=True),
+    "drop-top-components": Mark("drop-top-components", "D", hollow=True),
+    "drop-position": Mark("drop-position", "X"),
+    "drop-position-planes": Mark("drop-position-planes", "P"),
 }
 _METRIC, _DEVIATION = "cluster_miou", "cluster_miou_deviation"
 
@@ -67,10 +67,11 @@ def table(
         notes = (
             interval_note(interval),
             f"Tokens standardised, {components} principal components at most, k-means of scikit-learn from random points: "
-            f"{seeds} runs with the seeds from 0, each the best of {restarts}, of {iterations} iterations at most on {points_per_cluster} "
+            f"{seeds} {'run' if seeds == 1 else 'runs'} with seeds from 0, each the best of {restarts}, of {iterations} iterations at most on {points_per_cluster} "
             f"patches per cluster at most; clusters and labels at {mask} x {mask} px.",
             "As many clusters as classes get them one to one, so that the sum of IoU is greatest; more get the class that most of their pixels "
             "have, by the truth they are scored on, so that scores rise with their number. A class that is nowhere counts as 0.",
+            *note_of_missing(kinds_of(own), [f"drop-{removal}" for removal in removals], WITHOUT_LINE),
             f"Protocol {own['protocol'].iloc[0]}, seed {own['seed'].iloc[0]}.",
         )
         title = f"{dataset}: mIoU of clusters of patches"

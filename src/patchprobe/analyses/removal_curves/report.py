@@ -10,14 +10,31 @@ from matplotlib.axes import Axes
 
 from patchprobe.report.formats import Table
 from patchprobe.report.layout import lay_out_scores, write_tables
-from patchprobe.report.selection import METHOD_NAMES, interval_note, order_known, order_methods, prepare
+from patchprobe.report.selection import (
+    METHOD_NAMES,
+    interval_note,
+    note_of_missing,
+    order_known,
+    order_methods,
+    prepare,
+)
 from patchprobe.report.style import RC, WIDTH, Style, legend_columns, line_handles, new_figure, plain, save, styles
 
+# All there are, so that each looks the same whatever stands beside it.
+_ORDER = (
+    "drop-top-variance",
+    "drop-random",
+    "drop-top-components",
+    "drop-position",
+    "drop-position-planes",
+    "drop-position-mean",
+    "drop-norm",
+)
 _METRIC, _QUANTITY = "pixel_miou", "mIoU over pixels (fraction)"
 _NO_NUMBER = float("inf")  # the place of removals without one, behind all numbers
-_NOTHING = (
-    "Nothing was taken out: no removal of these models has as many features or directions as the smallest of "
-    "removal_curves.counts, and logs/removal_curves/ says how many there are."
+_WITHOUT_LINE = (
+    "There are fewer features or directions than the smallest of removal_curves.counts, and logs/removal_curves/ says how many; a black "
+    "image of raw pixels has none."
 )
 
 
@@ -50,8 +67,11 @@ def table(
             lines = lay_out_scores(laid_out, ["at"], labels, [(count,) for count in counts], best_of="row")
             notes = (
                 interval_note(interval),
-                "With 0 a model is as it is. A dash stands where a model or a black image has no more features or directions.",
-                *([_NOTHING] if counted.empty else ()),
+                "With 0 a model is as it is. A dash stands where a model or a black image has no more features or directions, and where a "
+                "removal has a number or none.",
+                *note_of_missing(
+                    {model: set(own.loc[own["model"] == model, "variant"]) for model in named}, removals, _WITHOUT_LINE
+                ),
                 f"Protocol {own['protocol'].iloc[0]}, seed {own['seed'].iloc[0]}.",
             )
             name = METHOD_NAMES.get(method, method)
@@ -84,9 +104,11 @@ def figure(
     shown = prepare(rows)
     shown = shown[(shown["dataset"] == dataset) & (shown["metric"] == _METRIC)]
     names = list(dict.fromkeys([model, *(name for name in controls if name in set(shown["model"]))]))
-    look, methods = styles(removals), order_methods(shown)
+    look, methods = styles(_ORDER), order_methods(shown)
     known = [name for name in removals if name in set(shown["variant"])]
     counts = [float(count) for count in sorted(shown["at"].unique())]
+    numberless = [name for name in known if (shown.loc[shown["variant"] == name, "at"] == 0).all()]
+    beyond = {name: len(counts) - 0.2 + 0.5 * place for place, name in enumerate(numberless)}
     with matplotlib.rc_context(RC):
         across = legend_columns(known or [""], WIDTH)
         height = 0.5 + 0.17 * -(-len(known) // across) + 1.9 * len(methods)
@@ -95,7 +117,7 @@ def figure(
         for row, method in zip(axes, methods, strict=True):
             for ax, name in zip(row, names, strict=True):
                 own = shown[(shown["method"] == method) & (shown["model"] == name)]
-                _curves(ax, own, known, counts, look)
+                _curves(ax, own, known, counts, beyond, look)
                 ax.set_title(plain(f"{name}, {METHOD_NAMES.get(method, method)}"), loc="left")
             row[0].set_ylabel(_QUANTITY)
             row[0].set_ylim(bottom=0)
@@ -105,24 +127,35 @@ def figure(
         save(drawn, outputs)
 
 
-def _curves(ax: Axes, rows: pd.DataFrame, removals: Sequence[str], counts: list[float], look: dict[str, Style]) -> None:
-    """Draw a line per removal, from the model as it is; those without a number as a stroke behind the last number."""
+def _curves(
+    ax: Axes,
+    rows: pd.DataFrame,
+    removals: Sequence[str],
+    counts: list[float],
+    beyond: dict[str, float],
+    look: dict[str, Style],
+) -> None:
+    """Draw the model as it is, a line per removal from there, and those without a number ``beyond`` the last number, at their places."""
     places = np.arange(len(counts), dtype=float)
-    beyond = len(counts) - 0.4
     start = rows[rows["variant"] == ""]
+    ax.plot(0, start["value"].iloc[0], color="black", marker=".", zorder=1)
     for removal in removals:
         own, style = rows[rows["variant"] == removal], look[removal]
         if own.empty:
             continue
-        if (own["at"] == 0).all():
-            ax.plot([beyond, beyond + 0.8], [own["value"].iloc[0]] * 2, color=style.color, linewidth=1.3)
-            ax.plot(beyond + 0.4, own["value"].iloc[0], color=style.color, marker=style.marker)
+        if removal in beyond:
+            one, place = own.iloc[0], beyond[removal]
+            ax.vlines(place, one["ci_low"], one["ci_high"], color=style.color, linewidth=1.0, alpha=0.6)
+            ax.plot(place, one["value"], color=style.color, marker=style.marker)
             continue
         line = pd.concat([start, own]).set_index("at").reindex(counts)
         low, high = line["ci_low"].to_numpy(float), line["ci_high"].to_numpy(float)
         ax.fill_between(places, low, high, color=style.color, alpha=0.1, linewidth=0)
         ax.plot(places, line["value"].to_numpy(float), color=style.color, marker=style.marker)
-    ax.axvline(len(counts) - 0.7, color="#dddddd", linewidth=0.6)
-    ax.set_xticks(places, [f"{count:g}" for count in counts])
-    ax.set_xlim(-0.3, len(counts) + 0.5)
+    ticks, names = [*places], [f"{count:g}" for count in counts]
+    if beyond:
+        ax.axvline(len(counts) - 0.6, color="#dddddd", linewidth=0.6)
+        ticks, names = [*ticks, float(np.mean(list(beyond.values())))], [*names, "no\nnumber"]
+    ax.set_xticks(ticks, names)
+    ax.set_xlim(-0.3, len(counts) - 0.7 + 0.5 * max(1, len(beyond)) + 0.3)
     ax.grid(axis="y")

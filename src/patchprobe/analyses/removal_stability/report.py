@@ -13,6 +13,10 @@ from patchprobe.report.selection import order_known, prepare
 from patchprobe.report.style import MARKERS
 
 _CHANCE = "by chance"
+_SHARED = (
+    "Of features the share that is the same, of directions the mean squared cosine of the principal angles, which is the share of one "
+    "subspace that lies in the other; by chance is the mean of two independent draws."
+)
 
 
 def table(rows: pd.DataFrame, outputs: Sequence[Path], *, models: Sequence[str], removals: Sequence[str]) -> None:
@@ -107,11 +111,7 @@ def _between(
             for key in ("principal_angle_mean", "principal_angle_largest")
         ]
         lines.append((label, [Score(marks["shared"]), Score(marks["chance"]), int(own["n"].iloc[0]), *angles]))
-    notes = (
-        "Of features the share that is the same, of directions the mean squared cosine of the principal angles, which is the share of one "
-        "subspace that lies in the other; by chance is the mean of two independent draws. Clean tiles, last block.",
-        same,
-    )
+    notes = (f"{_SHARED} Clean tiles, last block.", same)
     columns = [
         ("", "shared"),
         ("", "by chance"),
@@ -128,9 +128,10 @@ def _blocks(dataset: str, part: pd.DataFrame, models: Sequence[str], removals: S
     for label, _, own in _lines(part, models, removals):
         shared = own[own["mark"] == "shared"].set_index("layer")["value"]
         chance = own.loc[own["mark"] == "chance", "value"].iloc[0]
-        lines.append((label, [*(Score(shared.get(block, float("nan"))) for block in blocks), Score(chance)]))
-    columns = [*(("shared with the last block", f"{block}") for block in blocks), ("", "by chance")]
-    notes = ("As between data sets; the last block of a model is compared with itself.", same)
+        cells: list[Cell] = [*(Score(shared.get(block, float("nan"))) for block in blocks), Score(chance)]
+        lines.append((label, [*cells, int(own["n"].iloc[0])]))
+    columns = [*(("shared with the last block", f"{block}") for block in blocks), ("", "by chance"), ("", "compared")]
+    notes = (f"{_SHARED} Clean tiles; the last block of a model is compared with itself.", same)
     return Table(
         f"{dataset}-removal-blocks",
         f"{dataset}: what removals take out of a block and the last",

@@ -37,13 +37,14 @@ _log = logging.getLogger(__name__)
 
 
 def parts_of(
-    sample: Sample, removals: Sequence[str], features: float, *, penalty: float, seed: int, model: str
+    sample: Sample, removals: Sequence[str], features: float, *, penalty: float, seed: int, key: str
 ) -> Iterator[tuple[str, View]]:
     """Yield the parts of tokens that are regressed from by name: all (no name), and of each removal what is left and what it takes.
 
     ``removals`` are ``top-variance`` and directions of :func:`patchprobe.tokens.variants.directions_of`; ``features`` is the number
     that is taken out, or below 1 the share of all features. With ``top-variance`` stands a random draw of as many features.
     Of directions there may be fewer, and the name says how many; a removal of none, or of all features, is left out and logged.
+    ``key`` names what asks for them in messages.
     """
     total = sample.features
     everything, none = np.arange(total), np.empty(0, np.int64)
@@ -51,18 +52,20 @@ def parts_of(
     yield "", View(whole)
     count = feature_count(features, total)
     for removal in removals:
-        key = f"token_contents: {removal} of {model}"
         if removal == "top-variance":
             for name, kept in feature_parts(sample.moments.variance, features, seed=seed).items():
                 if name:
                     yield name, View(FeatureTransform(total, kept, none))
             continue
         if count >= total:  # as of features: what the last direction holds is rounding
-            _log.warning("the model has %d features: parts of %d of %s are left out", total, count, removal)
+            _log.warning(
+                "%s: the model has %d features, so drop-%s of %d is left out: set global_context.features to less",
+                *(key, total, removal, count),
+            )
             continue
-        found = directions_of(removal, sample, count, key=key, penalty=penalty)
+        found = directions_of(removal, sample, count, key=f"{key}: drop-{removal}", penalty=penalty)
         if not len(found):
-            _log.warning("%s: there are no directions, so it is left out", key)
+            _log.warning("%s: there are no directions for drop-%s, so it is left out", key, removal)
             continue
         yield f"drop-{removal}-{len(found)}", View(whole, directions=found)
         yield f"keep-{removal}-{len(found)}", View(whole, directions=found, alone=True)
@@ -121,7 +124,7 @@ def measure(
     common = clean_columns(tokens, dataset=dataset, seed=seed)
     common |= {"model": model, "method": "ridge", "protocol": PROTOCOL, "spec": spec}
     of_patches, of_tiles = {"n": len(asked.tokens)}, {"n": int((~train).sum())}
-    parts = list(parts_of(sample, removals, part, penalty=plane_penalty, seed=seed, model=model))
+    parts = list(parts_of(sample, removals, part, penalty=plane_penalty, seed=seed, key=f"token_contents of {model}"))
     del sample
     whole = _Tiles(centres, shares, images, train, list(found)) if centres is not None and shares is not None else None
     regressed = _Regressed(learnt, asked, whole, penalties, {"bootstrap": bootstrap, "seed": seed})

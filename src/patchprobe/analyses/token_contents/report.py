@@ -12,9 +12,13 @@ from patchprobe.analyses.token_contents.measure import SHARES
 from patchprobe.analyses.token_contents.targets import TARGETS
 from patchprobe.report.formats import Table
 from patchprobe.report.layout import lay_out_scores, write_tables
-from patchprobe.report.selection import interval_note, order_known, prepare
+from patchprobe.report.selection import interval_note, note_of_missing, order_known, prepare
 from patchprobe.report.style import RC, WIDTH, new_figure, plain, save
 
+WITHOUT_LINE = (
+    "That is a removal which would take all features of a model, since global_context.features is as large, or for which there are no "
+    "directions, as in a black image of raw pixels."
+)
 _WHOLE = "all"
 _CELL = 0.135  # inches
 _ACROSS = 2
@@ -42,6 +46,7 @@ def table(
             interval_note(interval),
             "R2 of a ridge regression from the token of a patch, on evaluation patches; of the class shares from the token at the centre of a "
             "tile, on evaluation tiles, the mean over classes. Below 0 it is worse than the mean.",
+            *note_of_missing(kinds_of(own), [f"drop-{removal}" for removal in removals], WITHOUT_LINE),
             f"Protocol {own['protocol'].iloc[0]}, seed {own['seed'].iloc[0]}.",
         )
         title = f"{dataset}: R2 of what a token tells"
@@ -77,7 +82,7 @@ def figure(
             ax.xaxis.tick_top()
         for ax in axes.ravel():
             ax.tick_params(length=0, labelsize=6, labeltop=ax in axes[0], labelbottom=False)
-        axes[0, 0].set_yticks(range(len(parts)), [_spoken(part) for part in parts])
+        axes[0, 0].set_yticks(range(len(parts)), [part or _WHOLE for part in parts])
         if picture is not None:
             bar = drawn.colorbar(picture, ax=axes, location="bottom", fraction=0.015, pad=0.01, aspect=60)
             bar.set_label("R2 (evaluation patches)")
@@ -92,16 +97,15 @@ def order_parts(parts: pd.Series, removals: Sequence[str], *, numbers: bool = Tr
     return sorted(found, key=lambda part: order.index(_kind(part)) if _kind(part) in order else len(order))
 
 
+def kinds_of(rows: pd.DataFrame) -> dict[str, set[str]]:
+    """Return the names of the parts of every model's tokens, without numbers of features."""
+    return {str(model): set(own["variant"].map(_kind)) for model, own in rows.groupby("model", sort=False)}
+
+
 def _kind(part: str) -> str:
     """Return the name of a part without the number of features."""
     name, _, number = part.rpartition("-")
     return name if number.isdigit() else part
-
-
-def _spoken(kind: str) -> str:
-    verb, _, of = kind.partition("-")
-    words = {"": _WHOLE, "keep": f"{of} alone", "drop": f"without {of}"}
-    return words.get(verb, kind).replace("random alone", "random features alone")
 
 
 def _heat(ax: Axes, values: pd.DataFrame) -> matplotlib.cm.ScalarMappable:
