@@ -93,6 +93,12 @@ def test_a_job_killed_by_a_signal_says_so(server, tmp_path):
     assert job.returncode == -signal.SIGKILL
 
 
+def test_an_interrupt_is_no_error_of_the_job(server, tmp_path):
+    job = launch(server, script(tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"))
+    text, _ = job.communicate(timeout=300)
+    assert text == "interrupted\n" and job.returncode == 128 + signal.SIGINT
+
+
 def test_the_fork_dies_with_the_process_that_waits_for_it(server, tmp_path):
     path = script(tmp_path, "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n")
     job = launch(server, path)

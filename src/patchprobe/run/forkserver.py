@@ -342,25 +342,29 @@ def _run(request: _Request, outputs: "array.array[int]") -> None:
     import runpy
     import traceback
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for place, output in enumerate(outputs, start=1):
-        os.dup2(output, place)
-        os.close(output)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.chdir(request.folder)
-    os.environ.clear()
-    os.environ.update(request.environment)
-    sys.argv[:], sys.path[:] = request.argv, request.path
-    # As Snakemake asks for; one is what the server has.
-    threads = int(request.environment.get("OMP_NUM_THREADS", "0")) or len(os.sched_getaffinity(0))
-    if threads != 1:
-        _limit_threads(threads)
     status = 1
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for place, output in enumerate(outputs, start=1):
+            os.dup2(output, place)
+            os.close(output)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.chdir(request.folder)
+        os.environ.clear()
+        os.environ.update(request.environment)
+        sys.argv[:], sys.path[:] = request.argv, request.path
+        # As Snakemake asks for; one is what the server has.
+        threads = int(request.environment.get("OMP_NUM_THREADS", "0")) or len(os.sched_getaffinity(0))
+        if threads != 1:
+            _limit_threads(threads)
         runpy.run_path(sys.argv[0], run_name="__main__")
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        # Where it came is of no use, and may be before there is a log for it.
+        print("interrupted", file=sys.stderr)
+        status = 128 + signal.SIGINT
     except BaseException:
         traceback.print_exc()
     finally:
