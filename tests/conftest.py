@@ -1,6 +1,5 @@
 """Fixtures shared by all tests."""
 
-import atexit
 import gc
 import importlib.util
 import os
@@ -13,7 +12,6 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 # Modules and tests stay: looking among them for garbage, over and over, is a sixth of the time that collecting tests takes.
 gc.set_threshold(100_000)
-atexit.register(gc.freeze)
 
 
 # Folders and files whose tests take minutes, in the order in which workers are to begin them.

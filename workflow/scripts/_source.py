@@ -3,7 +3,6 @@
 Then let the run's fork server go on with the script, if there is one.
 """
 
-import atexit
 import gc
 import sys
 from pathlib import Path
@@ -13,6 +12,5 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 from patchprobe.run.forkserver import hand_over
 
 hand_over()
-# By itself the job imports much that stays to its end, see the launcher.
+# By itself the job imports much that stays, see the launcher.
 gc.set_threshold(50_000)
-atexit.register(gc.freeze)

@@ -19,7 +19,6 @@ Where the plugin of the executor is not installed that a profile names, a line s
 """
 
 import argparse
-import atexit
 import functools
 import gc
 import io
@@ -44,8 +43,6 @@ def main() -> int:
     """Run Snakemake on the command line given to this process and return its exit code."""
     # Modules stay: looking among what they make for objects to free is a fifth of the time that it takes to import them.
     gc.set_threshold(50_000)
-    # Nor is there a need to look at the end, when all goes: that takes as long as some dry runs do.
-    atexit.register(gc.freeze)
     try:
         return _run(sys.argv[1:])
     except KeyboardInterrupt:
