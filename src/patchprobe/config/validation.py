@@ -123,17 +123,16 @@ def _infinite(value: object, key: str) -> Iterator[tuple[str, str]]:
 
 
 def _messages(error: jsonschema.ValidationError) -> Iterator[str]:
+    key = ".".join(map(str, error.absolute_path))
+    rule: Any = error.validator_value
     if error.validator == "oneOf":
-        forms: Any = error.validator_value
-        yield f"key {'.'.join(map(str, error.absolute_path))} is {error.instance!r}, allowed are {' or '.join(map(_form, forms))}"
+        yield f"key {key} is {error.instance!r}, allowed are {' or '.join(map(_form, rule))}"
         return
     if error.context:  # an if/then branch reports through its parts
         for part in error.context:
             yield from _messages(part)
         return
-    key = ".".join(map(str, error.absolute_path))
     prefix = f"{key}." if key else ""
-    rule: Any = error.validator_value
     schema: Any = error.schema
     instance: Any = error.instance
     if error.validator == "additionalProperties":
