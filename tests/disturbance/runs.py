@@ -17,7 +17,7 @@ from projects import FORKSERVER, Project, environment
 
 from patchprobe.run import forkserver
 
-HOOK = Path(__file__).parent / "hook/sitecustomize.py"
+HOOK = Path(__file__).parent / "hook/disturbed_process.py"
 # Machines may be slow and shared; what takes longer hangs.
 PATIENCE = 900.0
 _STEPS = re.compile(r"^(\d+) of (\d+) steps", re.MULTILINE)
@@ -46,7 +46,7 @@ def make_environment(folder: Path) -> Path:
         base = Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
         (folder / "pyvenv.cfg").write_text(f"home = {base.parent}\ninclude-system-site-packages = false\n")
         own = sysconfig.get_paths()["purelib"]
-        (packages / "packages.pth").write_text(f"import site; site.addsitedir({own!r})\n")
+        (packages / "packages.pth").write_text(f"import site; site.addsitedir({own!r}); import {HOOK.stem}\n")
         shutil.copy(HOOK, packages)
         python.symlink_to(base)
     return python

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from projects import environment, make_project
+from projects import FORKSERVER, environment, make_project
 
 pytestmark = pytest.mark.workflow
 
@@ -67,7 +67,7 @@ def start(project, *line: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         project.command(*(line or LINE)),
         cwd=project.folder,
-        env=environment(),
+        env=environment() | FORKSERVER,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from projects import TINY, environment, make_project
+from projects import FORKSERVER, TINY, environment, make_project
 from test_kills import job_process
 
 pytestmark = pytest.mark.workflow
@@ -20,7 +20,7 @@ PRETRAINING = {
     },
     "save_every": 10,
     "objectives": {
-        "mae": {"steps": 300, "batch_size": 16},
+        "mae": {"steps": 150, "batch_size": 16},
         "supervised": {"steps": 10, "batch_size": 8},
     },
 }
@@ -42,7 +42,7 @@ def test_training_killed_ends_with_the_weights_of_an_undisturbed_run(undisturbed
     run = subprocess.Popen(
         project.command("--cores", "2", "results/pretraining/mae/card.json"),
         cwd=project.folder,
-        env=environment(),
+        env=environment() | FORKSERVER,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -57,8 +57,8 @@ def test_training_killed_ends_with_the_weights_of_an_undisturbed_run(undisturbed
 
     project.snakemake(*LINE)
     log = (project.folder / "logs/pretrain/mae.log").read_text()
-    done = int(re.search(r"resuming: (\d+) of 300 steps are done", log)[1])
-    assert 0 < done < 300
+    done = int(re.search(r"resuming: (\d+) of 150 steps are done", log)[1])
+    assert 0 < done < 150
     for name in WEIGHTS:
         expected = (undisturbed.folder / "results/pretraining" / name).read_bytes()
         assert (project.folder / "results/pretraining" / name).read_bytes() == expected, name

@@ -1,7 +1,8 @@
 """What every Python process of a disturbed run loads at its start: it notes jobs and syncs, and fails as planned.
 
-It is the ``sitecustomize`` of an environment that is otherwise the project's own (``runs.make_environment``), so that it is
-there in Snakemake, in the fork server and, by its fork or by itself, in each job, whatever their environment variables.
+It is imported by a ``.pth`` file of an environment that is otherwise the project's own (``runs.make_environment``), so that it
+is there in Snakemake, in the fork server and, by its fork or by itself, in each job, whatever their environment variables. A
+``sitecustomize`` would not do: a system's Python may have one already, which comes first.
 It does nothing where the folder it starts in has no ``.disturbance``. In that folder lie
 
 ``jobs.jsonl``   a line for each process that runs the script of a job, or waits for the fork that does
