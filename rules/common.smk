@@ -54,6 +54,7 @@ objects.announce(config["object_storage"])
 CALL = Call(workflow, config)
 CALL.take_part()
 
+SOURCES = provenance.Sources(BASE / "src")
 DATASETS = sorted(config["datasets"])
 GENERATED = [name for name in DATASETS if config["datasets"][name]["generate"]]
 MODELS = sorted(config["models"])
@@ -77,7 +78,7 @@ def spec(values):
 
 def code(script, *modules):
     """The digest of a script's code and of all that it imports; modules are those that it finds by name."""
-    return provenance.code_digest(BASE / "workflow/scripts" / f"{script}.py", BASE / "src", modules)
+    return SOURCES.digest(BASE / "workflow/scripts" / f"{script}.py", modules)
 
 
 @cache

@@ -141,7 +141,10 @@ class Project:
         return {p.name: p.read_bytes() for folder in folders for p in sorted(folder.glob("*")) if p.is_file()}
 
     def copy(self, folder: Path) -> "Project":
-        shutil.copytree(self.folder, folder, symlinks=True)
+        # In half the processor time that shutil takes for these thousands of small files.
+        subprocess.run(
+            ["cp", "--recursive", "--no-dereference", "--preserve=mode,timestamps", self.folder, folder], check=True
+        )
         return Project(folder)
 
 
@@ -193,8 +196,9 @@ def make_project(repository: Path, folder: Path, config: dict[str, Any]) -> Proj
 @cache
 def _known_code(repository: Path) -> Path:
     """What a run has read of the code, which a first run takes a second for."""
+    sources = provenance.Sources(repository / "src")
     for script in sorted((repository / "workflow/scripts").glob("*.py")):
-        provenance.code_digest(script, repository / "src")
+        sources.digest(script)
     path = Path(tempfile.mkdtemp()) / provenance.KNOWN_CODE.name
     atexit.register(shutil.rmtree, path.parent)
     provenance.remember(path)

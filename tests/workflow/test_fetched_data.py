@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from archives import camvid
 from breaking_server import Server
-from projects import TINY, environment, make_project
+from projects import FORKSERVER, TINY, environment, make_project
 from serving import serving
 
 from patchprobe.datasets.released import MARKER
@@ -161,7 +161,7 @@ def test_a_killed_run_goes_on(project, server, archive, shared):
         run = subprocess.Popen(
             project.command("--cores", "2", *TARGETS),
             cwd=project.folder,
-            env=environment(),
+            env=environment() | FORKSERVER,
             start_new_session=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -176,8 +176,9 @@ def test_what_is_wrong_ends_the_run_before_anything_is_extracted(repository, sha
     shutil.copytree(shared / "samples/ucmerced/UCMerced_LandUse", tmp_path / "data/UCMerced_LandUse")
     images = tmp_path / "data/UCMerced_LandUse/Images"
     (images / "palace").mkdir()
-    config = CONFIG | {"datasets": {"land": CONFIG["datasets"]["land"]}}
-    config |= {"data_root": str(tmp_path / "data"), "checkpoint_root": str(shared / "weights")}
+    models = {"raw-pixels": CONFIG["models"]["raw-pixels"]}
+    config = CONFIG | {"datasets": {"land": CONFIG["datasets"]["land"]}, "models": models}
+    config |= {"image_knn": {"models": ["raw-pixels"]}, "data_root": str(tmp_path / "data")}
     project = make_project(repository, tmp_path / "project", config)
 
     def said():
@@ -193,6 +194,6 @@ def test_what_is_wrong_ends_the_run_before_anything_is_extracted(repository, sha
     shutil.copy2(shared / "samples/ucmerced/UCMerced_LandUse/Images/river/river00.tif", file)
     architecture = {"source": "random", "architecture": "beit_base_patch16_224", "input_size": 32}
     fixed = architecture | {"arguments": {"embed_dim": 48, "depth": 1, "num_heads": 3}}
-    project.write_config(config | {"models": CONFIG["models"] | {"fixed": fixed}, "image_knn": {"models": ["fixed"]}})
+    project.write_config(config | {"models": models | {"fixed": fixed}, "image_knn": {"models": ["fixed"]}})
     assert "image_knn.models: fixed cannot see images of 16 x 16 px: name the other models there" in said()
     assert not (project.folder / "results/land/image_features/fixed.zarr").exists()

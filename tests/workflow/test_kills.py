@@ -121,9 +121,14 @@ def assert_same_as_undisturbed(project, undisturbed, *, at_least: int):
     assert (project.folder / manifest).read_bytes() == (undisturbed.folder / manifest).read_bytes()
 
 
-def test_extraction_killed(tiled, undisturbed):
+def test_extraction_killed_and_a_second_run_in_the_same_folder_refused(tiled, undisturbed):
     run = start_and_wait_for_units(tiled)
-    os.kill(job_process(tiled), signal.SIGKILL)
+    job = job_process(tiled)
+    os.kill(job, signal.SIGSTOP)  # so that it is there as long as the second run needs
+    second = tiled.snakemake(*LINE, check=False)
+    assert second.returncode != 0
+    assert f"another run (process {run.pid}) works in {tiled.folder.resolve()}" in second.stdout
+    os.kill(job, signal.SIGKILL)
     assert run.wait(120) != 0
     assert not (tiled.folder / STORE).exists()
     tiled.snakemake(*FORKED)
@@ -159,12 +164,3 @@ def test_both_killed_and_snakemakes_notes_deleted(tiled, undisturbed):
     shutil.rmtree(tiled.folder / ".snakemake")
     tiled.snakemake(*FORKED)
     assert_same_as_undisturbed(tiled, undisturbed, at_least=units)
-
-
-def test_second_run_in_the_same_folder_is_refused(tiled):
-    run = start_and_wait_for_units(tiled, count=1)
-    second = tiled.snakemake(*LINE, check=False)
-    os.killpg(run.pid, signal.SIGKILL)
-    run.wait(30)
-    assert second.returncode != 0
-    assert f"another run (process {run.pid}) works in {tiled.folder.resolve()}" in second.stdout

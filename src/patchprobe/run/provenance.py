@@ -43,16 +43,44 @@ def spec_hash(spec: str) -> str:
     return hashlib.sha256(spec.encode()).hexdigest()[:12]
 
 
-def code_digest(script: Path, source: Path, modules: Iterable[str] = ()) -> str:
-    """Return a digest of the meaning of a script and of all first-party modules that it imports, directly or not.
+class Sources:
+    """The code below ``folder``, which holds the package, as it is when it is first asked for."""
 
-    ``source`` is the folder that holds the package; ``modules`` names modules that are found by name at run time
-    and so not by reading import statements. Comments, docstrings, layout, file times and the place of the checkout
-    do not count. Nothing is imported.
-    """
-    files = {f"script {script.name}": script} | _closure([*_imports(script, ""), *modules], source)
-    parts = [f"{name} {_read(path).meaning}" for name, path in sorted(files.items())]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._modules: dict[str, _Module | None] = {}
+
+    def digest(self, script: Path, modules: Iterable[str] = ()) -> str:
+        """Return a digest of the meaning of a script and of all first-party modules that it imports, directly or not.
+
+        ``modules`` names modules that are found by name at run time and so not by reading import statements. Comments,
+        docstrings, layout, file times and the place of the checkout do not count. Nothing is imported.
+        """
+        code = _read(script)
+        meanings = {f"script {script.name}": code.meaning}
+        waiting = [*_own_imports(code, ""), *modules]
+        while waiting:
+            name = waiting.pop()
+            module = None if name in meanings else self._module(name)
+            if module:
+                meanings[name] = module.meaning
+                waiting += module.imports
+        text = "\n".join(f"{name} {meaning}" for name, meaning in sorted(meanings.items()))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _module(self, name: str) -> "_Module | None":
+        """Return a module, None where there is none of this name: ``from a import b`` may name what is in one."""
+        if name not in self._modules:
+            path = self._folder.joinpath(*name.split("."))
+            candidates = (path / "__init__.py", path.with_suffix(".py"))
+            file = next((c for c in candidates if name and c.is_file()), None)
+            self._modules[name] = _Module.of(name, file) if file else None
+        return self._modules[name]
+
+
+def code_digest(script: Path, source: Path, modules: Iterable[str] = ()) -> str:
+    """Return the :meth:`Sources.digest` of a script by the code that is now in the folder ``source``."""
+    return Sources(source).digest(script, modules)
 
 
 def recall(path: Path) -> None:
@@ -90,35 +118,22 @@ def _is_code(code: _Code) -> bool:
     )
 
 
-def _closure(names: Iterable[str], source: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop()
-        path = None if name in found else _module_file(name, source)
-        if path is None:
-            continue
-        found[name] = path
-        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        waiting += [name.rpartition(".")[0], *_imports(path, package)]
-    return found
+@dataclass(frozen=True)
+class _Module:
+    """The digest of what a module does, and the modules that come with it: its package, and what may be others of this package."""
+
+    meaning: str
+    imports: Sequence[str]
+
+    @classmethod
+    def of(cls, name: str, file: Path) -> "_Module":
+        code, above = _read(file), name.rpartition(".")[0]
+        return cls(code.meaning, [above, *_own_imports(code, name if file.name == "__init__.py" else above)])
 
 
-@cache
-def _module_file(name: str, source: Path) -> Path | None:
-    path = source.joinpath(*name.split("."))
-    candidates = (path / "__init__.py", path.with_suffix(".py"))
-    return next((c for c in candidates if name and c.is_file()), None)
-
-
-def _imports(path: Path, package: str) -> Sequence[str]:
-    return _imported(path, path.stat().st_mtime_ns, package)
-
-
-@cache
-def _imported(path: Path, modified: int, package: str) -> Sequence[str]:
+def _own_imports(code: _Code, package: str) -> Sequence[str]:
     names: list[str] = []
-    for level, module, imported in _parsed(path, modified).imports:
+    for level, module, imported in code.imports:
         if not (level or module):
             names += imported
         else:
