@@ -153,6 +153,7 @@ def environment() -> dict[str, str]:
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("SNAKEMAKE", "OMP_", "MKL_"))}
     return clean | {
         "OMP_WAIT_POLICY": "PASSIVE",
+        "OPENBLAS_THREAD_TIMEOUT": forkserver.ENVIRONMENT["OPENBLAS_THREAD_TIMEOUT"],
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
 
