@@ -163,7 +163,7 @@ class Call:
         here = self._workflow.executor_plugin.common_settings.local_exec
         rules = {job.rule.name for job in jobs}
         if config["object_storage"]:
-            objects.ObjectStorage(config["object_storage"], patience=5).check()
+            objects.ObjectStorage(config["object_storage"], patience=5, longest=10).check()
             mirror.check(config["object_storage"])
         if here and config["fork_jobs"]:
             # Its imports and the checks take some seconds each, side by side.

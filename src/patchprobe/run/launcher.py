@@ -13,7 +13,8 @@ its own, the message is printed alone, in one line.
 Snakemake runs the Python expressions of a configuration or profile that says ``__use_yte__: true``, in a dry run too. Whoever
 tries a configuration of somebody else does not expect that, so this launcher refuses such a file.
 
-Where the plugin of the executor is not installed that a profile names, a line says how to come by it.
+Where the plugin of the executor is not installed that a profile names, a line says how to come by it. Where there is no workflow
+profile of the name that is given, Snakemake would go on without one, on this machine: this launcher refuses that.
 
 ``python -m snakemake`` is the original.
 """
@@ -28,6 +29,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -62,6 +64,9 @@ def _run(words: Sequence[str]) -> int:
     # Snakemake looks it up by this name whenever it reads such a file.
     yte.process_yaml = without_code(yte.process_yaml)
     cli.get_argument_parser = _made_once(_telling_of_plugins(cli.get_argument_parser))
+    if message := missing_profile(words):
+        print(f"error: {message}", file=sys.stderr)
+        return 2
     if _may_need_separation(words):
         words = separate_targets(words, assignment_options(cli.get_argument_parser()))
     return int(cli.main(words) or 0)
@@ -129,6 +134,17 @@ def missing_plugin(message: str) -> str | None:
         else "install it here, or correct the name"
     )
     return f"the executor {name} needs snakemake-executor-plugin-{name}, which this environment lacks: {remedy}"
+
+
+def missing_profile(words: Sequence[str]) -> str | None:
+    """Return what to do where ``--workflow-profile`` of a line names none in any place where Snakemake looks; else None."""
+    named = _last_value(words, "--workflow-profile")
+    snakefile = Path(_last_value(words, "--snakefile", "-s") or "Snakefile")
+    folders = (Path(), Path("profiles"), snakefile.parent / "profiles", Path("workflow/profiles"))
+    if named in (None, "none") or any((folder / str(named)).exists() for folder in folders):
+        return None
+    there = sorted(str(path.parent) for path in Path("profiles").glob("*/profile.yaml"))
+    return f"--workflow-profile: there is no {named}; correct it" + (f": here are {', '.join(there)}" if there else "")
 
 
 def assignment_options(parser: argparse.ArgumentParser) -> set[str]:
@@ -206,6 +222,16 @@ def _made_once(make: Callable[..., argparse.ArgumentParser]) -> Callable[..., ar
     """Return ``make`` with one parser for all who ask for none of a profile: this module, and then Snakemake."""
     plain = functools.cache(make)
     return lambda profiles=None: make(profiles=profiles) if profiles else plain()
+
+
+def _last_value(words: Sequence[str], *options: str) -> str | None:
+    """Return the word that belongs to an option of one word, given as ``--name word`` or ``--name=word``; None without it."""
+    found = None
+    for word, following in itertools.zip_longest(words, words[1:]):
+        name, joined, value = word.partition("=")
+        if name in options:
+            found = value if joined else following
+    return found
 
 
 def _is_assignment(word: str) -> bool:

@@ -80,7 +80,8 @@ def pull(url: str) -> list[str]:
     Returns the files that were left out, since they were being replaced when a run was stopped; the next run makes them.
     Raises StoreError if there is nothing to take, or ``results`` holds files already.
     """
-    if next(_files(), None) is not None:
+    # What a clone of the project has there is none.
+    if any(path != RESULTS / "README.md" for path in _files()):
         raise StoreError(f"{RESULTS} holds files already; move the folder away, or take another one, and pull again")
     storage = ObjectStorage(url)
     known = _read_index(storage, taking=True)

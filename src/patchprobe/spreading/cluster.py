@@ -8,6 +8,7 @@ import atexit
 import json
 import logging
 import os
+import socket
 import threading
 from collections.abc import Mapping
 from functools import cache
@@ -160,8 +161,9 @@ def _connect(settings: dict[str, Any], text: str) -> Connection:
     address = settings["address"]
     own = settings["scheduler"] in (DISTRIBUTED, SLURM)
     try:
+        _hear_greeting(address)
         client = Client(address, timeout=_CONNECT, set_as_default=False)
-    except (OSError, ValueError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         what = (
             "see logs/dask.log for what ended it, and run again; or set dask.scheduler: threads"
             if own
@@ -178,6 +180,25 @@ def _connect(settings: dict[str, Any], text: str) -> Connection:
     count = len(client.scheduler_info(n_workers=-1)["workers"])
     _log.info("dask: %d workers of %s, dashboard %s", count, address, client.dashboard_link)
     return connection
+
+
+def _hear_greeting(address: str) -> None:
+    """Raise TimeoutError if who answers at a ``tcp`` address says nothing, as schedulers do at once: Client waits for that for ever."""
+    from dask.utils import parse_timedelta
+
+    scheme, _, place = address.partition("://")
+    host, _, port = place.rpartition(":")
+    if scheme != "tcp":
+        return
+    try:
+        connection = socket.create_connection((host.strip("[]"), int(port)), timeout=parse_timedelta(_CONNECT))
+    except OSError:
+        return  # Client asks again, for as long
+    with connection:
+        try:
+            connection.recv(1)
+        except TimeoutError:
+            raise TimeoutError("what answers there says nothing, so that it is no scheduler") from None
 
 
 def _own_scheduler(settings: Mapping[str, Any]) -> str:

@@ -44,13 +44,14 @@ def announced() -> str | None:
 class ObjectStorage:
     """The objects below a prefix, ``s3://bucket/prefix``, by their paths below it. Threads may share it.
 
-    All methods raise StorageError, naming address and remedy, if the storage does not answer within ``patience`` seconds,
-    refuses the credentials or has no such bucket.
+    All methods raise StorageError, naming address and remedy, if the storage does not answer within ``patience`` seconds, or
+    takes longer than ``longest`` for one request, refuses the credentials or has no such bucket.
     """
 
-    def __init__(self, url: str, *, patience: float | None = None) -> None:
+    def __init__(self, url: str, *, patience: float | None = None, longest: float = 300) -> None:
         self.url = url.rstrip("/")
         self._patience = _PATIENCE if patience is None else patience
+        self._longest = longest
 
     @cached_property
     def _store(self) -> Any:
@@ -67,7 +68,7 @@ class ObjectStorage:
             raise StorageError(f"AWS_ENDPOINT_URL is {endpoint}: write it with http:// or https:// in front")
         plain = endpoint.startswith("http://")
         retries: Any = {"max_retries": 1000, "retry_timeout": timedelta(seconds=self._patience)}
-        options: Any = {"allow_http": plain, "connect_timeout": "5s", "timeout": "300s"}
+        options: Any = {"allow_http": plain, "connect_timeout": "5s", "timeout": f"{self._longest:g}s"}
         try:
             return from_url(self.url, retry_config=retries, client_options=options)
         except Exception as error:
@@ -157,6 +158,11 @@ class ObjectStorage:
             return StorageError(
                 f"object storage {where}: there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the "
                 "environment, and run again"
+            )
+        if re.search(r"Missing (AccessKeyId|SecretAccessKey)", text):
+            return StorageError(
+                f"object storage {where}: one half of the credentials is missing; set both AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY in the environment, and run again"
             )
         if type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError") or re.search(r"\b40[13] ", text):
             return StorageError(

@@ -100,6 +100,11 @@ def extract(
     arrays = _lay_out(build, tiles, job)
     build.attributes(provenance=_provenance(tiles, job, batch_size))
     units = {unit.name: unit for unit in _units(tiles, batch_size, device, shard)}
+    if not units:
+        said = (
+            f"extraction: shard {shard} has no tiles, since there are fewer groups of chunks; lower extraction.shards"
+        )
+        print(said, file=sys.stderr)
     pending = [units[name] for name in build.pending(list(units))]
     if pending:
         _run(build, arrays, job, pending, total=sum(unit.stop - unit.start for unit in units.values()))

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from patchprobe.errors import ConfigError, StoreError
-from patchprobe.run.launcher import assignment_options, main, one_line, separate_targets
+from patchprobe.run.launcher import assignment_options, main, missing_profile, one_line, separate_targets
 
 OPTIONS = {"--resources", "--config", "-C"}
 
@@ -180,3 +180,30 @@ def test_a_missing_plugin_of_an_executor_is_named_with_its_remedy(repository, wo
     command = [sys.executable, "-c", program, *words.split(), "--dry-run", "all"]
     ended = subprocess.run(command, cwd=repository, text=True, capture_output=True)
     assert ended.returncode == 2 and said in ended.stderr and "usage" not in ended.stderr
+
+
+@pytest.mark.parametrize("words", [["--workflow-profile", "profiles/slrum"], ["--workflow-profile=slrum"]])
+def test_a_workflow_profile_that_is_not_there_is_refused(repository, monkeypatch, words):
+    """Snakemake would go on without it, on the login node of a cluster."""
+    monkeypatch.chdir(repository)
+    message = missing_profile([*words, "--dry-run", "all"])
+    assert "slrum; correct it" in message and "profiles/slurm" in message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--cores 2 all",
+        "--workflow-profile none",
+        "--workflow-profile profiles/slurm",
+        "--workflow-profile=slurm all",
+        "--workflow-profile profiles/slrum --workflow-profile profiles/slurm",
+        "-s ../other/Snakefile --workflow-profile there",
+    ],
+)
+def test_a_workflow_profile_is_looked_for_where_snakemake_looks(repository, monkeypatch, tmp_path, line):
+    (tmp_path / "other/profiles/there").mkdir(parents=True)
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/profiles").symlink_to(repository / "profiles")
+    monkeypatch.chdir(tmp_path / "project")
+    assert missing_profile(line.split()) is None

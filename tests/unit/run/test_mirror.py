@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -162,3 +163,12 @@ def test_whoever_pulled_goes_on_and_a_failed_run_deletes_nothing(server, tmp_pat
     assert json.loads(server.objects()[f"study/{INDEX}"])["files"]["tables/a.csv"]
     assert push(URL) == 0
     assert "study/tables/a.csv" not in server.objects()
+
+
+def test_a_clone_of_the_project_has_no_results_yet(server, tmp_path, monkeypatch):
+    push(URL)
+    monkeypatch.chdir(tmp_path / "there")
+    Path("results").mkdir()
+    Path("results/README.md").write_text("what lies here")
+    assert pull(URL) == []
+    assert files(tmp_path / "here/results").items() <= files(tmp_path / "there/results").items()

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -112,6 +113,15 @@ def test_an_address_where_nobody_answers(monkeypatch):
     announce(monkeypatch, "tcp://127.0.0.1:9")
     with pytest.raises(ConfigError, match=r"no scheduler answers at tcp://127.0.0.1:9 .*set dask.scheduler: threads"):
         MemoryBank(np.eye(4)).search([np.eye(4)], threads=1)
+
+
+def test_an_address_where_something_else_answers_and_says_nothing(monkeypatch):
+    monkeypatch.setattr(cluster, "_CONNECT", "1s")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        announce(monkeypatch, address)
+        with pytest.raises(ConfigError, match=rf"no scheduler answers at {address} \(what answers there says nothing"):
+            MemoryBank(np.eye(4)).search([np.eye(4)], threads=1)
 
 
 def test_a_scheduler_without_workers(monkeypatch):

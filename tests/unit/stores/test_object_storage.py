@@ -5,6 +5,7 @@ import pickle
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -255,6 +256,23 @@ def test_reading_without_a_server_is_said_likewise(server, monkeypatch):
 def test_without_credentials_nobody_is_asked_twice(server, monkeypatch):
     error = Exception("Error performing PUT http://169.254.169.254/latest/api/token in 46ms - HTTP error")
     assert re.search("there are no credentials; set AWS_ACCESS_KEY_ID", str(ObjectStorage(PREFIX)._explained(error)))
+
+
+def test_one_half_of_the_credentials_is_not_enough(server, monkeypatch):
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(
+        StoreError, match=r"one half of the credentials is missing; set both AWS_ACCESS_KEY_ID and AWS_SEC"
+    ):
+        ObjectStorage(PREFIX).check()
+
+
+def test_a_server_that_takes_requests_and_says_nothing_is_given_up(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(StoreError, match=r"does not work .* and the server answers, and run again"):
+            ObjectStorage("s3://bucket/study", patience=0.1, longest=0.5).check()
 
 
 def test_without_the_package_the_remedy_is_named(server, monkeypatch):

@@ -139,7 +139,7 @@ def test_the_store_is_labelled_chunked_and_says_what_made_it(tmp_path, vit_with_
 
 
 @pytest.mark.parametrize("shards", [1, 2, 3, 7])
-def test_shards_of_any_number_give_the_same_store_and_share_the_tiles(tmp_path, shards):
+def test_shards_of_any_number_give_the_same_store_and_share_the_tiles(tmp_path, capsys, shards):
     tiles, model = make_tiles(tmp_path, n=11, levels=2, chunk=2), vit()
     run(tmp_path, tiles, model, batch_size=2)
     store, seen = tmp_path / "sharded/features.zarr", []
@@ -152,6 +152,7 @@ def test_shards_of_any_number_give_the_same_store_and_share_the_tiles(tmp_path, 
     with build_store(store, spec="{}", code="") as build:
         take_over_shards(build, sorted(tmp_path.glob("*-of-*.json")))
     assert sum(seen) == 22 and (max(seen) - min(seen) <= 4 or shards == 7)
+    assert capsys.readouterr().err.count("has no tiles, since there are fewer groups of chunks") == seen.count(0)
     for name in ("features.manifest.json", "features.zarr"):
         whole = (tmp_path / name, store.with_name(name))
         assert len({str(content(path)) for path in whole}) == 1
