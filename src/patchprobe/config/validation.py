@@ -22,6 +22,8 @@ from patchprobe.own_files import read_yaml
 
 _LIBRARY = Path(__file__).parents[1]
 # What to do about a value that breaks a rule of the schema, by its name there; ``{}`` is what the rule asks for.
+# Whose choice a value is, at the end of a description.
+_MARK = re.compile(r" \[[OP]\]$")
 _REMEDIES = {
     "minimum": "give {} or more",
     "exclusiveMinimum": "give more than {}",
@@ -160,14 +162,14 @@ def _messages(error: jsonschema.ValidationError) -> Iterator[str]:
     elif error.validator == "pattern" and "propertyNames" not in error.absolute_schema_path:
         # An address may hold a password or a signature, and a wrong one cannot be taken apart.
         told = re.sub(r"://.*@|\?.*", "…", repr(instance)) if "://" in repr(instance) else repr(instance)
-        yield f"key {key} is {told}, which is not of the form it needs; it is this: {schema['description']}"
+        yield f"key {key} is {told}, which is not of the form it needs; it is this: {_MARK.sub('', schema['description'])}"
     elif error.validator == "pattern":
         yield f"name {error.instance!r} under {key} must be lower-case letters, digits, '-' and '_'" + (
             ", and not models, tables, figures or pretraining" if key == "datasets" else ""
         )
     else:
         remedy = _REMEDIES.get(str(error.validator), "").format(rule)
-        yield f"key {key}: {error.message}{remedy and f': {remedy}'}{_hint(instance, rule) if error.validator == 'type' else ''}"
+        yield f"key {key}: {error.message}{remedy and f': {remedy}'}{_hint(instance, schema) if error.validator == 'type' else ''}"
 
 
 def _form(schema: Mapping[str, Any]) -> str:
@@ -178,9 +180,11 @@ def _form(schema: Mapping[str, Any]) -> str:
     return f"{schema['type']}s{least}"
 
 
-def _hint(value: object, rule: object) -> str:
-    """Say what a number that arrived as text may come from, or a text that arrived as something else."""
-    wanted = rule if isinstance(rule, list) else [rule]
+def _hint(value: object, schema: Mapping[str, Any]) -> str:
+    """Say what a number that arrived as text may come from, or a text that arrived as something else, and what keys an object has."""
+    wanted = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    if wanted == ["object"] and schema.get("properties"):
+        return f" (write what it says below it: it has the keys {', '.join(schema['properties'])})"
     if "array" in wanted and isinstance(value, str | int | float):
         return f" (write it in brackets: [{value}])"
     if value is None and "string" in wanted:

@@ -219,7 +219,11 @@ def test_partial_corruption_list_is_kept(schema):
             "datasets.street.ground_sample_distance (metres per pixel of its images), a number",
         ),
         ("models.scalemae", {"ground_sample_distance": "sensors"}, "key models.scalemae.ground_sample_distance"),
-        ("extraction", None, "key extraction: None is not of type 'object'"),
+        (
+            "extraction",
+            None,
+            "key extraction: None is not of type 'object' (write what it says below it: it has the keys ",
+        ),
         (
             "extraction.shards",
             {"ade20k": 2},
