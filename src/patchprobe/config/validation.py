@@ -21,9 +21,9 @@ from patchprobe.models.registered import FOLDER, resolve
 from patchprobe.own_files import read_yaml
 
 _LIBRARY = Path(__file__).parents[1]
-# What to do about a value that breaks a rule of the schema, by its name there; ``{}`` is what the rule asks for.
 # Whose choice a value is, at the end of a description.
 _MARK = re.compile(r" \[[OP]\]$")
+# What to do about a value that breaks a rule of the schema, by its name there; ``{}`` is what the rule asks for.
 _REMEDIES = {
     "minimum": "give {} or more",
     "exclusiveMinimum": "give more than {}",
