@@ -46,9 +46,9 @@ quickstart: env
 
 # Workers with a thread each, one more than two processors have: tests of whole runs wait for a third of their time. They take
 # files in the order of tests/conftest.py, the long ones first, so that all end at about the same time. Memory that an array has
-# left stays with its process for the next one, up to half a gigabyte: giving it back and asking for it anew is a tenth of the time.
+# left stays with its process for the next one, up to a quarter of a gigabyte: giving it back and asking for it anew is a tenth of the time.
 test: env programs plugins
-	OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=536870912 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=268435456 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # What some tests use besides: where something cannot be installed, they are skipped and say so. One after the other, since
 # apt-get works once at a time.
