@@ -1,6 +1,6 @@
 # The verbs of this project. Everything runs in .venv, made from requirements/lock.txt.
 # One compiled by its user without optimizations, as pyenv does it unasked, takes a third longer than the system's for what is
-# Python, which is a sixth of the time of all tests.
+# Python, and a sixth longer for all tests.
 SLOW := import sys, sysconfig; sys.exit(sys.base_prefix == "/usr" or "--enable-optimizations" in sysconfig.get_config_var("CONFIG_ARGS"))
 FIT := import ensurepip, sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell if python3 -c '$(SLOW)' && /usr/bin/python3 -c '$(FIT)'; then echo /usr/bin/python3; else echo python3; fi 2> /dev/null)

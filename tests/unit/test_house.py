@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from patchprobe.analyses.declaring import analyses
-from patchprobe.run.provenance import code_digest
+from patchprobe.run.provenance import Sources
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 PACKAGE = SOURCE / "patchprobe"
@@ -104,7 +104,7 @@ def test_code_that_writes_stores_is_in_no_digest_of_what_only_reads_them(tmp_pat
 
     def digests():
         return {
-            job: code_digest(scripts / f"{job[0]}.py", tmp_path / "src", [f"patchprobe.analyses.{job[1]}"])
+            job: Sources(tmp_path / "src").digest(scripts / f"{job[0]}.py", [f"patchprobe.analyses.{job[1]}"])
             for job in jobs
         }
 

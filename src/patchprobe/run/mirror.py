@@ -22,6 +22,8 @@ from patchprobe.stores.objects import ObjectStorage
 
 INDEX = ".results.json"
 IDENTITY = RESULTS / ".identity"
+# The identity is this folder's own, and every clone of the project has the page.
+_NO_RESULTS = (IDENTITY, RESULTS / "README.md")
 _FORMAT = "patchprobe-results-v1"
 _HIDDEN = ".partial"
 
@@ -80,8 +82,7 @@ def pull(url: str) -> list[str]:
     Returns the files that were left out, since they were being replaced when a run was stopped; the next run makes them.
     Raises StoreError if there is nothing to take, or ``results`` holds files already.
     """
-    # What a clone of the project has there is none.
-    if any(path != RESULTS / "README.md" for path in _files()):
+    if next(_files(), None) is not None:
         raise StoreError(f"{RESULTS} holds files already; move the folder away, or take another one, and pull again")
     storage = ObjectStorage(url)
     known = _read_index(storage, taking=True)
@@ -126,7 +127,7 @@ def _files() -> Iterator[Path]:
         names[:] = sorted(name for name in names if name != _HIDDEN)
         for file in sorted(files):
             path = Path(folder) / file
-            if path.is_file() and not path.is_symlink() and not file.endswith(".lock") and path != IDENTITY:
+            if path.is_file() and not path.is_symlink() and not file.endswith(".lock") and path not in _NO_RESULTS:
                 yield path
 
 

@@ -78,11 +78,6 @@ class Sources:
         return self._modules[name]
 
 
-def code_digest(script: Path, source: Path, modules: Iterable[str] = ()) -> str:
-    """Return the :meth:`Sources.digest` of a script by the code that is now in the folder ``source``."""
-    return Sources(source).digest(script, modules)
-
-
 def recall(path: Path) -> None:
     """Take from a file what :func:`remember` wrote there; nothing where it is damaged or of another version of this module."""
     _recalled.clear()

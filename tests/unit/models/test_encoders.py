@@ -14,7 +14,7 @@ from patchprobe.models.backbone import load_model
 from patchprobe.models.encoding import encoder_module, own_encoders
 from patchprobe.models.vit import build_vit
 from patchprobe.run.preflight import _features
-from patchprobe.run.provenance import code_digest
+from patchprobe.run.provenance import Sources
 
 SMALL = {"embed_dim": 48, "depth": 2, "num_heads": 3}
 OWN = own_encoders()
@@ -154,7 +154,7 @@ def test_a_changed_network_makes_the_jobs_of_its_models_stale_and_no_others(repo
     script = repository / "workflow/scripts/extract.py"
 
     def digests():
-        return {name: code_digest(script, tmp_path, model_modules(config, name)) for name in config["models"]}
+        return {name: Sources(tmp_path).digest(script, model_modules(config, name)) for name in config["models"]}
 
     before = digests()
     with (tmp_path / "patchprobe/models/encoders/capi_vit.py").open("a") as file:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from patchprobe.run import provenance
-from patchprobe.run.provenance import canonical, code_digest, spec_hash
+from patchprobe.run.provenance import Sources, canonical, spec_hash
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def tree(tmp_path):
 
 
 def digest(tree, *modules):
-    return code_digest(tree / "script.py", tree / "src", modules)
+    return Sources(tree / "src").digest(tree / "script.py", modules)
 
 
 @pytest.mark.parametrize("name", ["__init__", "a", "sub/__init__", "sub/b", "c"])
@@ -151,8 +151,8 @@ def test_place_of_the_checkout_does_not_count(tree, tmp_path_factory):
 
 def test_reading_imports_nothing(repository):
     program = (
-        "import sys; from pathlib import Path; from patchprobe.run.provenance import code_digest\n"
-        "code_digest(Path('workflow/scripts/extract.py'), Path('src'))\n"
+        "import sys; from pathlib import Path; from patchprobe.run.provenance import Sources\n"
+        "Sources(Path('src')).digest(Path('workflow/scripts/extract.py'))\n"
         "assert not {'torch', 'timm', 'zarr', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], cwd=repository, check=True)
