@@ -75,7 +75,7 @@ def test_named_model_gives_the_official_tokens(repository, official, compare, tm
     # 256 px of 0.875 m in 224 px: one pixel of the input is 1 m, as in Scale-MAE's case
     data = {"adapter": "synthetic", "tiling": {"size": 256}, "ground_sample_distance": 0.875}
     data["splits"] = {"train": {"source": "train"}, "evaluation": {"source": "val"}}
-    own = {"arguments": REDUCED, "sha256": None}
+    own = {"arguments": REDUCED, "sha256": None, "md5": None}
     if images.shape[2:] != (224, 224):
         own["input_size"] = list(images.shape[2:])
     schema = load_schema(repository / "config/schema/config.schema.yaml")

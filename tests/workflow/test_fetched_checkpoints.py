@@ -178,7 +178,8 @@ def test_what_cannot_be_fetched_says_what_to_put_where(project, server, monkeypa
 
 
 def test_another_file_than_expected_ends_the_run(project, server, files):
-    point(project, sha256="0" * 64)
-    done = project.snakemake("--cores", "2", *TARGETS[:2], check=False)
-    assert done.returncode and "models.tiny.sha256 is" in done.stdout
-    assert not checkpoint(project).exists()
+    for kind, wrong in (("sha256", "0" * 64), ("md5", "0" * 6)):
+        point(project, **{"sha256": None, "md5": None, kind: wrong})
+        done = project.snakemake("--cores", "2", *TARGETS[:2], check=False)
+        assert done.returncode and f"models.tiny.{kind} is" in done.stdout
+        assert not checkpoint(project).exists()

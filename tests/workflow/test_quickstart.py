@@ -60,6 +60,7 @@ def smaller(config, served, port):
     for name in (*FILES, "random-vit"):
         config["models"][name]["arguments"] = REDUCED
     config["models"]["supervised"]["sha256"] = hashlib.sha256(served[FILES["supervised"][0]]).hexdigest()
+    config["models"]["mae"]["md5"] = hashlib.md5(served[FILES["mae"][0]]).hexdigest()[:6]
     for variant in config["models"]["mae"]["variants"].values():
         variant["features"] = 12
     config["patch_classification"]["linear"]["steps"] = 20

@@ -7,4 +7,4 @@ from patchprobe.run.jobs import run_job
 
 with run_job(snakemake) as job:
     spec = job.spec
-    fetch(Checkpoint(spec["name"], job.output.file, spec["url"], spec["sha256"], spec["mirror"]))
+    fetch(Checkpoint(path=job.output.file, **spec))

@@ -152,7 +152,7 @@ def fetched(config: Config, checkpoint: str) -> dict[str, Any]:
     same = [(name, entry) for name, entry in _with_files(config) if checkpoint_name(entry) == checkpoint]
     name, entry = next((pair for pair in same if pair[1]["url"]), same[0])
     mirror = mirrored(config["mirror"], Path(checkpoint).name) if config["mirror"] else None
-    return {"name": name, "url": entry["url"], "sha256": entry["sha256"], "mirror": mirror}
+    return {"model": name, "url": entry["url"], "sha256": entry["sha256"], "md5": entry.get("md5"), "mirror": mirror}
 
 
 def _with_files(config: Config) -> list[tuple[str, Mapping[str, Any]]]:

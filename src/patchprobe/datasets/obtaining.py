@@ -34,7 +34,7 @@ from patchprobe.downloads.addresses import is_offline, mirrored, without_secrets
 from patchprobe.downloads.contents import is_web_page, no_archive
 from patchprobe.downloads.fetching import Patience, fetch
 from patchprobe.downloads.unpacking import ArchiveError, merge, need_space, unpack, unpacked_size
-from patchprobe.downloads.wanted import Keys, Wanted
+from patchprobe.downloads.wanted import KINDS, Keys, Wanted
 from patchprobe.errors import DownloadError
 from patchprobe.files import disk_errors, file_digests, folder_content, locked, write_atomic
 
@@ -127,10 +127,10 @@ def _archives(wanted: Obtained, known: Mapping[str, Any]) -> dict[Archive, Wante
         addresses = (mirrored(wanted.mirror, archive.name),) if wanted.mirror else archive.addresses
         keys = Keys(
             address=wanted.key,
-            digest=f"{wanted.key}: the {whose} digest of {archive.name}",
+            digest=dict.fromkeys(KINDS, f"{wanted.key}: the {whose} digest of {archive.name}"),
             place=wanted.key,
             root="data_root",
-            correct="Take another mirror",
+            correct=dict.fromkeys(KINDS, "Take another mirror"),
             unchecked=f"recorded in {lock_file(wanted.root).name}, and compared from now on",
         )
         path = wanted.data_root / DOWNLOADS / archive.name
@@ -164,8 +164,8 @@ def _check(file: Wanted) -> None:
     wrong = file.differs(file_digests(file.path, file.digests)) if file.digests else None
     if wrong:
         raise DownloadError(
-            f"{file.keys.digest} is {wrong[0]}, but {file.path} ({file.path.stat().st_size} bytes), which was put there by hand, has "
-            f"{wrong[1]}: it is another file or damaged; delete it and run again"
+            f"{wrong.name} is {wrong.expected}, but {file.path} ({file.path.stat().st_size} bytes), which was put there by hand, has "
+            f"{wrong.found}: it is another file or damaged; delete it and run again"
         )
 
 

@@ -79,9 +79,9 @@ def _fetch(wanted: Wanted, partial: PartialFile, patience: Patience) -> None:
         what = wanted.foreign(partial.beginning(BEGINNING))
         if wrong:
             said.append(
-                f"{wanted.keys.digest} is {wrong[0]} but the file from {source.shown} has {wrong[1]} "
+                f"{wrong.name} is {wrong.expected} but the file from {source.shown} has {wrong.found} "
                 f"({partial.size} bytes): it is {what or 'another file, or was damaged on the way'}, and was deleted. "
-                f"{wanted.keys.correct}"
+                f"{wanted.keys.correct[wrong.kind]}"
             )
         elif what and not wanted.digests:
             said.append(
@@ -116,7 +116,7 @@ def _place(wanted: Wanted, partial: PartialFile, source: Source, sha256: str) ->
         wanted.record.unlink()
         partial.discard()
         raise DownloadError(f"{wanted.path} was put there during the download, which is dropped: run again") from None
-    known = "as expected" if wanted.digests else wanted.keys.unchecked
+    known = f"{' and '.join(wanted.digests)} as expected" if wanted.digests else wanted.keys.unchecked
     print(f"{wanted.path}: {size} bytes, sha256 {sha256} ({known})", file=sys.stderr)
 
 

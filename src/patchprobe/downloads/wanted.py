@@ -14,15 +14,25 @@ KINDS = ("md5", "sha1", "sha256")
 
 @dataclass(frozen=True)
 class Keys:
-    """What messages name: the keys at which a user says the address, the digest, the place and the root folder of a file;
-    ``correct``, what to correct there if another file comes, and ``unchecked``, what to do where no digest is known."""
+    """What messages name: the keys at which a user says the address, the digest of each kind, the place and the root folder of
+    a file; ``correct``, what to correct if a digest of that kind is another, and ``unchecked``, what to do where none is known."""
 
     address: str
-    digest: str
+    digest: Mapping[str, str]
     place: str
     root: str
-    correct: str
+    correct: Mapping[str, str]
     unchecked: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A digest that is not as it has to be: its name and kind, what was expected, and what was found."""
+
+    name: str
+    kind: str
+    expected: str
+    found: str
 
 
 @dataclass(frozen=True)
@@ -43,12 +53,12 @@ class Wanted:
     foreign: Callable[[bytes], str] = lambda beginning: ""
     own: str | None = None
 
-    def differs(self, found: Mapping[str, str]) -> tuple[str, str] | None:
-        """Return the first digest that is not as it has to be, as expected and as found; None if all are."""
+    def differs(self, found: Mapping[str, str]) -> Difference | None:
+        """Return the first digest that is not as it has to be; None if all are."""
         for kind, expected in self.digests.items():
             if not found[kind].startswith(expected.lower()):
                 shown = "" if kind == "sha256" else f"{kind} "
-                return f"{shown}{expected}", f"{shown}{found[kind]}"
+                return Difference(self.keys.digest[kind], kind, f"{shown}{expected}", f"{shown}{found[kind]}")
         return None
 
     @property

@@ -16,6 +16,7 @@ from patchprobe.models.checkpoints.files import normalised
 from patchprobe.own_files import read_yaml
 
 FOLDER = Path(__file__).with_name("registry")
+_OF_THE_FILE = ("url", "sha256", "md5")
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def resolve(name: str, entry: Mapping[str, Any] | None, folder: Path = FOLDER) -
     """Return the entry ``models.<name>`` with the keys that it takes from the registry.
 
     That is the model that its key ``registry`` names, or without ``source`` and ``registry`` the one of its own name.
-    Keys of the entry win, inside nested mappings too; ``registry`` itself is gone. The registry's ``url`` and ``sha256``
+    Keys of the entry win, inside nested mappings too; ``registry`` itself is gone. The registry's ``url``, ``sha256`` and ``md5``
     belong to its ``checkpoint`` and go if the entry names another file, and with them a decoder in a file of its own, which was
     trained with that encoder; those of a decoder go likewise. ``checkpoint`` is in its shortest form. Raises ConfigError naming the key and the
     nearest names if there is no such model.
@@ -100,7 +101,7 @@ def resolve(name: str, entry: Mapping[str, Any] | None, folder: Path = FOLDER) -
             f"{registered['source']}: leave out source or registry"
         )
     if "checkpoint" in own and own["checkpoint"] != registered.get("checkpoint"):
-        registered = {key: value for key, value in registered.items() if key not in ("url", "sha256")}
+        registered = {key: value for key, value in registered.items() if key not in _OF_THE_FILE}
         if (registered.get("decoder") or {}).get("checkpoint"):
             registered["decoder"] = None
     theirs, ours = registered.get("decoder"), own.get("decoder")
@@ -109,7 +110,7 @@ def resolve(name: str, entry: Mapping[str, Any] | None, folder: Path = FOLDER) -
         and isinstance(ours, Mapping)
         and ours.get("checkpoint", theirs.get("checkpoint")) != theirs.get("checkpoint")
     ):
-        kept = {key: value for key, value in theirs.items() if key not in ("url", "sha256")}
+        kept = {key: value for key, value in theirs.items() if key not in _OF_THE_FILE}
         registered = {**registered, "decoder": kept}
     return _merged(registered, own)
 

@@ -56,7 +56,7 @@ def _section(name: str, model: RegisteredModel) -> Iterator[str]:
         "source": f"`{entry['source']}`, architecture {_code(entry['architecture'])}{_arguments(entry)}",
         "file": _file(entry),
         "get it": model.get,
-        "SHA-256": _digest(entry),
+        "digest": _digest(entry),
         "input": f"{entry['input_size']} px, {_grid(model)} patches of {model.patch_size} px"
         + (f"; released for {model.native_size} px" if model.native_size != entry["input_size"] else ""),
         "position embedding": _positions(model),
@@ -107,10 +107,12 @@ def _decoder(entry: Mapping[str, Any]) -> str:
 def _digest(entry: Mapping[str, Any]) -> str:
     if not entry["checkpoint"]:
         return ""
-    known = entry["sha256"]
+    known, md5 = entry["sha256"], entry.get("md5")
+    if md5:
+        return f"MD5 `{md5}` (its start, from the authors' README); the SHA-256 of your file is printed and recorded"
     if not known:
-        return "not published; that of your file is printed and recorded"
-    return f"`{known}`" + ("" if len(known) == 64 else " (its start, from the name of the file)")
+        return "none is known; the SHA-256 of your file is printed and recorded"
+    return f"SHA-256 `{known}`" + ("" if len(known) == 64 else " (its start, from the name of the file)")
 
 
 def _numbers(values: list[float]) -> str:

@@ -172,6 +172,11 @@ def test_partial_corruption_list_is_kept(schema):
             "C867DB91",
             "key models.dino.sha256 is 'C867DB91', which is not of the form it needs; it is this: SHA-256 of the checkpoint in lower-case",
         ),
+        (
+            "models.mae.md5",
+            "8cad7",
+            "key models.mae.md5 is '8cad7', which is not of the form it needs; it is this: MD5 of",
+        ),
         ("models.dino.sha256", 73958219, "key models.dino.sha256: 73958219 is not of type 'string'"),
         ("models.dino.arguments", {"depth": [1]}, "key models.dino.arguments.depth: [1] is not of type"),
         (
@@ -450,7 +455,7 @@ def test_no_pattern_takes_a_line_break_at_the_end(schema, repository):
             "datasets.street.generate.generator",
         ),
         *("pretraining.images.folder", "datasets.street.splits.train.source", "models.dino.checkpoint"),
-        *("models.dino.url", "models.dino.sha256"),
+        *("models.dino.url", "models.dino.sha256", "models.dino.md5"),
     ],
 )
 @pytest.mark.parametrize("example", [*EXAMPLES, "https://host/w.pth"])

@@ -222,7 +222,7 @@ def test_what_is_read_that_no_job_makes(schema, tmp_path, monkeypatch):
     Path(name).touch()
     assert not re.fullmatch(inputs.absent_checkpoints(config), Path(name).name)
     wanted = inputs.fetched(config, Path(name).name)
-    assert wanted["name"] == "mae" and wanted["url"] == config["models"]["mae"]["url"]
+    assert wanted["model"] == "mae" and wanted["md5"] == "8cad7c" and wanted["url"] == config["models"]["mae"]["url"]
 
 
 def test_files_of_decoders_are_fetched_and_watched_as_those_of_models(schema, tmp_path, monkeypatch):
@@ -235,9 +235,10 @@ def test_files_of_decoders_are_fetched_and_watched_as_those_of_models(schema, tm
     assert inputs.decoder_checkpoint(config, "demo-mae") == inputs.decoder_checkpoint(config, "mae-visualize") == []
     assert re.fullmatch(inputs.absent_checkpoints(config), "mine.pth")
     assert inputs.fetched(config, "mine.pth") == {
-        "name": "mae.decoder",
+        "model": "mae.decoder",
         "url": None,
         "sha256": "0" * 64,
+        "md5": None,
         "mirror": None,
     }
     assert inputs.packaged_decoder(config, "mae") == inputs.packaged_decoder(config, "mae-visualize") == ""

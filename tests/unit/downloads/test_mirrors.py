@@ -19,11 +19,12 @@ from patchprobe.errors import DownloadError
 
 CONTENT = b"PK\x03\x04" + np.random.default_rng(1).bytes(1_499_996)
 DIGESTS = {kind: hashlib.new(kind, CONTENT).hexdigest() for kind in ("md5", "sha1", "sha256")}
-KEYS = Keys("data.address", "data.digest", "data.place", "data_root", "Correct it", "nobody knows its digest")
+NAMES, REMEDIES = {kind: f"data.{kind}" for kind in DIGESTS}, {kind: f"Correct the {kind}" for kind in DIGESTS}
+KEYS = Keys("data.address", NAMES, "data.place", "data_root", REMEDIES, "nobody knows its digest")
 QUICK = Patience(timeout=5, attempts=3, pause=0.01)
 FETCH = (
     "import sys; from pathlib import Path; from patchprobe.downloads.fetching import *; from patchprobe.downloads.wanted import *\n"
-    "keys = Keys('a', 'b', 'c', 'd', 'e', 'f')\n"
+    "keys = Keys('a', {'md5': 'b'}, 'c', 'd', {'md5': 'e'}, 'f')\n"
     "fetch(Wanted(keys, Path(sys.argv[1]), (sys.argv[2],), {'md5': sys.argv[3]}), Patience(60, 3, 0.01))"
 )
 
@@ -72,7 +73,7 @@ def test_every_digest_has_to_fit(first, path, kind):
     with pytest.raises(DownloadError) as caught:
         fetch(wanted(path, first, digests=DIGESTS | {kind: "0" * len(DIGESTS[kind])}), QUICK)
     text = str(caught.value)
-    assert DIGESTS[kind] in text and "data.digest is" in text and "Correct it" in text
+    assert DIGESTS[kind] in text and f"data.{kind} is" in text and f"Correct the {kind}" in text
     assert all(DIGESTS[other] in text for other in DIGESTS) and not list(path.parent.glob("*zip*"))
 
 

@@ -234,6 +234,28 @@ def test_an_unknown_sha256_is_printed_and_noted(tmp_path, weights, capsys):
     assert capsys.readouterr().err == f"models.m: w.safetensors has sha256 {digest}; models.m.sha256 is not set\n"
 
 
+@pytest.mark.parametrize("digits", [6, 32])
+def test_a_right_md5_is_noted_and_the_sha256_of_the_first_time_counts_too(tmp_path, weights, digits, capsys):
+    path = tmp_path / "w.safetensors"
+    save_file(weights, path)
+    md5, sha256 = (hashlib.new(kind, path.read_bytes()).hexdigest() for kind in ("md5", "sha256"))
+    model = load(tmp_path, path.name, md5=md5[:digits].upper())
+    assert model.provenance["checkpoint_verified"] is True and sha256 in capsys.readouterr().err
+    (tmp_path / "w.safetensors.fetched.json").write_text(json.dumps({"sha256": "0" * 64}))
+    with pytest.raises(ModelError, match=r"and had 0{64} when it was fetched"):
+        load(tmp_path, path.name, md5=md5[:digits])
+    assert load(tmp_path, path.name, md5=md5, sha256=sha256).provenance["checkpoint_verified"]
+
+
+@pytest.mark.parametrize("sha256", [None, "right"])
+def test_a_wrong_md5_is_an_error_with_both(tmp_path, weights, sha256):
+    path = tmp_path / "w.safetensors"
+    save_file(weights, path)
+    md5, right = (hashlib.new(kind, path.read_bytes()).hexdigest() for kind in ("md5", "sha256"))
+    with pytest.raises(ModelError, match=rf"models\.m\.md5 is 000000, but .*w\.safetensors .* has {md5}"):
+        load(tmp_path, path.name, md5="000000", sha256=sha256 and right)
+
+
 def test_a_file_that_is_no_longer_what_was_fetched_is_an_error(tmp_path, weights):
     save_file(weights, tmp_path / "w.safetensors")
     record = tmp_path / "w.safetensors.fetched.json"
@@ -267,8 +289,15 @@ def test_another_file_is_not_even_read_if_its_sha256_is_wrong(tmp_path):
 @pytest.mark.parametrize("sha256", ["1234567", "g" * 64, "0" * 65])
 def test_what_is_no_sha256_is_an_error(tmp_path, weights, sha256):
     save_file(weights, tmp_path / "w.safetensors")
-    with pytest.raises(ModelError, match=r"models\.m\.sha256: .* is not a SHA-256, nor its first 8 or more digits"):
+    with pytest.raises(ModelError, match=r"models\.m\.sha256: .* is no SHA-256, nor its first 8 or more digits"):
         load(tmp_path, "w.safetensors", sha256=sha256)
+
+
+@pytest.mark.parametrize("md5", ["12345", "g" * 32, "0" * 33])
+def test_what_is_no_md5_is_an_error(tmp_path, weights, md5):
+    save_file(weights, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=r"models\.m\.md5: .* is no MD5, nor its first 6 or more digits"):
+        load(tmp_path, "w.safetensors", md5=md5)
 
 
 @pytest.mark.parametrize("file", ["../w.pth", "inner/../../w.pth", "/w.pth", "package:../w.pth", "package:/etc/w.pth"])

@@ -25,6 +25,7 @@ CONTENT = (
     + (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + bytes(17))[::-1]
 )
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+MD5 = hashlib.md5(CONTENT).hexdigest()
 QUICK = Patience(timeout=5, attempts=3, pause=0.01)
 FETCH = (
     "import sys; from pathlib import Path; from patchprobe.models.checkpoints.fetching import *\n"
@@ -46,8 +47,8 @@ def path(tmp_path):
     return tmp_path / "checkpoints/dino.pth"
 
 
-def wanted(path, url, sha256=None):
-    return Checkpoint("dino", path, url, sha256)
+def wanted(path, url, sha256=None, md5=None):
+    return Checkpoint("dino", path, url, sha256, md5)
 
 
 def ranges(server):
@@ -198,6 +199,25 @@ def test_wrong_sha256(server, path, expected):
     text = refused(wanted(path, server.url, expected))
     assert f"models.dino.sha256 is {expected}" in text and SHA256 in text and str(len(CONTENT)) in text
     assert left(path) == []
+
+
+@pytest.mark.parametrize("expected", ["0" * 32, "012345"])
+@pytest.mark.parametrize("sha256", [None, SHA256])
+def test_wrong_md5(server, path, expected, sha256):
+    text = refused(wanted(path, server.url, sha256, expected))
+    assert f"models.dino.md5 is md5 {expected} but the file" in text and MD5 in text
+    assert "Correct the url or, if this is the file you want, the md5" in text
+    assert left(path) == []
+
+
+def test_where_only_the_start_of_an_md5_is_known_the_first_sha256_counts_too(server, path, capfd):
+    fetch(wanted(path, server.url, md5=MD5[:6]), QUICK)
+    assert path.read_bytes() == CONTENT and f"sha256 {SHA256} (md5 as expected)" in capfd.readouterr().err
+    path.unlink()
+    record = path.with_name("dino.pth.fetched.json")
+    record.write_text(json.dumps({"sha256": "0" * 64}))
+    text = refused(wanted(path, server.url, md5=MD5[:6]))
+    assert f"the sha256 of the first download ({record}) is {'0' * 64}" in text and "remove that record" in text
 
 
 @pytest.mark.parametrize(
@@ -449,8 +469,8 @@ def test_folder_that_cannot_be_made(server, tmp_path):
 
 def test_what_a_mirror_has_not_is_named_with_the_models_own_address(path, tmp_path, monkeypatch):
     own, mirror = "https://example.org/dino.pth", (tmp_path / "mirror/dino.pth").as_uri()
-    assert f"get {mirror} or {own} elsewhere" in refused(Checkpoint("dino", path, own, None, mirror))
+    assert f"get {mirror} or {own} elsewhere" in refused(Checkpoint("dino", path, own, None, mirror=mirror))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert f"get http://127.0.0.1:9/dino.pth or {own} elsewhere" in refused(
-        Checkpoint("dino", path, own, None, "http://127.0.0.1:9/dino.pth")
+        Checkpoint("dino", path, own, None, mirror="http://127.0.0.1:9/dino.pth")
     )

@@ -162,6 +162,12 @@ def test_files_have_a_layout_and_the_name_of_their_address(name):
     assert files.count(entry["checkpoint"]) == 1
 
 
+def test_the_digests_in_the_readme_of_mae_are_compared():
+    """They are the first six digits of MD5s, of the files of pre-training alone (README of facebookresearch/mae)."""
+    given = {name: md5 for name in NAMES if (md5 := registered_model(name).entry.get("md5"))}
+    assert given == {"mae": "8cad7c", "mae-l": "b8b06e", "mae-h": "9bdbb0"}
+
+
 def test_batch_norm_is_for_mae_only():
     probes = {name: registered_model(name).entry.get("probe", {}).get("batch_norm", False) for name in NAMES}
     assert {name for name, batch_norm in probes.items() if batch_norm} == {
@@ -192,7 +198,14 @@ def folder(tmp_path):
     """A registry with the one model ``vit``."""
     facts = {"title": "V", "family": "supervised", "paper": {}, "trained_on": "x", "native_size": 8, "patch_size": 4}
     facts |= {"positions": "absolute", "licence": {}, "get": "x", "quirks": []}
-    entry = {"source": "timm", "architecture": "vit", "checkpoint": "a.pth", "url": "http://a", "sha256": "0" * 8}
+    entry = {
+        "source": "timm",
+        "architecture": "vit",
+        "checkpoint": "a.pth",
+        "url": "http://a",
+        "sha256": "0" * 8,
+        "md5": "0" * 6,
+    }
     entry |= {"arguments": {"depth": 2, "num_heads": 3}, "input_size": 8}
     (tmp_path / "vit.yaml").write_text(yaml.safe_dump({"model": facts, "entry": entry}))
     return tmp_path
@@ -209,7 +222,7 @@ def test_own_keys_win_inside_mappings_too(folder):
 
 def test_another_file_has_neither_address_nor_digest_of_the_registrys(folder):
     resolved = resolve("vit", {"checkpoint": "b.pth"}, folder)
-    assert resolved["checkpoint"] == "b.pth" and not {"url", "sha256"} & resolved.keys()
+    assert resolved["checkpoint"] == "b.pth" and not {"url", "sha256", "md5"} & resolved.keys()
     assert resolve("vit", {"checkpoint": "b.pth", "sha256": "1" * 8}, folder)["sha256"] == "1" * 8
     for same in ("a.pth", "./a.pth", "absent/../a.pth"):
         resolved = resolve("vit", {"checkpoint": same}, folder)

@@ -11,32 +11,34 @@ from patchprobe.models.checkpoints.files import format_of, stranger
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The file of a model: where it belongs, where it can be had, and the SHA-256 (or its first digits) if known; ``mirror`` is
-    the file's address there if one is asked in place of ``url``."""
+    """The file of a model: where it belongs, where it can be had, and its SHA-256 and MD5 (or their first digits) if known;
+    ``mirror`` is the file's address there if one is asked in place of ``url``."""
 
     model: str
     path: Path
     url: str | None
     sha256: str | None
+    md5: str | None = None
     mirror: str | None = None
 
 
 def fetch(checkpoint: Checkpoint, patience: Patience | None = None) -> None:
-    """Get a checkpoint, unless it is there; raises DownloadError if it cannot be had, is another file than its SHA-256
-    says or, where none is known, begins like no file of weights. Where nobody gave a SHA-256 that of the first time counts."""
+    """Get a checkpoint, unless it is there; raises DownloadError if it cannot be had, is another file than its digests
+    say or, where none is known, begins like no file of weights. Where nobody gave a SHA-256 that of the first time counts."""
     key = f"models.{checkpoint.model}"
-    digest, correct = (
-        f"{key}.sha256",
-        f"{'Take another mirror' if checkpoint.mirror else 'Correct the url'} or, if this is the file you want, the sha256",
-    )
-    known, address = checkpoint.sha256, checkpoint.mirror or checkpoint.url
-    if not known and (known := first_sha256(checkpoint.path)):
-        digest = f"{key}.checkpoint: the sha256 of the first download ({record_of(checkpoint.path)})"
-        correct = "Ask the publisher what changed; if this is the file you want, remove that record"
+    digests = {"md5": checkpoint.md5, "sha256": checkpoint.sha256}
+    name = {kind: f"{key}.{kind}" for kind in digests}
+    otherwise = "Take another mirror" if checkpoint.mirror else "Correct the url"
+    correct = {kind: f"{otherwise} or, if this is the file you want, the {kind}" for kind in digests}
+    if not checkpoint.sha256 and (first := first_sha256(checkpoint.path)):
+        digests["sha256"] = first
+        name["sha256"] = f"{key}.checkpoint: the sha256 of the first download ({record_of(checkpoint.path)})"
+        correct["sha256"] = "Ask the publisher what changed; if this is the file you want, remove that record"
+    address = checkpoint.mirror or checkpoint.url
     wanted = Wanted(
         keys=Keys(
             address=f"{key}.url by mirror" if checkpoint.mirror else f"{key}.url",
-            digest=digest,
+            digest=name,
             place=f"{key}.checkpoint",
             root="checkpoint_root",
             correct=correct,
@@ -44,7 +46,7 @@ def fetch(checkpoint: Checkpoint, patience: Patience | None = None) -> None:
         ),
         path=checkpoint.path,
         addresses=(address,) if address else (),
-        digests={"sha256": known} if known else {},
+        digests={kind: digest for kind, digest in digests.items() if digest},
         content="weights",
         foreign=_no_weights,
         own=checkpoint.url,

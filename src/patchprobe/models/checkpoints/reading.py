@@ -19,7 +19,7 @@ from torch import nn
 
 from patchprobe.downloads.wanted import first_sha256, record_of
 from patchprobe.errors import ModelError, shown
-from patchprobe.files import file_sha256, fingerprint
+from patchprobe.files import file_digests, fingerprint
 from patchprobe.models.checkpoints.arrays import is_archive_of_arrays, read_arrays
 from patchprobe.models.checkpoints.files import BEGINNING, Format, checkpoint_path, format_of, stranger
 from patchprobe.models.checkpoints.limits import TooLargeError, check_archive, check_tensors, limited_memory
@@ -28,7 +28,8 @@ from patchprobe.models.checkpoints.sorting import beside, layout_hint, sort_file
 from patchprobe.models.layout import Contents, Weights, shortened
 
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt", ".npz")
-_SHA256 = re.compile(r"[0-9a-f]{8,64}", re.IGNORECASE)
+# Of each kind of digest, as hashlib calls it: its name, its digits, and the fewest of them that are compared.
+_DIGESTS = {"sha256": ("SHA-256", 64, 8), "md5": ("MD5", 32, 6)}
 
 # What official files carry beside tensors: the arguments of the training run, numbers that NumPy made, and settings
 # of yacs, which are read as plain dictionaries. Nothing here runs code of the file.
@@ -61,15 +62,14 @@ class Checkpoint:
 def open_checkpoint(name: str, entry: Mapping[str, Any], checkpoint_root: Path) -> Checkpoint:
     """Read the file of ``models.<name>`` and sort its tensors by the layout of the entry.
 
-    ``entry["sha256"]`` is compared with the file if it is given, and the file's own is printed otherwise. Raises
-    ModelError naming key and file: no such file, not weights, another SHA-256, Python objects that could run code,
+    ``entry["sha256"]`` and ``entry["md5"]`` are compared with the file if they are given; without the former the file's own is
+    printed. Raises ModelError naming key and file: no such file, not weights, another digest, Python objects that could run code,
     another layout, values that are not finite or not in half, single or double precision.
     """
     key = f"models.{name}.checkpoint"
     path = checkpoint_path(name, entry, checkpoint_root)
     _format(path, key)
-    digest = file_sha256(path)
-    verified = _verify(name, entry.get("sha256"), path, digest)
+    digest, verified = _verified(name, entry, path)
     layout = entry.get("layout") or "timm"
     file = read_checkpoint(path, key)
     try:
@@ -115,8 +115,7 @@ def open_decoder(name: str, entry: Mapping[str, Any], checkpoint_root: Path) -> 
     key = f"models.{name}.decoder.checkpoint"
     path = checkpoint_path(f"{name}.decoder", entry, checkpoint_root)
     _format(path, key)
-    digest = file_sha256(path)
-    _verify(f"{name}.decoder", entry.get("sha256"), path, digest)
+    digest, _ = _verified(f"{name}.decoder", entry, path)
     weights = read_checkpoint(path, key)
     others = [other for other, value in weights.items() if not isinstance(value, torch.Tensor)]
     if others or not weights:
@@ -211,9 +210,23 @@ def summary(names: Iterable[str]) -> list[str]:
     return [same[0] if len(same) == 1 else f"{group} ({len(same)} tensors)" for group, same in sorted(groups.items())]
 
 
-def _verify(name: str, expected: str | None, path: Path, digest: str) -> bool:
-    """Compare a SHA-256, or the start of one, with that of the file; returns whether there was one to compare."""
-    if not expected:
+def _verified(name: str, entry: Mapping[str, Any], path: Path) -> tuple[str, bool]:
+    """Return a file's SHA-256 and whether there was a digest, or the start of one, to compare; raise ModelError if it differs."""
+    given = {kind: str(entry[kind]) for kind in _DIGESTS if entry.get(kind)}
+    found = file_digests(path, {"sha256", *given})
+    for kind, expected in given.items():
+        title, most, fewest = _DIGESTS[kind]
+        if not re.fullmatch(rf"[0-9a-f]{{{fewest},{most}}}", expected, re.IGNORECASE):
+            raise ModelError(
+                f"models.{name}.{kind}: {expected!r} is no {title}, nor its first {fewest} or more digits: correct it"
+            )
+        if not found[kind].startswith(expected.lower()):
+            raise ModelError(
+                f"models.{name}.{kind} is {expected}, but {path} ({path.stat().st_size} bytes) has {found[kind]}: the file is "
+                "damaged or another one; delete it and download it again, or correct the key"
+            )
+    digest = found["sha256"]
+    if "sha256" not in given:
         first = first_sha256(path)
         if first and first != digest:
             raise ModelError(
@@ -222,17 +235,7 @@ def _verify(name: str, expected: str | None, path: Path, digest: str) -> bool:
                 f"file you want, remove {record_of(path).name} or set models.{name}.sha256"
             )
         print(f"models.{name}: {path.name} has sha256 {digest}; models.{name}.sha256 is not set", file=sys.stderr)
-        return False
-    if not _SHA256.fullmatch(expected):
-        raise ModelError(
-            f"models.{name}.sha256: {expected!r} is not a SHA-256, nor its first 8 or more digits: correct it"
-        )
-    if not digest.startswith(expected.lower()):
-        raise ModelError(
-            f"models.{name}.sha256 is {expected}, but {path} ({path.stat().st_size} bytes) has {digest}: the file is "
-            "damaged or another one; delete it and download it again, or correct the key"
-        )
-    return True
+    return digest, bool(given)
 
 
 def _read_tensors(path: Path, kind: Format) -> Any:
