@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from official import check, families, write
+from official import check, families, release_memory, write
 
 FAMILIES = families()
 LARGEST = "ijepa_vith14"
@@ -23,6 +23,7 @@ def test_full_size_tokens_equal_the_official_ones(official, compare, full_size, 
             assert (backbone.features, backbone.blocks) == family.size
             del backbone
         if folder == LARGEST:
+            release_memory()
             _loading_takes_little_more_memory_than_the_file(family, path)
         path.unlink()
 
