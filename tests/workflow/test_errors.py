@@ -28,6 +28,12 @@ def test_misspelt_key_stops_before_the_dag(fresh):
     assert "Traceback" not in text and "Building DAG" not in text
 
 
+def test_a_target_of_a_model_that_is_not_there_names_those_that_are(fresh):
+    text = failure(fresh(), "--cores", "1", "--dry-run", "results/models/my-vit.csv")
+    assert "results/models/my-vit.csv: models of the configuration has no my-vit, but " in text
+    assert "MissingRuleException" not in text and "Traceback" not in text
+
+
 def test_missing_root_names_folder_and_keys(fresh):
     dataset = {"adapter": "camvid", "root": "CamVid", "tiling": {"size": 32}}
     splits = {"train": {"source": "train"}, "evaluation": {"source": "test"}}

@@ -52,7 +52,7 @@ def project(repository, tmp_path_factory):
 def test_curves_have_the_named_models_and_the_controls(project):
     rows = pd.read_csv(project.folder / TARGETS[0])
     assert set(rows["model"]) == {"demo-mae", "pixels"}
-    points = {(row.variant, row.at) for row in rows[rows["model"] == "demo-mae"].fillna("").itertuples()}
+    points = {(row.variant, row.at) for row in rows[rows["model"] == "demo-mae"].fillna({"variant": ""}).itertuples()}
     counted = ("drop-top-variance", "drop-random", "drop-top-components", "drop-position", "drop-position-planes")
     assert points == {("", 0), ("drop-norm", 0), ("drop-position-mean", 0), *((name, 2) for name in counted)}
     # Raw pixels of a black image are the same everywhere.

@@ -59,9 +59,16 @@ class Call:
 
     def take_part(self) -> None:
         """Wrap Snakemake's functions; parsed twice in one process, this wraps them again and not the wrappers."""
+        snakemakes_init = getattr(DAG.init, "wrapped", DAG.init)
         snakemakes_check = getattr(DAG.check_incomplete, "wrapped", DAG.check_incomplete)
         snakemakes_clean = getattr(DAG.clean, "wrapped", DAG.clean)
         snakemakes_inputs = getattr(PersistenceBase._input, "wrapped", PersistenceBase._input)
+
+        async def init(dag: Any, *options: Any, **others: Any) -> None:
+            """Snakemake's own search for jobs, which says of a target that no rule makes its name and no more."""
+            if self._workflow.is_main_process:
+                _in_one_line(preflight.check_targets, dag.targetfiles, self._config)
+            await snakemakes_init(dag, *options, **others)
 
         async def check_incomplete(dag: Any) -> None:
             """Snakemake's own check, after which it decides what to run."""
@@ -80,13 +87,15 @@ class Call:
             return [path for path in snakemakes_inputs(persistence, job) if str(path) not in left_out]
 
         wrappers: list[tuple[Any, Any]] = [
+            (init, snakemakes_init),
             (check_incomplete, snakemakes_check),
             (clean, snakemakes_clean),
             (recorded_inputs, snakemakes_inputs),
         ]
         for wrapper, original in wrappers:
             wrapper.wrapped = original
-        DAG.check_incomplete, DAG.clean, PersistenceBase._input = check_incomplete, clean, recorded_inputs
+        DAG.init, DAG.check_incomplete, DAG.clean = init, check_incomplete, clean
+        PersistenceBase._input = recorded_inputs
         rounds.one_timer(JobScheduler)
 
     async def _decide(self, dag: Any) -> None:

@@ -6,16 +6,38 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from patchprobe.errors import ConfigError, DataError, ModelError
+from patchprobe.errors import ConfigError, DataError, ModelError, suggestion
 from patchprobe.files import check_writable
 from patchprobe.models.encoding import make_known
 
 # Longer, and the clock of a file server is not merely a little ahead of this machine's.
 _WAIT = 10.0
 _SHOWN = 3
+# Folders of results which no data set may be named like.
+_OF_NO_DATA_SET = ("models", "tables", "figures", "pages", "pretraining")
+
+
+def check_targets(targets: Iterable[str], config: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a file of results that is asked of a model or data set which the validated ``config`` has not."""
+    for target in targets:
+        folder, *parts = PurePosixPath(target).parts or ("",)
+        if folder != "results" or len(parts) < 2:
+            continue
+        if parts[0] == "models":
+            kind, name = "models", parts[1].partition(".")[0]
+        elif parts[0] not in _OF_NO_DATA_SET:
+            kind, name = "datasets", parts[0]
+        else:
+            continue
+        if name not in (known := sorted(config[kind])):
+            near = suggestion(name, known)
+            raise ConfigError(
+                f"{target}: {kind} of the configuration has no {name}, but {', '.join(known)}: "
+                f"{near + ' Correct the name, or add it' if near else 'correct the name, or add it'}"
+            )
 
 
 def check_folders(files: Iterable[str]) -> None:

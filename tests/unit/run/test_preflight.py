@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from patchprobe.errors import DataError, StoreError
+from patchprobe.errors import ConfigError, DataError, StoreError
 from patchprobe.files import check_writable, explain
-from patchprobe.run.preflight import check_folders, check_times
+from patchprobe.run.preflight import check_folders, check_targets, check_times
 
 NOW = 1_700_000_000.0
 
@@ -163,3 +163,37 @@ def test_errors_of_the_system_are_explained(error, expected):
 
 def test_nothing_to_check_is_nothing():
     check_writable([])
+
+
+NAMES = {"models": {"dino": {}, "my-vit": {}}, "datasets": {"street": {}, "towns": {}}}
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("all", "extract", "other/x.csv", "results/report.zip", "results/models/dino.csv"),
+        *("results/models/my-vit.removal_stability.parquet", "results/street/images.csv", "results/tables/x.csv"),
+        *("results/pages/x.html", "results/pretraining/mae/x"),
+    ],
+)
+def test_targets_of_the_configuration_and_others_are_left_to_snakemake(target):
+    check_targets([target], NAMES)
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (
+            "results/models/my_vit.csv",
+            r"models of the configuration has no my_vit, but dino, my-vit: did you mean my-vit\?",
+        ),
+        ("results/models/mae.csv", "has no mae, but dino, my-vit: correct the name, or add it"),
+        (
+            "results/stret/images.csv",
+            r"datasets of the configuration has no stret, but street, towns: did you mean street\?",
+        ),
+    ],
+)
+def test_a_target_of_a_name_that_the_configuration_has_not_is_named_with_those_it_has(target, words):
+    with pytest.raises(ConfigError, match=f"^{target}: .*{words}"):
+        check_targets(["all", target], NAMES)
