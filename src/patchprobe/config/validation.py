@@ -185,6 +185,10 @@ def _hint(value: object, schema: Mapping[str, Any]) -> str:
     wanted = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     if wanted == ["object"] and schema.get("properties"):
         return f" (write what it says below it: it has the keys {', '.join(schema['properties'])})"
+    if wanted == ["object"] and "description" in schema:
+        return (
+            f" (write names below it, each with its value: {re.split(r'[.;] ', schema['description'])[0].rstrip('.')})"
+        )
     if "array" in wanted and isinstance(value, str | int | float):
         return f" (write it in brackets: [{value}])"
     if value is None and "string" in wanted:

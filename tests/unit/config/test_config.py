@@ -231,6 +231,13 @@ def test_partial_corruption_list_is_kept(schema):
         ),
         (
             "extraction.shards",
+            4,
+            "key extraction.shards: 4 is not of type 'object' (write names below it, each with its value: Number of jobs, by data "
+            "set, that extract the tokens of its tiles side by side, each on a device of its own)",
+        ),
+        ("models", ["dino"], "(write names below it, each with its value: The models to evaluate, by name)"),
+        (
+            "extraction.shards",
             {"ade20k": 2},
             "key extraction.shards names ade20k, which is not under datasets: there are street",
         ),
