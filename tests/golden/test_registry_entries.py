@@ -11,6 +11,7 @@ from official import REDUCED, Run, output, write
 from patchprobe.config.specs import ground_sample_distance
 from patchprobe.config.validation import load_schema, validate
 from patchprobe.models.backbone import load_model
+from patchprobe.models.registered import registered_model, registered_models, resolve
 
 # model of the registry, golden folder, case at the size of the position embedding and, where there is one, at another
 CASES = [
@@ -65,6 +66,8 @@ VARIANTS = {
     "franca-l": "v1_1_0",
     "franca-l-224": "v1_1_0",
 }
+SATELLITE = ((0.430, 0.411, 0.296), (0.213, 0.156, 0.143))
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 COMPARED = ("patch", "cls", "cls_tokens", "reg")
 
 
@@ -97,3 +100,32 @@ def test_named_model_gives_the_official_tokens(repository, official, compare, tm
     for kind in expected.keys() & COMPARED:
         compare(f"registry: {name}", case, kind, output(kind, done), expected[kind], golden.tolerance(case))
     assert "patch" in expected
+
+
+@pytest.mark.parametrize(("name", "model"), sorted({(name, model) for name, model, _ in CASES}))
+def test_facts_of_the_registry_are_those_of_the_release(official, name, model):
+    structure = official(model).spec["structure"]
+    entry = registered_model(name).entry
+    if structure.get("mean"):
+        scale = 255 if max(structure["mean"]) > 1 else 1
+        assert entry["mean"] == pytest.approx([value / scale for value in structure["mean"]], rel=1e-12)
+        assert entry["std"] == pytest.approx([value / scale for value in structure["std"]], rel=1e-12)
+    if structure.get("native_input"):
+        assert f"patch {registered_model(name).patch_size}" in structure["native_input"] or name == "radio"
+
+
+def test_most_entries_with_official_outputs_state_their_normalisation(official):
+    """The second set of golden folders does, for each of its entries."""
+    stated = {name for name, model, _ in CASES if official(model).spec["structure"].get("mean")}
+    assert len(stated) >= 17 and stated < set(registered_models())
+
+
+@pytest.mark.parametrize("name", ["dinov3-l", "dinov3-l-sat"])
+@pytest.mark.parametrize(("model", "normalisation"), [("dinov3_vitb16", IMAGENET), ("dinov3_vitl16_sat", SATELLITE)])
+def test_another_file_of_dinov3_is_normalised_as_its_names_say(official, tmp_path, name, model, normalisation):
+    write(official(model).content("primary"), tmp_path / "w.pth")
+    entry = resolve(name, {"checkpoint": "w.pth", "arguments": REDUCED})
+    backbone = load_model(name, entry, checkpoint_root=tmp_path, input_size=224, device="cpu")
+    assert (backbone.provenance["mean"], backbone.provenance["std"]) == tuple(map(list, normalisation))
+    own = resolve(name, {"checkpoint": "w.pth", "arguments": REDUCED, "mean": [0.5] * 3, "std": [0.5] * 3})
+    assert load_model(name, own, checkpoint_root=tmp_path, input_size=224, device="cpu").provenance["mean"] == [0.5] * 3

@@ -170,6 +170,9 @@ def test_what_cannot_be_fetched_says_what_to_put_where(project, server, monkeypa
     point(project, url=f"{server.address}/other.safetensors")
     assert "404" in failure()
     point(project, url=None)
+    done = project.snakemake("--cores", "2", *TARGETS[:2], check=False).stdout
+    said = "checkpoints/tiny.safetensors of models.tiny is not there and cannot be fetched: put it there by hand"
+    assert said in done and done.index(said) < done.index("localrule fetch_checkpoint:")
     assert "models.tiny.url" in failure()
     point(project, url=f"{server.address}/tiny.safetensors")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

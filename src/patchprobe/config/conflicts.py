@@ -1,11 +1,13 @@
 """Which keys of a configuration do not go together, though each is valid by itself."""
 
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from patchprobe.analyses.declaring import analyses, kinds_of
 from patchprobe.config.downloads import undownloadable
+from patchprobe.config.inputs import with_files
 from patchprobe.config.specs import ground_sample_distance
 from patchprobe.datasets.annotations import (
     BOXES,
@@ -19,8 +21,8 @@ from patchprobe.datasets.annotations import (
 from patchprobe.downloads.addresses import check_address
 from patchprobe.errors import ConfigError, ModelError, suggestion
 from patchprobe.files import folder_below
-from patchprobe.models.checkpoints.files import check_layout, checkpoint_path
-from patchprobe.models.registered import position_method
+from patchprobe.models.checkpoints.files import check_layout, checkpoint_name, checkpoint_path
+from patchprobe.models.registered import OF_THE_FILE, position_method
 from patchprobe.tokens.variant_kinds import OF_BLACK
 
 
@@ -53,6 +55,11 @@ def conflicts(config: Mapping[str, Any]) -> Iterator[str]:
                 f"key models.{model}.ground_sample_distance has no effect, since models.{model}.position_embedding is "
                 "not gsd: remove it"
             )
+        if position_method(entry) == "gsd" and entry.get("layout") not in (None, "timm", "scalemae"):
+            yield (
+                f"key models.{model}.position_embedding is gsd, which puts Scale-MAE's positions in place of those in the file, but "
+                f"models.{model}.layout is {entry['layout']}: remove the key"
+            )
         for dataset in config["datasets"]:
             try:
                 ground_sample_distance(config, dataset, model)
@@ -75,6 +82,7 @@ def conflicts(config: Mapping[str, Any]) -> Iterator[str]:
             yield (
                 f"key {key} is {path!r}, and Snakemake takes braces in it for wildcards: name one without, or a link to this one"
             )
+    yield from _of_one_file(config)
     yield from _outside(config)
     yield from undownloadable(config)
     for analysis in analyses():
@@ -126,6 +134,23 @@ def _misnamed(model: str, entry: Mapping[str, Any], checkpoint_root: Path) -> It
             checkpoint_path(model, entry, checkpoint_root)
     except (ConfigError, ModelError) as error:
         yield str(error)
+
+
+def _of_one_file(config: Mapping[str, Any]) -> Iterator[str]:
+    """Say which models name one file and say different things of it; it is fetched once, and all of them get what came."""
+    for (one, first), (other, second) in combinations(with_files(config), 2):
+        file = checkpoint_name(first)
+        if not file or checkpoint_name(second) != file:
+            continue
+        said = {key: (first[key], second[key]) for key in OF_THE_FILE if first.get(key) and second.get(key)}
+        for key, (before, after) in said.items():
+            # Where they agree about a digest two addresses are those of one file.
+            same = len(said) > 1 if key == "url" else before.startswith(after) or after.startswith(before)
+            if before != after and not same:
+                yield (
+                    f"keys models.{one}.{key} and models.{other}.{key} differ ({before}, {after}), but both checkpoints are the "
+                    f"file {file}: let them agree, or give one of the files another name"
+                )
 
 
 def _without_decoder(model: str, entry: Mapping[str, Any]) -> Iterator[str]:

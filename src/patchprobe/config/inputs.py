@@ -17,6 +17,7 @@ from patchprobe.downloads.addresses import mirrored
 from patchprobe.files import constant, fingerprint
 from patchprobe.models.checkpoints.files import checkpoint_name, checkpoint_path
 from patchprobe.models.encoding import encoder_module
+from patchprobe.models.registered import OF_THE_FILE
 
 Config = Mapping[str, Any]
 
@@ -143,19 +144,19 @@ def _packaged(name: str, entry: Mapping[str, Any], config: Config) -> str:
 def absent_checkpoints(config: Config) -> str:
     """Return a pattern of the checkpoints that are not there; one that is there is no output, so nothing deletes it."""
     root = Path(config["checkpoint_root"])
-    names = {checkpoint_name(entry) for _, entry in _with_files(config)}
+    names = {checkpoint_name(entry) for _, entry in with_files(config)}
     return "|".join(re.escape(name) for name in sorted(names) if name and not (root / name).exists()) or "(?!)"
 
 
 def fetched(config: Config, checkpoint: str) -> dict[str, Any]:
-    """Return where to get a checkpoint: from the mirror, or from the first model or decoder with its address."""
-    same = [(name, entry) for name, entry in _with_files(config) if checkpoint_name(entry) == checkpoint]
-    name, entry = next((pair for pair in same if pair[1]["url"]), same[0])
+    """Return where to get a checkpoint: from the mirror, or from the model or decoder that says most of address and digests."""
+    same = [(name, entry) for name, entry in with_files(config) if checkpoint_name(entry) == checkpoint]
+    name, entry = max(same, key=lambda pair: [bool(pair[1].get(key)) for key in OF_THE_FILE])
     mirror = mirrored(config["mirror"], Path(checkpoint).name) if config["mirror"] else None
     return {"model": name, "url": entry["url"], "sha256": entry["sha256"], "md5": entry.get("md5"), "mirror": mirror}
 
 
-def _with_files(config: Config) -> list[tuple[str, Mapping[str, Any]]]:
+def with_files(config: Config) -> list[tuple[str, Mapping[str, Any]]]:
     """Return the keys below ``models``, and the entries there, that may name a file: of models, then of their decoders."""
     models = sorted(config["models"].items())
     return [*models, *((f"{name}.decoder", entry["decoder"]) for name, entry in models if entry.get("decoder"))]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from patchprobe.downloads.addresses import without_secrets
+from patchprobe.errors import DownloadError
 
 # What hashlib calls the digests that publishers of data and weights give.
 KINDS = ("md5", "sha1", "sha256")
@@ -57,8 +58,9 @@ class Wanted:
         """Return the first digest that is not as it has to be; None if all are."""
         for kind, expected in self.digests.items():
             if not found[kind].startswith(expected.lower()):
-                shown = "" if kind == "sha256" else f"{kind} "
-                return Difference(self.keys.digest[kind], kind, f"{shown}{expected}", f"{shown}{found[kind]}")
+                name = self.keys.digest[kind]
+                shown = "" if kind == "sha256" or name.endswith(kind) else f"{kind} "
+                return Difference(name, kind, f"{shown}{expected}", f"{shown}{found[kind]}")
         return None
 
     @property
@@ -87,9 +89,18 @@ def record_of(path: Path) -> Path:
 
 
 def first_sha256(path: Path) -> str | None:
-    """Return the SHA-256 that a file had when it was first fetched; None if it was not, or its record is no such record."""
+    """Return the SHA-256 that a file had when it was first fetched, or None if it was not; raises DownloadError if the record
+    of that is damaged, for then nobody knows whether it is the same file."""
+    record = record_of(path)
     try:
-        found = json.loads(record_of(path).read_text(encoding="utf-8"))["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
+        found = json.loads(record.read_text(encoding="utf-8"))["sha256"]
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return found if isinstance(found, str) and re.fullmatch(r"[0-9a-f]{64}", found) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        found = None
+    if isinstance(found, str) and re.fullmatch(r"[0-9a-f]{64}", found):
+        return found
+    raise DownloadError(
+        f"{record} does not say which SHA-256 {path.name} had when it was fetched, so it is damaged: restore it or, if {path.name} is "
+        "the file you want, remove it"
+    )

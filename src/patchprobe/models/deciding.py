@@ -1,5 +1,6 @@
 """What no tensor tells of a model from a file: number of heads and normalisation, decided by its layout or asked for."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,12 @@ def decided(name: str, entry: Mapping[str, Any], contents: Contents, module: nn.
     key that has to be given where neither layout nor architecture tells it.
     """
     arguments = dict(entry.get("arguments") or {})
+    if contents.heads and arguments.get("num_heads", contents.heads) != contents.heads:
+        print(
+            f"models.{name}.arguments.num_heads is {arguments['num_heads']}; in its authors' code a model of this width has "
+            f"{contents.heads}",
+            file=sys.stderr,
+        )
     if "num_heads" not in arguments:
         heads = _heads(name, entry, arguments, contents)
         if heads and heads != _built_heads(module):

@@ -16,7 +16,9 @@ from patchprobe.models.checkpoints.files import normalised
 from patchprobe.own_files import read_yaml
 
 FOLDER = Path(__file__).with_name("registry")
-_OF_THE_FILE = ("url", "sha256", "md5")
+OF_THE_FILE = ("url", "sha256", "md5")
+# Layouts that know by the names in a file which images it was trained on, and so its normalisation.
+_NORMALISED_BY_THE_FILE = ("dinov3", "hf-dinov3")
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,14 @@ class RegisteredModel:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of patches at the entry's input size."""
-        side = self.entry["input_size"] // self.patch_size
+        """Rows and columns of patches at that input size."""
+        side = self.input_size // self.patch_size
         return side, side
+
+    @property
+    def input_size(self) -> int:
+        """Side of the input in pixels: the entry's, or the one that the model is released for."""
+        return int(self.entry.get("input_size") or self.native_size)
 
 
 def registered_models(folder: Path = FOLDER) -> list[str]:
@@ -73,7 +80,7 @@ def resolve(name: str, entry: Mapping[str, Any] | None, folder: Path = FOLDER) -
 
     That is the model that its key ``registry`` names, or without ``source`` and ``registry`` the one of its own name.
     Keys of the entry win, inside nested mappings too; ``registry`` itself is gone. The registry's ``url``, ``sha256`` and ``md5``
-    belong to its ``checkpoint`` and go if the entry names another file, and with them a decoder in a file of its own, which was
+    belong to its ``checkpoint`` and go if the entry names another file, and with them the normalisation where the file tells it, and a decoder in a file of its own, which was
     trained with that encoder; those of a decoder go likewise. ``checkpoint`` is in its shortest form. Raises ConfigError naming the key and the
     nearest names if there is no such model.
     """
@@ -101,7 +108,8 @@ def resolve(name: str, entry: Mapping[str, Any] | None, folder: Path = FOLDER) -
             f"{registered['source']}: leave out source or registry"
         )
     if "checkpoint" in own and own["checkpoint"] != registered.get("checkpoint"):
-        registered = {key: value for key, value in registered.items() if key not in _OF_THE_FILE}
+        told = ("mean", "std") if registered.get("layout") in _NORMALISED_BY_THE_FILE else ()
+        registered = {key: value for key, value in registered.items() if key not in (*OF_THE_FILE, *told)}
         if (registered.get("decoder") or {}).get("checkpoint"):
             registered["decoder"] = None
     theirs, ours = registered.get("decoder"), own.get("decoder")
@@ -110,7 +118,7 @@ def resolve(name: str, entry: Mapping[str, Any] | None, folder: Path = FOLDER) -
         and isinstance(ours, Mapping)
         and ours.get("checkpoint", theirs.get("checkpoint")) != theirs.get("checkpoint")
     ):
-        kept = {key: value for key, value in theirs.items() if key not in _OF_THE_FILE}
+        kept = {key: value for key, value in theirs.items() if key not in OF_THE_FILE}
         registered = {**registered, "decoder": kept}
     return _merged(registered, own)
 

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -91,6 +92,7 @@ def check_size(
     """
     vit: Any = module
     _check_registers(name, architecture, module, weights)
+    _check_relative_positions(name, module, weights)
     held, built = _size(weights), _size(vit.state_dict())
     if held is None or built is None or held == built:
         return
@@ -263,6 +265,27 @@ def _check_registers(name: str, architecture: str, module: nn.Module, weights: M
         f"which {architecture} has {counts[1] or 'no'} places; name the architecture of the file, or set "
         f"models.{name}.arguments.reg_tokens: {counts[0]} if its registry entry has that"
     )
+
+
+def _check_relative_positions(name: str, module: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Raise ModelError where relative positions of patches are those of another grid, to which no official code brings them."""
+    vit: Any = module
+    sides = [_side(state) for state in (weights, vit.state_dict())]
+    if None in sides or sides[0] == sides[1] or _size(weights) != _size(vit.state_dict()):
+        return
+    patch = vit.patch_embed.patch_size[0]
+    raise ModelError(
+        f"models.{name}.input_size: the file has relative positions of {sides[0]} x {sides[0]} patches, which its authors' code brings "
+        f"to no other size, and the input has {vit.patch_embed.grid_size[0]} x {vit.patch_embed.grid_size[1]}: set it to "
+        f"{sides[0] * patch} px"
+    )
+
+
+def _side(weights: Mapping[str, torch.Tensor]) -> int | None:
+    """Return the side in patches of a table of relative positions, (2 side - 1)^2 and three of [CLS]; None without one."""
+    tables = [value for key, value in weights.items() if key.endswith("relative_position_bias_table")]
+    side = math.isqrt(max(len(tables[0]) - 3, 0)) if tables else 0
+    return (side + 1) // 2 if tables and side * side == len(tables[0]) - 3 and side % 2 else None
 
 
 def _describe_size(features: int, blocks: int, patch: int) -> str:

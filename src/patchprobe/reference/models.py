@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from patchprobe.models.registered import RegisteredModel, registered_model, registered_models
+from patchprobe.models.registered import FOLDER, RegisteredModel, registered_model, registered_models
 from patchprobe.reference.generated import with_part
 from patchprobe.reference.verification import verified
 
@@ -28,15 +28,14 @@ def with_reference(page: str) -> str:
     return with_part(page, BEGIN, reference())
 
 
-def reference() -> str:
+def reference(folder: Path = FOLDER) -> str:
     """Return a table of all models of the registry and a section for each, in Markdown."""
-    models = {name: registered_model(name) for name in registered_models()}
+    models = {name: registered_model(name, folder) for name in registered_models(folder)}
     lines = [
         "| name | model | family | input, px | patches | weights' licence |",
         "|---|---|---|---|---|---|",
         *(
-            f"| [`{name}`](#{name}) | {m.title} | {m.family} | {m.entry['input_size']} | {_grid(m)} "
-            f"| {m.licence['weights']} |"
+            f"| [`{name}`](#{name}) | {m.title} | {m.family} | {m.input_size} | {_grid(m)} | {m.licence['weights']} |"
             for name, m in models.items()
         ),
         "",
@@ -57,10 +56,10 @@ def _section(name: str, model: RegisteredModel) -> Iterator[str]:
         "file": _file(entry),
         "get it": model.get,
         "digest": _digest(entry),
-        "input": f"{entry['input_size']} px, {_grid(model)} patches of {model.patch_size} px"
-        + (f"; released for {model.native_size} px" if model.native_size != entry["input_size"] else ""),
+        "input": f"{model.input_size} px, {_grid(model)} patches of {model.patch_size} px"
+        + (f"; released for {model.native_size} px" if model.native_size != model.input_size else ""),
         "position embedding": _positions(model),
-        "normalisation": f"mean {_numbers(entry['mean'])}, standard deviation {_numbers(entry['std'])}",
+        "normalisation": _normalisation(entry),
         "decoder": _decoder(entry),
         "linear probe": "`batch_norm: true`" if entry.get("probe", {}).get("batch_norm") else "",
         "licence": f"code {model.licence['code']}; weights {model.licence['weights']}",
@@ -77,10 +76,20 @@ def _grid(model: RegisteredModel) -> str:
 
 
 def _positions(model: RegisteredModel) -> str:
-    method = model.entry["position_embedding"]
+    method = model.entry.get("position_embedding")
     if not model.positions.startswith("absolute"):
         return model.positions + (f", `{method}`" if method == "gsd" else "")
+    if method is None:
+        return f"{model.positions}; to other sizes as the code of its layout"
+    if method == "timm" and not model.entry.get("checkpoint") and "_radio_" in model.entry["architecture"]:
+        return f"{model.positions}; to other sizes as timm brings them when it loads the weights, see below"
     return f"{model.positions}; to other sizes `{method}`: {_INTERPOLATION[method]}"
+
+
+def _normalisation(entry: Mapping[str, Any]) -> str:
+    if not entry.get("mean") or not entry.get("std"):
+        return "that of the code of its layout"
+    return f"mean {_numbers(entry['mean'])}, standard deviation {_numbers(entry['std'])}"
 
 
 def _arguments(entry: Mapping[str, Any]) -> str:
@@ -89,10 +98,10 @@ def _arguments(entry: Mapping[str, Any]) -> str:
 
 
 def _file(entry: Mapping[str, Any]) -> str:
-    if not entry["checkpoint"]:
+    if not entry.get("checkpoint"):
         return "none to name, timm's hub"
-    layout = f"`{entry['checkpoint']}`, layout `{entry['layout']}`"
-    return f"{layout}, from <{entry['url']}>" if entry["url"] else f"{layout}, by hand"
+    layout = f"`{entry['checkpoint']}`, layout `{entry.get('layout', 'timm')}`"
+    return f"{layout}, from <{entry['url']}>" if entry.get("url") else f"{layout}, by hand"
 
 
 def _decoder(entry: Mapping[str, Any]) -> str:
@@ -105,14 +114,18 @@ def _decoder(entry: Mapping[str, Any]) -> str:
 
 
 def _digest(entry: Mapping[str, Any]) -> str:
-    if not entry["checkpoint"]:
+    if not entry.get("checkpoint"):
         return ""
-    known, md5 = entry["sha256"], entry.get("md5")
-    if md5:
-        return f"MD5 `{md5}` (its start, from the authors' README); the SHA-256 of your file is printed and recorded"
-    if not known:
-        return "none is known; the SHA-256 of your file is printed and recorded"
-    return f"SHA-256 `{known}`" + ("" if len(known) == 64 else " (its start, from the name of the file)")
+    sha256, md5 = entry.get("sha256"), entry.get("md5")
+    own = "the SHA-256 of your file is printed and recorded"
+    known = (
+        f"SHA-256 `{sha256}`" + ("" if len(sha256) == 64 else " (its start, from the name of the file)")
+        if sha256
+        else own
+    )
+    if not md5:
+        return known if sha256 else f"none is known; {own}"
+    return f"MD5 `{md5}`" + ("" if len(md5) == 32 else " (its start, as its authors give it)") + f"; {known}"
 
 
 def _numbers(values: list[float]) -> str:

@@ -116,6 +116,8 @@ class Call:
             if workflow.dryrun:
                 self._say_what_is_of_the_paper(dag)
                 self._say_what_would_be_fetched(dag)
+            else:
+                self._say_what_is_put_there_by_hand(dag)
             # Who leaves params out of the triggers wants results kept whatever made them.
             dag.forcefiles.update(self._planning.forced(RerunTrigger.PARAMS in workflow.rerun_triggers))
         elif self._config["fork_jobs"] and len(workflow.dag_settings.target_jobs) > 1:
@@ -141,18 +143,32 @@ class Call:
             if asked & set(downloads.marker(self._config, name)):
                 print(f"would fetch {downloads.described(self._config, name, release)}", file=sys.stderr)
         for job in dag.jobs:
-            if job.rule.name == "fetch_checkpoint":
-                wanted = inputs.fetched(self._config, job.wildcards.checkpoint)
-                if address := wanted["mirror"] or wanted["url"]:
-                    print(f"would fetch {job.output[0]} from {without_secrets(address)}", file=sys.stderr)
-                else:
-                    print(f"would need {job.output[0]}, to be put there by hand (docs/models.md)", file=sys.stderr)
-            elif job.rule.name == "inspect_model":
+            if job.rule.name == "inspect_model":
                 entry = self._config["models"][job.wildcards.model]
                 if entry["source"] == "timm" and not entry["checkpoint"]:
                     print(
                         f"would take the weights of {job.wildcards.model} from timm's hub or its cache", file=sys.stderr
                     )
+        for file, wanted in self._absent_weights(dag).items():
+            if address := wanted["mirror"] or wanted["url"]:
+                print(f"would fetch {file} from {without_secrets(address)}", file=sys.stderr)
+            else:
+                print(f"would need {file}, to be put there by hand (docs/models.md)", file=sys.stderr)
+
+    def _say_what_is_put_there_by_hand(self, dag: Any) -> None:
+        """Name the weights that no address is known of, at whose jobs the run is going to end, before anything is fetched."""
+        for file, wanted in self._absent_weights(dag).items():
+            if not (wanted["mirror"] or wanted["url"]):
+                print(
+                    f"{file} of models.{wanted['model']} is not there and cannot be fetched: put it there by hand (docs/models.md says "
+                    "where it is), or take the model out",
+                    file=sys.stderr,
+                )
+
+    def _absent_weights(self, dag: Any) -> dict[str, Mapping[str, Any]]:
+        """Return by file what is known of the weights that are asked for and are not there."""
+        jobs = [job for job in dag.jobs if job.rule.name == "fetch_checkpoint"]
+        return {str(job.output[0]): inputs.fetched(self._config, job.wildcards.checkpoint) for job in jobs}
 
     def start(self) -> None:
         """Find what can be found wrong before the first job, and prepare for jobs."""

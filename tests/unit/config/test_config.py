@@ -529,3 +529,32 @@ def test_a_mirror_has_nothing_behind_its_path(schema, address):
 def test_a_penalty_that_rounding_would_decide_is_refused(schema):
     with pytest.raises(ConfigError, match=r"key global_context\.penalties\.0: 1e-12 is less than the minimum of 1e-09"):
         validate(changed("global_context.penalties", [1e-12, 1.0]), schema)
+
+
+@pytest.mark.parametrize(
+    ("key", "one", "other"),
+    [("url", "https://a/w.pth", "https://b/w.pth"), ("sha256", "0" * 8, "1" * 64), ("md5", "abcdef", "abcdee")],
+)
+def test_one_file_that_two_models_say_different_things_of_is_refused(schema, key, one, other):
+    plain = {"source": "timm", "architecture": "vit_base_patch16_224"}
+    models = {"m": plain | {"checkpoint": "w.pth", key: one}, "n": plain | {"checkpoint": "x/../w.pth", key: other}}
+    message = rf"keys models\.m\.{key} and models\.n\.{key} differ \({one}, {other}\), but both checkpoints are the file w\.pth: let them agree, or give"
+    with pytest.raises(ConfigError, match=message):
+        validate(BASE | {"models": models}, schema)
+    models["n"]["checkpoint"] = "v.pth"
+    validate(BASE | {"models": models}, schema)
+
+
+def test_one_file_with_two_addresses_and_one_digest_is_one(schema):
+    plain = {"source": "timm", "architecture": "vit_base_patch16_224", "checkpoint": "w.pth"}
+    models = {"m": plain | {"url": "https://a/w.pth", "sha256": "0" * 64}, "n": plain | {"url": "https://b/w.pth"}}
+    models["n"]["sha256"] = "0" * 8
+    validate(BASE | {"models": models}, schema)
+    validate(BASE | {"models": {"m": models["m"], "n": plain}}, schema)
+
+
+def test_computed_positions_are_for_files_that_may_be_scale_maes(schema):
+    with pytest.raises(
+        ConfigError, match=r"(?s)models\.m\.position_embedding is gsd, which puts Scale-MAE's .*layout is msn: remove"
+    ):
+        validate(BASE | {"models": {"m": {"registry": "msn", "position_embedding": "gsd"}}}, schema)

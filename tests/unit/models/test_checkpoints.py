@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 
 import patchprobe
-from patchprobe.errors import ModelError
+from patchprobe.errors import DownloadError, ModelError
 from patchprobe.models.backbone import check_card, describe_model, load_model
 from patchprobe.models.checkpoints.files import checkpoint_path
 from patchprobe.models.sources import timm as timm_source
@@ -268,7 +268,13 @@ def test_a_file_that_is_no_longer_what_was_fetched_is_an_error(tmp_path, weights
     assert load(tmp_path, "w.safetensors", sha256=digest[:8]).provenance["checkpoint_verified"]
     record.write_text(json.dumps({"sha256": digest}))
     load(tmp_path, "w.safetensors")
-    record.write_text("no record")
+    for damaged in ("", "no record", "[]", "{}", json.dumps({"sha256": digest[:8]})):
+        record.write_text(damaged)
+        with pytest.raises(
+            DownloadError, match=r"w\.safetensors\.fetched\.json .* it is damaged: restore it or,.* remove it"
+        ):
+            load(tmp_path, "w.safetensors")
+    record.unlink()
     load(tmp_path, "w.safetensors")
 
 

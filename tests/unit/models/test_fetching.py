@@ -205,7 +205,7 @@ def test_wrong_sha256(server, path, expected):
 @pytest.mark.parametrize("sha256", [None, SHA256])
 def test_wrong_md5(server, path, expected, sha256):
     text = refused(wanted(path, server.url, sha256, expected))
-    assert f"models.dino.md5 is md5 {expected} but the file" in text and MD5 in text
+    assert f"models.dino.md5 is {expected} but the file" in text and MD5 in text
     assert "Correct the url or, if this is the file you want, the md5" in text
     assert left(path) == []
 

@@ -173,7 +173,8 @@ def test_a_small_file_for_a_base_model_is_called_what_it_is(tmp_path):
         load(tmp_path, state("vit_small_patch16_224"), "timm", arguments={}, input_size=224)
     assert str(error.value) == (
         "models.m.checkpoint: the file holds a ViT-S/16 (384 features, 12 blocks), but models.m.architecture is "
-        "vit_base_patch16_224, a ViT-B/16 (768 features, 12 blocks); name the architecture of the file, or another file"
+        "vit_base_patch16_224, a ViT-B/16 (768 features, 12 blocks); name the architecture of the file, or another file; "
+        f"the file is {tmp_path / 'w.pth'}"
     )
 
 

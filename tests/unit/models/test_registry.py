@@ -15,7 +15,7 @@ from patchprobe.models.backbone import load_model
 from patchprobe.models.layout import open_layout
 from patchprobe.models.registered import registered_model, registered_models, resolve
 from patchprobe.models.vit import build_vit
-from patchprobe.reference.models import with_reference
+from patchprobe.reference.models import reference, with_reference
 
 NAMES = registered_models()
 PAPER = ["supervised", "dino", "dinov2", "ibot", "mae", "simmim", "scalemae"]
@@ -186,6 +186,30 @@ def test_page_of_models_is_made_from_the_registry(repository):
     for name in NAMES:
         model = registered_model(name)
         assert f"### {name}\n" in page and model.get in page and all(quirk in page for quirk in model.quirks)
+
+
+def test_a_model_that_leaves_keys_to_its_layout_has_its_section(tmp_path):
+    facts = {
+        "title": "V",
+        "family": "distilled",
+        "trained_on": "x",
+        "native_size": 64,
+        "patch_size": 8,
+        "positions": "absolute",
+    }
+    facts |= {
+        "paper": {"title": "T", "authors": "A", "year": 2026, "url": "u"},
+        "licence": {"code": "c", "weights": "w"},
+    }
+    entry = {"source": "timm", "architecture": "vit", "checkpoint": "a.pth"}
+    file = {"model": facts | {"get": "By hand.", "quirks": []}, "entry": entry}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(file))
+    section = reference(tmp_path)
+    assert "`a.pth`, layout `timm`, by hand" in section and "64 px, 8 x 8 patches of 8 px" in section
+    assert "to other sizes as the code of its layout" in section and "that of the code of its layout" in section
+    digests = {"md5": "0" * 32, "sha256": "1" * 64}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(file | {"entry": entry | digests}))
+    assert f"MD5 `{'0' * 32}`; SHA-256 `{'1' * 64}` |" in reference(tmp_path)
 
 
 def test_page_without_the_two_lines_is_refused():

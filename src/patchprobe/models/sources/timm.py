@@ -79,9 +79,11 @@ def load_timm(
             stored_grid=entry.get("position_grid"),
             square=contents.square,
         )
+        _refuse_method_without_positions(name, entry, contents.position_embedding, position)
         load_strictly(module, weights, f"models.{name}.checkpoint")
     except ModelError as error:
-        raise ModelError(f"{error}{hint_for(name, checkpoint)}") from error
+        place = "" if str(checkpoint.path) in str(error) else f"; the file is {checkpoint.path}"
+        raise ModelError(f"{error}{hint_for(name, checkpoint)}{place}") from error
     if periods is not None:
         set_rope_periods(name, module, periods)
     if contents.counted_rope:
@@ -101,6 +103,18 @@ def load_timm(
 
 
 SOURCE = load_timm
+
+
+def _refuse_method_without_positions(
+    name: str, entry: Mapping[str, Any], otherwise: PositionEmbedding, position: Mapping[str, Any]
+) -> None:
+    """Refuse a way to resize positions that nothing is resized in, for it would be recorded and mean nothing."""
+    method = entry.get("position_embedding")
+    if position["method"] is None and method not in (None, "timm", otherwise):
+        raise ModelError(
+            f"models.{name}.position_embedding is {method}, but {entry['architecture']} has no absolute position embedding to "
+            "bring to another size: remove the key"
+        )
 
 
 def _refuse_keys_of_files(name: str, entry: Mapping[str, Any]) -> None:
