@@ -18,7 +18,7 @@ from patchprobe.datasets.annotations import (
     annotations,
     whole_images_alone,
 )
-from patchprobe.downloads.addresses import check_address
+from patchprobe.downloads.addresses import check_address, without_secrets
 from patchprobe.errors import ConfigError, ModelError, suggestion
 from patchprobe.files import folder_below
 from patchprobe.models.checkpoints.files import check_layout, checkpoint_name, checkpoint_path
@@ -147,8 +147,9 @@ def _of_one_file(config: Mapping[str, Any]) -> Iterator[str]:
             # Where they agree about a digest two addresses are those of one file.
             same = len(said) > 1 if key == "url" else before.startswith(after) or after.startswith(before)
             if before != after and not same:
+                shown = ", ".join(map(without_secrets if key == "url" else str, (before, after)))
                 yield (
-                    f"keys models.{one}.{key} and models.{other}.{key} differ ({before}, {after}), but both checkpoints are the "
+                    f"keys models.{one}.{key} and models.{other}.{key} differ ({shown}), but both checkpoints are the "
                     f"file {file}: let them agree, or give one of the files another name"
                 )
 

@@ -20,6 +20,8 @@ from patchprobe.errors import ConfigError, suggestion
 from patchprobe.models.registered import FOLDER, resolve
 from patchprobe.own_files import read_yaml
 
+# Folders of results, which no data set may be named like; the pattern of the schema says the same.
+NO_DATA_SETS = ("models", "tables", "figures", "pages", "pretraining")
 _LIBRARY = Path(__file__).parents[1]
 # Whose choice a value is, at the end of a description.
 _MARK = re.compile(r" \[[OP]\]$")
@@ -165,7 +167,7 @@ def _messages(error: jsonschema.ValidationError) -> Iterator[str]:
         yield f"key {key} is {told}, which is not of the form it needs; it is this: {_MARK.sub('', schema['description'])}"
     elif error.validator == "pattern":
         yield f"name {error.instance!r} under {key} must be lower-case letters, digits, '-' and '_'" + (
-            ", and not models, tables, figures or pretraining" if key == "datasets" else ""
+            f", and not {', '.join(NO_DATA_SETS[:-1])} or {NO_DATA_SETS[-1]}" if key == "datasets" else ""
         )
     else:
         remedy = _REMEDIES.get(str(error.validator), "").format(rule)

@@ -16,9 +16,8 @@ from patchprobe.models.checkpoints.files import normalised
 from patchprobe.own_files import read_yaml
 
 FOLDER = Path(__file__).with_name("registry")
+# Keys of an entry that say where its checkpoint can be had and how it is known to be the right one.
 OF_THE_FILE = ("url", "sha256", "md5")
-# Layouts that know by the names in a file which images it was trained on, and so its normalisation.
-_NORMALISED_BY_THE_FILE = ("dinov3", "hf-dinov3")
 
 
 @dataclass(frozen=True)
@@ -44,15 +43,15 @@ class RegisteredModel:
     entry: Mapping[str, Any]
 
     @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of patches at that input size."""
-        side = self.input_size // self.patch_size
-        return side, side
-
-    @property
     def input_size(self) -> int:
         """Side of the input in pixels: the entry's, or the one that the model is released for."""
         return int(self.entry.get("input_size") or self.native_size)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches at the input size."""
+        side = self.input_size // self.patch_size
+        return side, side
 
 
 def registered_models(folder: Path = FOLDER) -> list[str]:
@@ -80,9 +79,9 @@ def resolve(name: str, entry: Mapping[str, Any] | None, folder: Path = FOLDER) -
 
     That is the model that its key ``registry`` names, or without ``source`` and ``registry`` the one of its own name.
     Keys of the entry win, inside nested mappings too; ``registry`` itself is gone. The registry's ``url``, ``sha256`` and ``md5``
-    belong to its ``checkpoint`` and go if the entry names another file, and with them the normalisation where the file tells it, and a decoder in a file of its own, which was
-    trained with that encoder; those of a decoder go likewise. ``checkpoint`` is in its shortest form. Raises ConfigError naming the key and the
-    nearest names if there is no such model.
+    belong to its ``checkpoint`` and go if the entry names another file, and with them a decoder in a file of its own, which was
+    trained with that encoder, and the normalisation where another file tells its own; those of a decoder go likewise.
+    ``checkpoint`` is in its shortest form. Raises ConfigError naming the key and the nearest names if there is no such model.
     """
     own = _shortest(dict(entry or {}))
     if isinstance(own.get("decoder"), Mapping):
@@ -108,7 +107,8 @@ def resolve(name: str, entry: Mapping[str, Any] | None, folder: Path = FOLDER) -
             f"{registered['source']}: leave out source or registry"
         )
     if "checkpoint" in own and own["checkpoint"] != registered.get("checkpoint"):
-        told = ("mean", "std") if registered.get("layout") in _NORMALISED_BY_THE_FILE else ()
+        # The names in a file of DINOv3 tell whether it was trained on satellite images.
+        told = ("mean", "std") if registered.get("layout") == "dinov3" else ()
         registered = {key: value for key, value in registered.items() if key not in (*OF_THE_FILE, *told)}
         if (registered.get("decoder") or {}).get("checkpoint"):
             registered["decoder"] = None

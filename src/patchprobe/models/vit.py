@@ -268,16 +268,15 @@ def _check_registers(name: str, architecture: str, module: nn.Module, weights: M
 
 
 def _check_relative_positions(name: str, module: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
-    """Raise ModelError where relative positions of patches are those of another grid, to which no official code brings them."""
+    """Raise ModelError where relative positions of patches are those of another grid than the input's."""
     vit: Any = module
     sides = [_side(state) for state in (weights, vit.state_dict())]
     if None in sides or sides[0] == sides[1] or _size(weights) != _size(vit.state_dict()):
         return
     patch = vit.patch_embed.patch_size[0]
     raise ModelError(
-        f"models.{name}.input_size: the file has relative positions of {sides[0]} x {sides[0]} patches, which its authors' code brings "
-        f"to no other size, and the input has {vit.patch_embed.grid_size[0]} x {vit.patch_embed.grid_size[1]}: set it to "
-        f"{sides[0] * patch} px"
+        f"models.{name}.input_size: the file has relative positions of {sides[0]} x {sides[0]} patches, which are brought to no other "
+        f"size, and the input has {vit.patch_embed.grid_size[0]} x {vit.patch_embed.grid_size[1]}: set it to {sides[0] * patch} px"
     )
 
 

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from patchprobe.config.validation import NO_DATA_SETS
 from patchprobe.errors import ConfigError, DataError, ModelError, suggestion
 from patchprobe.files import check_writable
 from patchprobe.models.encoding import make_known
@@ -16,8 +17,6 @@ from patchprobe.models.encoding import make_known
 # Longer, and the clock of a file server is not merely a little ahead of this machine's.
 _WAIT = 10.0
 _SHOWN = 3
-# Folders of results which no data set may be named like.
-_OF_NO_DATA_SET = ("models", "tables", "figures", "pages", "pretraining")
 
 
 def check_targets(targets: Iterable[str], config: Mapping[str, Any]) -> None:
@@ -28,7 +27,7 @@ def check_targets(targets: Iterable[str], config: Mapping[str, Any]) -> None:
             continue
         if parts[0] == "models":
             kind, name = "models", parts[1].partition(".")[0]
-        elif parts[0] not in _OF_NO_DATA_SET:
+        elif parts[0] not in NO_DATA_SETS:
             kind, name = "datasets", parts[0]
         else:
             continue

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from patchprobe.config.specs import ground_sample_distance
-from patchprobe.config.validation import load_schema, validate
+from patchprobe.config.validation import NO_DATA_SETS, load_schema, validate
 from patchprobe.datasets.dataset import open_dataset
 from patchprobe.errors import ConfigError
 from patchprobe.reference.config import reference
@@ -558,3 +558,19 @@ def test_computed_positions_are_for_files_that_may_be_scale_maes(schema):
         ConfigError, match=r"(?s)models\.m\.position_embedding is gsd, which puts Scale-MAE's .*layout is msn: remove"
     ):
         validate(BASE | {"models": {"m": {"registry": "msn", "position_embedding": "gsd"}}}, schema)
+
+
+def test_addresses_of_one_file_are_told_without_their_secrets(schema):
+    plain = {"source": "timm", "architecture": "vit_base_patch16_224", "checkpoint": "w.pth"}
+    models = {"m": plain | {"url": "https://me:secret@a/w.pth?key=secret"}, "n": plain | {"url": "https://b/w.pth"}}
+    with pytest.raises(ConfigError, match=r"models\.m\.url and models\.n\.url differ") as caught:
+        validate(BASE | {"models": models}, schema)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", NO_DATA_SETS)
+def test_no_data_set_is_named_like_a_folder_of_results(schema, name):
+    config = copy.deepcopy(BASE)
+    config["datasets"] = {name: next(iter(config["datasets"].values()))}
+    with pytest.raises(ConfigError, match=rf"name '{name}' under datasets .*, and not .*{name}"):
+        validate(config, schema)

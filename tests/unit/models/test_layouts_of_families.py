@@ -30,10 +30,11 @@ def prefixed(tensors, prefix):
     return {f"{prefix}{name}": value for name, value in tensors.items()}
 
 
-def load(tmp_path, content, layout, architecture="vit_base_patch16_224", **arguments):
+def load(tmp_path, content, layout, architecture="vit_base_patch16_224", *, side=64, keys=None, **arguments):
     torch.save(content, tmp_path / "w.pth")
     entry = {"source": "timm", "architecture": architecture, "arguments": {**SMALL, **arguments}, "layout": layout}
-    return load_model("m", {**entry, "checkpoint": "w.pth"}, checkpoint_root=tmp_path, input_size=64, device="cpu")
+    entry |= {"checkpoint": "w.pth", **(keys or {})}
+    return load_model("m", entry, checkpoint_root=tmp_path, input_size=side, device="cpu")
 
 
 def held(backbone, name):
@@ -119,32 +120,16 @@ def test_blocks_that_only_the_training_of_beit_v2_has_are_left_out(tmp_path):
 
 @pytest.mark.parametrize("side", [48, 80])
 def test_relative_positions_of_another_size_name_the_one_they_are_of(tmp_path, side):
-    torch.save({"model": beit()}, tmp_path / "w.pth")
-    entry = {
-        "source": "timm",
-        "architecture": "beitv2_base_patch16_224",
-        "arguments": {**SMALL, **BEIT},
-        "layout": "beit-v2",
-    }
-    with pytest.raises(
-        ModelError, match=r"models\.m\.input_size: .* positions of 4 x 4 patches.* set it to 64 px.*w\.pth"
-    ):
-        load_model("m", {**entry, "checkpoint": "w.pth"}, checkpoint_root=tmp_path, input_size=side, device="cpu")
+    message = r"models\.m\.input_size: .* positions of 4 x 4 patches.* set it to 64 px.*w\.pth"
+    with pytest.raises(ModelError, match=message):
+        load(tmp_path, {"model": beit()}, "beit-v2", "beitv2_base_patch16_224", side=side, **BEIT)
 
 
 def test_a_way_to_resize_positions_that_are_not_there_is_refused(tmp_path):
-    torch.save({"model": beit()}, tmp_path / "w.pth")
-    entry = {
-        "source": "timm",
-        "architecture": "beitv2_base_patch16_224",
-        "arguments": {**SMALL, **BEIT},
-        "layout": "beit-v2",
-    }
-    entry |= {"checkpoint": "w.pth", "position_embedding": "dino"}
-    with pytest.raises(
-        ModelError, match=r"models\.m\.position_embedding is dino, but .* has no absolute position embedding"
-    ):
-        load_model("m", entry, checkpoint_root=tmp_path, input_size=64, device="cpu")
+    keys = {"position_embedding": "dino"}
+    message = r"models\.m\.position_embedding is dino, but .* has no absolute position embedding"
+    with pytest.raises(ModelError, match=message):
+        load(tmp_path, {"model": beit()}, "beit-v2", "beitv2_base_patch16_224", keys=keys, **BEIT)
 
 
 def test_the_normalisation_of_a_first_beit_is_asked_for(tmp_path):
